@@ -1,0 +1,138 @@
+//! What to type next, where there is something to type.
+
+use std::path::Path;
+
+use ploopconv::{Error, Foreign};
+
+/// A line of advice for an error; `None` where the error says it all.
+pub(crate) fn hint(error: &Error) -> Option<String> {
+    let advice = match error {
+        Error::NotPloop { path, found } => return not_ploop(path, *found),
+        Error::NoImage { images, .. } => match &images[..] {
+            [] => return None,
+            [only] => format!(
+                "the descriptor is missing; if the disk has no snapshots, read the image alone: \
+                 ploopconv {}",
+                quoted(only)
+            ),
+            many => format!(
+                "the descriptor is missing, and these images are there: {}",
+                many.iter()
+                    .map(|image| quoted(image))
+                    .collect::<Vec<_>>()
+                    .join(" ")
+            ),
+        },
+        Error::LoneLayer {
+            path,
+            descriptor,
+            snapshot,
+            ..
+        } => {
+            let disk = quoted(folder_of(descriptor));
+            let mut advice = format!("for the whole disk, name its folder: ploopconv {disk}");
+            if let Some(guid) = snapshot {
+                advice += &format!(
+                    " · as it was when this layer was the last: ploopconv {disk} --snapshot {}",
+                    bare(&guid.to_string())
+                );
+            }
+            advice
+                + &format!(
+                    " · this file alone: ploopconv {} --single-layer",
+                    quoted(path)
+                )
+        }
+        Error::UnknownRole { path, .. } => format!(
+            "to read the file alone all the same: ploopconv {} --single-layer",
+            quoted(path)
+        ),
+        Error::Outside { .. } => {
+            "if the descriptor is to be trusted, add --allow-outside".to_owned()
+        }
+        Error::InUse { .. } => "stop the container (or unmount the image) first; if it crashed, \
+                                add --allow-dirty"
+            .to_owned(),
+        Error::Changed { .. } => {
+            "stop whatever writes to it, or convert a copy or a snapshot".to_owned()
+        }
+        Error::TargetExists { .. } => "add -f to replace it".to_owned(),
+        Error::NoContainer { .. } => {
+            "name the directory, or say where containers are with --private-dir DIR".to_owned()
+        }
+        Error::Damaged { path, .. } => {
+            format!(
+                "to see everything that is wrong: ploopconv check {}",
+                quoted(path)
+            )
+        }
+        Error::Select { source, .. } => match source {
+            ploopconv::ploop::SelectError::NoSuchSnapshot { available, .. } => {
+                let guids: Vec<_> = available.iter().map(ToString::to_string).collect();
+                format!("there are: {}", guids.join(" "))
+            }
+            _ => return None,
+        },
+        _ => return None,
+    };
+    Some(advice)
+}
+
+fn not_ploop(path: &Path, found: Foreign) -> Option<String> {
+    let descriptor = path.with_file_name("DiskDescriptor.xml");
+    if descriptor.exists() {
+        return Some(format!(
+            "there is a DiskDescriptor.xml beside it; to read the disk it describes: ploopconv {}",
+            quoted(folder_of(&descriptor))
+        ));
+    }
+    let advice = match found {
+        Foreign::Qcow => "use qemu-img, which reads it: qemu-img convert -O raw",
+        Foreign::Vmdk | Foreign::Vhd | Foreign::Vhdx | Foreign::Vdi => {
+            "use qemu-img convert, which reads it"
+        }
+        Foreign::Luks => "it needs its key: cryptsetup open",
+        Foreign::Raw(_) => "it needs no conversion: use it as it is, or cp --sparse=always",
+        Foreign::Packed(_) => "unpack it first",
+        _ => return None,
+    };
+    Some(advice.to_owned())
+}
+
+fn folder_of(descriptor: &Path) -> &Path {
+    match descriptor.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    }
+}
+
+/// A GUID without its braces, which some shells would read as their own.
+fn bare(guid: &str) -> &str {
+    guid.trim_start_matches('{').trim_end_matches('}')
+}
+
+/// A path as a shell takes it.
+fn quoted(path: &Path) -> String {
+    let text = path.display().to_string();
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+=:,@%".contains(c);
+    if !text.is_empty() && !text.starts_with('-') && text.chars().all(plain) {
+        text
+    } else if text.starts_with('-') {
+        quoted(&Path::new(".").join(path))
+    } else {
+        format!("'{}'", text.replace('\'', r"'\''"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_can_be_pasted_into_a_shell() {
+        assert_eq!(quoted(Path::new("/vz/private/101")), "/vz/private/101");
+        assert_eq!(quoted(Path::new("my disk's")), r"'my disk'\''s'");
+        assert_eq!(quoted(Path::new("-o")), "./-o");
+        assert_eq!(quoted(Path::new("root.hdd.{a}")), "'root.hdd.{a}'");
+    }
+}

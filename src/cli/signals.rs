@@ -1,0 +1,117 @@
+//! SIGINT, SIGTERM and SIGHUP end a conversion and leave nothing behind.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use anyhow::Context;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
+use signal_hook::iterator::Signals;
+
+/// How long the orderly way out may take (a system call that does not return, a target that
+/// hangs) before the partial file is removed and the program ends at once.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// What the signal thread and the command share.
+#[derive(Debug, Default)]
+struct Shared {
+    stop: AtomicBool,
+    signal: AtomicI32,
+    partial: Mutex<Option<PathBuf>>,
+}
+
+/// Listens for signals as long as the program runs.
+#[derive(Debug)]
+pub(crate) struct Guard {
+    shared: Arc<Shared>,
+}
+
+/// The program was told to end.
+#[derive(Debug, thiserror::Error)]
+#[error("stopped by {}, nothing was left behind", name(*.0))]
+pub(crate) struct Interrupted(i32);
+
+impl Interrupted {
+    /// The exit status for it: 128 and the number of the signal, as a shell would say.
+    pub(crate) fn status(&self) -> u8 {
+        status(self.0)
+    }
+}
+
+impl Guard {
+    /// Starts to listen. The first signal asks the command to stop; a second one, or a command
+    /// that does not stop in time, ends the program on the spot.
+    pub(crate) fn start() -> anyhow::Result<Self> {
+        let shared = Arc::new(Shared::default());
+        // Without a handler a limit on file sizes kills the program; with one, writing fails.
+        signal_hook::flag::register(SIGXFSZ, Arc::new(AtomicBool::new(false)))
+            .context("listening for signals")?;
+        let mut signals =
+            Signals::new([SIGINT, SIGTERM, SIGHUP]).context("listening for signals")?;
+        let seen = Arc::clone(&shared);
+        let listen = move || {
+            for signal in signals.forever() {
+                if seen.signal.swap(signal, Ordering::SeqCst) != 0 {
+                    seen.leave_now();
+                }
+                seen.stop.store(true, Ordering::SeqCst);
+                let waits = Arc::clone(&seen);
+                let wait = move || {
+                    std::thread::sleep(PATIENCE);
+                    waits.leave_now();
+                };
+                // Without a thread to wait, a second signal is still heard.
+                let _ = std::thread::Builder::new().spawn(wait);
+            }
+        };
+        std::thread::Builder::new()
+            .name("signals".to_owned())
+            .spawn(listen)
+            .context("starting a thread")?;
+        Ok(Self { shared })
+    }
+
+    /// Set once a signal has come.
+    pub(crate) fn stop(&self) -> &AtomicBool {
+        &self.shared.stop
+    }
+
+    /// Tells which file has to go if the program ends on the spot.
+    pub(crate) fn partial(&self, path: &Path) {
+        let mut partial = self
+            .shared
+            .partial
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        *partial = Some(path.to_owned());
+    }
+
+    /// The signal that came, as an error.
+    pub(crate) fn interrupted(&self) -> Option<Interrupted> {
+        let signal = self.shared.signal.load(Ordering::SeqCst);
+        (signal != 0).then_some(Interrupted(signal))
+    }
+}
+
+impl Shared {
+    #[expect(
+        clippy::exit,
+        reason = "the command hangs in a system call that does not return"
+    )]
+    fn leave_now(&self) {
+        let partial = self.partial.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(path) = &*partial {
+            let _ = std::fs::remove_file(path);
+        }
+        std::process::exit(i32::from(status(self.signal.load(Ordering::SeqCst))));
+    }
+}
+
+fn status(signal: i32) -> u8 {
+    u8::try_from(128 + signal).unwrap_or(1)
+}
+
+fn name(signal: i32) -> &'static str {
+    signal_hook::low_level::signal_name(signal).unwrap_or("a signal")
+}

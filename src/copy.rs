@@ -1,0 +1,239 @@
+//! Moves a disk's bytes into a sink: a plan, workers that read and write in parallel, and for
+//! sinks that need it one consumer that sees everything in order.
+
+mod ordered;
+mod plan;
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use self::plan::{Plan, UNIT, Unit};
+use crate::disk::VirtualDisk;
+use crate::error::{Error, Result};
+use crate::sink::Sink;
+use crate::workers::Workers;
+
+/// How a disk is copied.
+#[derive(Debug, Clone, Copy)]
+pub struct CopyOptions<'a> {
+    /// Look for zeros in what is stored, and leave them out like holes.
+    pub find_zeros: bool,
+    /// Stop soon once this is set.
+    pub stop: &'a AtomicBool,
+}
+
+/// Sees how far a copy has come.
+pub trait Progress: Sync {
+    /// Another `bytes` of the disk are done, holes included. Called from many threads.
+    fn advance(&self, bytes: u64);
+}
+
+/// Nobody looks.
+impl Progress for () {
+    fn advance(&self, _bytes: u64) {}
+}
+
+/// What a copy did; every byte of the disk is in one of the two.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Summary {
+    /// Bytes written as data.
+    pub written: u64,
+    /// Bytes left to the sink as zeros.
+    pub zeros: u64,
+}
+
+/// The zeros that [`CopyOptions::find_zeros`] looks for: blocks of 4 KiB, as file systems keep.
+const ZERO_BLOCK: usize = 4096;
+
+/// Copies the whole disk, and makes sure that it did not change meanwhile. The sink is still to
+/// be finished.
+///
+/// Memory is bounded by the number of threads, whatever the disk's size and cluster size.
+///
+/// # Errors
+///
+/// The first error of the disk or the sink, [`Error::Stopped`] where `stop` was set,
+/// [`Error::Changed`] where the source changed.
+pub fn copy(
+    disk: &dyn VirtualDisk,
+    sink: &dyn Sink,
+    workers: &Workers,
+    options: CopyOptions<'_>,
+    progress: &dyn Progress,
+) -> Result<Summary> {
+    let job = Job {
+        disk,
+        sink,
+        options,
+        progress,
+        plan: Mutex::new((0, Plan::new(disk))),
+        failed: AtomicBool::new(false),
+        written: AtomicU64::new(0),
+        zeros: AtomicU64::new(0),
+    };
+    if sink.needs_order() {
+        ordered::run(&job, workers)?;
+    } else {
+        job.run_unordered(workers)?;
+    }
+    disk.check_unchanged()?;
+    Ok(Summary {
+        written: job.written.into_inner(),
+        zeros: job.zeros.into_inner(),
+    })
+}
+
+/// How many bytes a copy that keeps holes would write: what is stored, less the holes of the
+/// files it is stored in. Reads no data.
+///
+/// # Errors
+///
+/// What the disk says while its extents are walked.
+pub fn stored_bytes(disk: &dyn VirtualDisk) -> Result<u64> {
+    Plan::new(disk).try_fold(0u64, |sum, unit| {
+        Ok(match unit? {
+            Unit::Data { len, .. } => sum.saturating_add(len),
+            Unit::Zeros { .. } => sum,
+        })
+    })
+}
+
+struct Job<'a> {
+    disk: &'a dyn VirtualDisk,
+    sink: &'a dyn Sink,
+    options: CopyOptions<'a>,
+    progress: &'a dyn Progress,
+    /// The number of the next unit, and the units.
+    plan: Mutex<(u64, Plan<'a>)>,
+    /// Set by the first worker that fails, so that the others stop.
+    failed: AtomicBool,
+    written: AtomicU64,
+    zeros: AtomicU64,
+}
+
+impl Job<'_> {
+    /// The next unit and its number; `None` at the end, or when another worker failed.
+    fn next_unit(&self) -> Result<Option<(u64, Unit)>> {
+        if self.options.stop.load(Ordering::Relaxed) {
+            return Err(Error::Stopped);
+        }
+        if self.failed.load(Ordering::Relaxed) {
+            return Ok(None);
+        }
+        let mut plan = self.plan.lock().unwrap_or_else(PoisonError::into_inner);
+        let (number, units) = &mut *plan;
+        let unit = units.next().transpose()?;
+        *number += 1;
+        Ok(unit.map(|unit| (*number - 1, unit)))
+    }
+
+    fn read(&self, buffer: &mut Vec<u8>, offset: u64, len: u64) -> Result<()> {
+        buffer.resize(usize::try_from(len).unwrap_or(UNIT), 0);
+        self.disk.read_at(buffer, offset)
+    }
+
+    /// Gives a unit that was read to the sink.
+    fn write(&self, data: &[u8], offset: u64) -> Result<()> {
+        let mut offset = offset;
+        if !self.options.find_zeros {
+            return self.write_run(data, offset, false);
+        }
+        // The first block ends where the disk's blocks do, wherever the unit begins.
+        let head = offset.next_multiple_of(ZERO_BLOCK as u64) - offset;
+        let head = usize::try_from(head).unwrap_or(0).min(data.len());
+        let (head, blocks) = data.split_at(head);
+        let blocks = (!head.is_empty())
+            .then_some(head)
+            .into_iter()
+            .chain(blocks.chunks(ZERO_BLOCK));
+        let mut rest = data;
+        let mut run = (0, false);
+        for block in blocks {
+            let zero = is_zero(block);
+            if run.0 > 0 && zero != run.1 {
+                let (now, later) = rest.split_at(run.0);
+                self.write_run(now, offset, run.1)?;
+                offset += now.len() as u64;
+                (rest, run.0) = (later, 0);
+            }
+            run = (run.0 + block.len(), zero);
+        }
+        self.write_run(rest, offset, run.1)
+    }
+
+    fn write_run(&self, data: &[u8], offset: u64, zero: bool) -> Result<()> {
+        let len = data.len() as u64;
+        if zero {
+            return self.zero(offset, len);
+        }
+        self.sink.write_at(data, offset)?;
+        self.written.fetch_add(len, Ordering::Relaxed);
+        Ok(())
+    }
+
+    fn zero(&self, offset: u64, len: u64) -> Result<()> {
+        self.sink.zero_at(offset, len)?;
+        self.zeros.fetch_add(len, Ordering::Relaxed);
+        Ok(())
+    }
+
+    fn run_unordered(&self, workers: &Workers) -> Result<()> {
+        let first_error = Mutex::new(None);
+        let work = || {
+            // Also when this worker panics, the others have to stop.
+            let stop_others = OnDrop(|| self.failed.store(true, Ordering::Relaxed));
+            match self.work() {
+                Ok(()) => std::mem::forget(stop_others),
+                Err(error) => {
+                    let mut first = first_error.lock().unwrap_or_else(PoisonError::into_inner);
+                    first.get_or_insert(error);
+                }
+            }
+        };
+        workers.beside(work, || ());
+        match first_error
+            .into_inner()
+            .unwrap_or_else(PoisonError::into_inner)
+        {
+            Some(error) => Err(error),
+            None => Ok(()),
+        }
+    }
+
+    fn work(&self) -> Result<()> {
+        let mut buffer = Vec::new();
+        while let Some((_, unit)) = self.next_unit()? {
+            match unit {
+                Unit::Zeros { offset, len } => self.zero(offset, len)?,
+                Unit::Data { offset, len } => {
+                    self.read(&mut buffer, offset, len)?;
+                    self.write(&buffer, offset)?;
+                }
+            }
+            self.progress.advance(unit.len());
+        }
+        Ok(())
+    }
+}
+
+/// Runs something when it goes out of scope, in whatever way.
+struct OnDrop<F: Fn()>(F);
+
+impl<F: Fn()> Drop for OnDrop<F> {
+    fn drop(&mut self) {
+        (self.0)();
+    }
+}
+
+/// Whether all bytes are zero; stops at the first piece that is not.
+fn is_zero(bytes: &[u8]) -> bool {
+    // Folding over pieces lets the compiler use the widest registers.
+    let (pieces, rest) = bytes.as_chunks::<256>();
+    pieces
+        .iter()
+        .all(|piece| piece.iter().fold(0, |or, byte| or | byte) == 0)
+        && rest.iter().all(|&byte| byte == 0)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,183 @@
+//! What there is to copy, cut into units that a worker takes one at a time.
+
+use std::ops::Range;
+
+use crate::disk::{Extent, ExtentKind, VirtualDisk};
+use crate::error::{Error, Result};
+
+/// The most bytes of data in a unit. It fits a processor's cache, which copies faster than a
+/// larger one; a cluster can be 2 GiB, so no buffer is ever sized by it.
+pub(super) const UNIT: usize = 256 << 10;
+
+/// A piece of work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Unit {
+    /// Bytes to be read and written: at most [`UNIT`], and not over a multiple of it.
+    Data { offset: u64, len: u64 },
+    /// Bytes that read as zeros, however many.
+    Zeros { offset: u64, len: u64 },
+}
+
+impl Unit {
+    /// The number of bytes.
+    pub(super) fn len(&self) -> u64 {
+        match *self {
+            Self::Data { len, .. } | Self::Zeros { len, .. } => len,
+        }
+    }
+}
+
+/// The units of a disk, in its order, without gap or overlap.
+pub(super) struct Plan<'a> {
+    disk: &'a dyn VirtualDisk,
+    extents: Box<dyn Iterator<Item = Result<Extent>> + Send + 'a>,
+    /// What is left of an extent that was cut.
+    rest: Option<Extent>,
+    /// A piece that was taken too early.
+    ahead: Option<Piece>,
+    /// What is known about holes in the file of each layer.
+    known: Vec<Option<Known>>,
+}
+
+/// A run of an extent that is all data or all zeros.
+#[derive(Clone, Copy)]
+struct Piece {
+    offset: u64,
+    len: u64,
+    data: bool,
+}
+
+/// The last answer to "where is data in this file?".
+#[derive(Clone)]
+struct Known {
+    asked: u64,
+    /// Zeros from `asked` to the start of this; data within it.
+    data: Option<Range<u64>>,
+}
+
+impl Known {
+    /// Whether the byte at `host_offset` may be other than zero, and up to where that holds.
+    fn at(&self, host_offset: u64) -> Option<(bool, u64)> {
+        if host_offset < self.asked {
+            return None;
+        }
+        match &self.data {
+            None => Some((false, u64::MAX)),
+            Some(data) if host_offset < data.start => Some((false, data.start)),
+            Some(data) if host_offset < data.end => Some((true, data.end)),
+            Some(_) => None,
+        }
+    }
+}
+
+impl<'a> Plan<'a> {
+    pub(super) fn new(disk: &'a dyn VirtualDisk) -> Self {
+        Self {
+            disk,
+            extents: disk.extents(),
+            rest: None,
+            ahead: None,
+            known: Vec::new(),
+        }
+    }
+
+    fn next_piece(&mut self) -> Result<Option<Piece>> {
+        if let Some(piece) = self.ahead.take() {
+            return Ok(Some(piece));
+        }
+        let Some(extent) = self.rest.take().map(Ok).or_else(|| self.extents.next()) else {
+            return Ok(None);
+        };
+        let Extent { offset, len, kind } = extent?;
+        let (layer, host_offset) = match kind {
+            ExtentKind::Data { layer, host_offset } => (layer, host_offset),
+            ExtentKind::Hole => {
+                let data = false;
+                return Ok(Some(Piece { offset, len, data }));
+            }
+            ExtentKind::Lost { .. } => return Err(Error::Lost { offset, len }),
+        };
+        let (data, until) = self.look(layer, host_offset)?;
+        let now = until.saturating_sub(host_offset).clamp(1, len);
+        if now < len {
+            self.rest = Some(Extent {
+                offset: offset + now,
+                len: len - now,
+                kind: ExtentKind::Data {
+                    layer,
+                    host_offset: host_offset + now,
+                },
+            });
+        }
+        Ok(Some(Piece {
+            offset,
+            len: now,
+            data,
+        }))
+    }
+
+    /// Asks for holes once for every run of the file, and not for every cluster.
+    fn look(&mut self, layer: usize, host_offset: u64) -> Result<(bool, u64)> {
+        if self.known.len() <= layer {
+            self.known.resize(layer + 1, None);
+        }
+        let known = self.known.get(layer).and_then(Option::as_ref);
+        if let Some(answer) = known.and_then(|known| known.at(host_offset)) {
+            return Ok(answer);
+        }
+        let data = self.disk.next_data(layer, host_offset)?;
+        let known = Known {
+            asked: host_offset,
+            data,
+        };
+        // A source that answers beside the question is taken to hold data there.
+        let answer = known.at(host_offset).unwrap_or((true, host_offset + 1));
+        if let Some(place) = self.known.get_mut(layer) {
+            *place = Some(known);
+        }
+        Ok(answer)
+    }
+
+    fn next_unit(&mut self) -> Result<Option<Unit>> {
+        let Some(Piece { offset, len, data }) = self.next_piece()? else {
+            return Ok(None);
+        };
+        let limit = if data {
+            UNIT as u64 - offset % UNIT as u64
+        } else {
+            u64::MAX
+        };
+        let mut len = len;
+        while len < limit {
+            match self.next_piece()? {
+                Some(next) if next.data == data => len += next.len,
+                other => {
+                    self.ahead = other;
+                    break;
+                }
+            }
+        }
+        if len > limit {
+            // Pieces follow each other, so what is too much is one piece again.
+            self.ahead = Some(Piece {
+                offset: offset + limit,
+                len: len - limit,
+                data,
+            });
+            len = limit;
+        }
+        Ok(Some(if data {
+            Unit::Data { offset, len }
+        } else {
+            Unit::Zeros { offset, len }
+        }))
+    }
+}
+
+impl Iterator for Plan<'_> {
+    type Item = Result<Unit>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.next_unit().transpose()
+    }
+}

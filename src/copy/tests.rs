@@ -1,0 +1,338 @@
+//! The pipeline against disks and sinks that are awkward on purpose.
+
+use std::collections::BTreeSet;
+use std::ops::Range;
+use std::path::Path;
+use std::time::Duration;
+
+use super::*;
+use crate::disk::{Extent, ExtentKind, Joined};
+
+const MIB: u64 = 1 << 20;
+
+/// A disk of 0x11 bytes with holes at the given places.
+#[derive(Debug, Default)]
+struct FakeDisk {
+    size: u64,
+    holes: Vec<Range<u64>>,
+    /// Stored, but a hole of the file.
+    file_holes: Vec<Range<u64>>,
+    /// Stored as zeros.
+    zeros: Vec<Range<u64>>,
+    /// Reading here fails.
+    broken: Option<u64>,
+    /// Reading here panics.
+    panics: Option<u64>,
+    /// Reading here takes a while.
+    slow: Option<u64>,
+    /// How much is read and not yet written, and the most that ever was.
+    on_the_way: (AtomicU64, AtomicU64),
+}
+
+impl FakeDisk {
+    fn new(size: u64) -> Self {
+        Self {
+            size,
+            ..Self::default()
+        }
+    }
+
+    fn edges(&self) -> BTreeSet<u64> {
+        let ends = self.holes.iter().flat_map(|hole| [hole.start, hole.end]);
+        ends.chain([0, self.size]).collect()
+    }
+}
+
+impl VirtualDisk for FakeDisk {
+    fn size(&self) -> u64 {
+        self.size
+    }
+
+    fn extent_at(&self, offset: u64) -> Result<Extent> {
+        let end = self
+            .edges()
+            .into_iter()
+            .find(|&edge| edge > offset)
+            .unwrap();
+        let hole = self.holes.iter().any(|hole| hole.contains(&offset));
+        let kind = if hole {
+            ExtentKind::Hole
+        } else {
+            ExtentKind::Data {
+                layer: 0,
+                host_offset: offset,
+            }
+        };
+        Ok(Extent {
+            offset,
+            len: end - offset,
+            kind,
+        })
+    }
+
+    fn read_at(&self, buf: &mut [u8], offset: u64) -> Result<()> {
+        let range = offset..offset + buf.len() as u64;
+        let hit = |place: Option<u64>| place.is_some_and(|place| range.contains(&place));
+        assert!(!hit(self.panics), "as planned");
+        if hit(self.broken) {
+            return Err(Error::Lost {
+                offset,
+                len: range.end - offset,
+            });
+        }
+        if hit(self.slow) {
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        for (at, byte) in range.clone().zip(buf.iter_mut()) {
+            let zero = self.zeros.iter().any(|zero| zero.contains(&at));
+            *byte = if zero { 0 } else { 0x11 };
+        }
+        let now = self
+            .on_the_way
+            .0
+            .fetch_add(buf.len() as u64, Ordering::SeqCst)
+            + buf.len() as u64;
+        self.on_the_way.1.fetch_max(now, Ordering::SeqCst);
+        Ok(())
+    }
+
+    fn extents(&self) -> Box<dyn Iterator<Item = Result<Extent>> + Send + '_> {
+        let edges: Vec<_> = self
+            .edges()
+            .into_iter()
+            .filter(|&edge| edge < self.size)
+            .collect();
+        Box::new(Joined::new(
+            edges.into_iter().map(|edge| self.extent_at(edge)),
+        ))
+    }
+
+    fn next_data(&self, _layer: usize, host_offset: u64) -> Result<Option<Range<u64>>> {
+        let hole = self
+            .file_holes
+            .iter()
+            .find(|hole| hole.contains(&host_offset));
+        let start = hole.map_or(host_offset, |hole| hole.end);
+        let next = self
+            .file_holes
+            .iter()
+            .map(|hole| hole.start)
+            .filter(|&at| at > start)
+            .min();
+        Ok(Some(start..next.unwrap_or(u64::MAX)))
+    }
+}
+
+/// Writes down what it is asked for.
+#[derive(Default)]
+struct LogSink<'a> {
+    ordered: bool,
+    log: Mutex<Vec<(u64, u64, &'static str)>>,
+    broken: Option<u64>,
+    disk: Option<&'a FakeDisk>,
+}
+
+impl LogSink<'_> {
+    fn note(&self, offset: u64, len: u64, what: &'static str) -> Result<()> {
+        if self
+            .broken
+            .is_some_and(|broken| (offset..offset + len).contains(&broken))
+        {
+            let full = std::io::ErrorKind::StorageFull.into();
+            return Err(Error::io_at("writing", Path::new("target"), offset, full));
+        }
+        if let (Some(disk), "data") = (self.disk, what) {
+            disk.on_the_way.0.fetch_sub(len, Ordering::SeqCst);
+        }
+        self.log.lock().unwrap().push((offset, len, what));
+        Ok(())
+    }
+
+    /// The operations in the order of the disk, neighbours joined, as one text.
+    fn text(&self) -> String {
+        let mut log = self.log.lock().unwrap().clone();
+        log.sort_unstable();
+        let mut joined: Vec<(u64, u64, &str)> = Vec::new();
+        for (offset, len, what) in log {
+            match joined.last_mut() {
+                Some(last) if last.2 == what && last.0 + last.1 == offset => last.1 += len,
+                _ => joined.push((offset, len, what)),
+            }
+        }
+        let lines: Vec<_> = joined
+            .iter()
+            .map(|(o, l, w)| format!("{w} {o}+{l}"))
+            .collect();
+        lines.join(", ")
+    }
+}
+
+impl Sink for LogSink<'_> {
+    fn write_at(&self, data: &[u8], offset: u64) -> Result<()> {
+        self.note(offset, data.len() as u64, "data")
+    }
+    fn zero_at(&self, offset: u64, len: u64) -> Result<()> {
+        self.note(offset, len, "zeros")
+    }
+    fn needs_order(&self) -> bool {
+        self.ordered
+    }
+    fn finish(self: Box<Self>) -> Result<()> {
+        Ok(())
+    }
+}
+
+fn run(disk: &FakeDisk, sink: &LogSink<'_>, find_zeros: bool, threads: usize) -> Result<Summary> {
+    let workers = Workers::new(threads).unwrap();
+    let stop = AtomicBool::new(false);
+    let options = CopyOptions {
+        find_zeros,
+        stop: &stop,
+    };
+    copy(disk, sink, &workers, options, &())
+}
+
+#[test]
+fn data_and_holes_reach_the_sink_once_each_in_either_way_and_with_any_number_of_threads() {
+    let mut disk = FakeDisk::new(3 * MIB + 777);
+    disk.holes = vec![0..100_000, 2 * MIB..2 * MIB + 512];
+    disk.file_holes = vec![MIB..MIB + 4096];
+    for ordered in [false, true] {
+        for threads in [1, 2, 7] {
+            let sink = LogSink {
+                ordered,
+                ..LogSink::default()
+            };
+            let summary = run(&disk, &sink, false, threads).unwrap();
+            assert_eq!(
+                sink.text(),
+                "zeros 0+100000, data 100000+948576, zeros 1048576+4096, data 1052672+1044480, \
+                 zeros 2097152+512, data 2097664+1048841"
+            );
+            assert_eq!(summary.zeros, 104_608);
+            assert_eq!(summary.written + summary.zeros, disk.size);
+        }
+    }
+}
+
+#[test]
+fn an_ordered_sink_is_given_everything_in_order_also_when_the_first_unit_is_slow() {
+    let mut disk = FakeDisk::new(24 * MIB);
+    disk.slow = Some(5);
+    let sink = LogSink {
+        ordered: true,
+        disk: Some(&disk),
+        ..LogSink::default()
+    };
+    run(&disk, &sink, false, 3).unwrap();
+
+    let log = sink.log.lock().unwrap();
+    assert!(
+        log.windows(2)
+            .all(|pair| pair[0].0 + pair[0].1 == pair[1].0)
+    );
+    // 3 workers with 4 buffers each, however far the fast ones could have run ahead.
+    let most = disk.on_the_way.1.load(Ordering::SeqCst);
+    assert!(most <= 12 * UNIT as u64, "{most} bytes were on the way");
+}
+
+#[test]
+fn zero_blocks_are_found_at_the_edges_of_the_disks_own_blocks() {
+    let mut disk = FakeDisk::new(5 * 4096 + 100);
+    disk.holes = std::iter::once(0..1000).collect();
+    // The second block whole, a part of the third, and the short last one.
+    disk.zeros = vec![4096..3 * 4096 - 1, 5 * 4096..5 * 4096 + 100];
+    let sink = LogSink::default();
+    run(&disk, &sink, true, 2).unwrap();
+    assert_eq!(
+        sink.text(),
+        "zeros 0+1000, data 1000+3096, zeros 4096+4096, data 8192+12288, zeros 20480+100"
+    );
+}
+
+#[test]
+fn the_first_error_ends_the_copy_wherever_it_happens() {
+    for ordered in [false, true] {
+        for at in [0, 5 * MIB, 16 * MIB - 1] {
+            let mut disk = FakeDisk::new(16 * MIB);
+            disk.broken = Some(at);
+            let sink = LogSink {
+                ordered,
+                ..LogSink::default()
+            };
+            let error = run(&disk, &sink, false, 3).unwrap_err();
+            assert!(matches!(error, Error::Lost { .. }), "{error}");
+
+            let disk = FakeDisk::new(16 * MIB);
+            let sink = LogSink {
+                ordered,
+                broken: Some(at),
+                ..LogSink::default()
+            };
+            let error = run(&disk, &sink, false, 3).unwrap_err();
+            assert!(matches!(error, Error::Io { .. }), "{error}");
+        }
+    }
+}
+
+#[test]
+fn an_error_while_zeroing_ends_the_copy() {
+    let mut disk = FakeDisk::new(16 * MIB);
+    disk.holes = std::iter::once(8 * MIB..9 * MIB).collect();
+    for ordered in [false, true] {
+        let sink = LogSink {
+            ordered,
+            broken: Some(8 * MIB + 5),
+            ..LogSink::default()
+        };
+        assert!(run(&disk, &sink, false, 3).is_err());
+    }
+}
+
+#[test]
+fn a_worker_that_panics_hangs_nobody() {
+    for ordered in [false, true] {
+        let mut disk = FakeDisk::new(64 * MIB);
+        disk.panics = Some(MIB);
+        let sink = LogSink {
+            ordered,
+            ..LogSink::default()
+        };
+        let quiet =
+            std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| run(&disk, &sink, false, 3)));
+        assert!(quiet.is_err(), "the panic is not swallowed");
+    }
+}
+
+#[test]
+fn a_copy_that_is_told_to_stop_stops() {
+    let disk = FakeDisk::new(64 * MIB);
+    for ordered in [false, true] {
+        let stop = AtomicBool::new(true);
+        let sink = LogSink {
+            ordered,
+            ..LogSink::default()
+        };
+        let options = CopyOptions {
+            find_zeros: false,
+            stop: &stop,
+        };
+        let result = copy(&disk, &sink, &Workers::new(2).unwrap(), options, &());
+        assert!(matches!(result, Err(Error::Stopped)));
+        assert_eq!(sink.text(), "");
+    }
+}
+
+#[test]
+fn zeros_are_told_from_data_at_every_place() {
+    for len in [0, 1, 255, 256, 257, 4096] {
+        assert!(is_zero(&vec![0; len]));
+        for at in [0, len / 2, len.saturating_sub(1)] {
+            let mut bytes = vec![0; len];
+            if let Some(byte) = bytes.get_mut(at) {
+                *byte = 0x80;
+                assert!(!is_zero(&bytes), "{at} of {len}");
+            }
+        }
+    }
+}

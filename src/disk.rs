@@ -1,0 +1,173 @@
+//! What a readable virtual disk is, whatever it is stored in.
+
+use std::fmt::Debug;
+use std::ops::Range;
+
+use crate::error::Result;
+
+/// A readable virtual disk.
+pub trait VirtualDisk: Debug + Send + Sync {
+    /// The size in bytes; never changes.
+    fn size(&self) -> u64;
+
+    /// Says how the disk's bytes from `offset` on are stored. The extent starts at `offset`, has
+    /// at least one byte, and ends with the disk at the latest; the next extent may continue it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::OutOfRange`](crate::Error::OutOfRange) where `offset` is not inside the disk.
+    fn extent_at(&self, offset: u64) -> Result<Extent>;
+
+    /// Fills all of `buf` with the disk's bytes from `offset`; holes read as zeros.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::OutOfRange`](crate::Error::OutOfRange) where the range does not lie inside the
+    /// disk, [`Error::Lost`](crate::Error::Lost) where part of it cannot be trusted,
+    /// [`Error::Io`](crate::Error::Io) where reading fails. Whatever the error, the contents of
+    /// `buf` are unspecified.
+    fn read_at(&self, buf: &mut [u8], offset: u64) -> Result<()>;
+
+    /// Walks over all extents from the start to the end of the disk, without gap or overlap. No
+    /// extent continues the one before it.
+    fn extents(&self) -> Box<dyn Iterator<Item = Result<Extent>> + Send + '_>;
+
+    /// In the file of a layer, the first run of bytes at or after `host_offset` that may hold
+    /// anything but zeros; `None` where only zeros follow. See
+    /// [`Source::next_data`](crate::source::Source::next_data).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`](crate::Error::Io) where the file system does not answer.
+    fn next_data(&self, layer: usize, host_offset: u64) -> Result<Option<Range<u64>>>;
+
+    /// Makes sure that nothing the disk is read from has changed since it was opened.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Changed`](crate::Error::Changed) with the file that did.
+    fn check_unchanged(&self) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// A run of the disk that is stored in one piece, or not at all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Extent {
+    /// Where the run begins, in bytes of the disk.
+    pub offset: u64,
+    /// The number of bytes in the run, never zero.
+    pub len: u64,
+    /// How the run is stored.
+    pub kind: ExtentKind,
+}
+
+/// How a run of the disk is stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ExtentKind {
+    /// In the file of a layer.
+    Data {
+        /// The layer, 0 for the base.
+        layer: usize,
+        /// Bytes from the start of that layer's file.
+        host_offset: u64,
+    },
+    /// Nowhere: the run reads as zeros.
+    Hole,
+    /// A layer says that it stores the run, and cannot. Reading it is an error.
+    Lost {
+        /// The layer, 0 for the base.
+        layer: usize,
+    },
+}
+
+impl Extent {
+    /// The first byte of the disk behind the run.
+    #[must_use]
+    pub fn end(&self) -> u64 {
+        self.offset.saturating_add(self.len)
+    }
+
+    /// Whether `next` continues this extent, so that the two could be one.
+    #[must_use]
+    pub fn continues_in(&self, next: &Self) -> bool {
+        self.end() == next.offset
+            && match (self.kind, next.kind) {
+                (
+                    ExtentKind::Data { layer, host_offset },
+                    ExtentKind::Data {
+                        layer: next_layer,
+                        host_offset: next_host_offset,
+                    },
+                ) => {
+                    layer == next_layer
+                        && host_offset.checked_add(self.len) == Some(next_host_offset)
+                }
+                (ExtentKind::Hole, ExtentKind::Hole) => true,
+                (ExtentKind::Lost { layer }, ExtentKind::Lost { layer: next }) => layer == next,
+                _ => false,
+            }
+    }
+}
+
+/// Joins extents that continue each other.
+#[derive(Debug)]
+pub(crate) struct Joined<I> {
+    extents: I,
+    /// An extent that was read while looking for the end of the one before it.
+    ahead: Option<Result<Extent>>,
+}
+
+impl<I> Joined<I> {
+    pub(crate) fn new(extents: I) -> Self {
+        Self {
+            extents,
+            ahead: None,
+        }
+    }
+}
+
+impl<I: Iterator<Item = Result<Extent>>> Iterator for Joined<I> {
+    type Item = Result<Extent>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let mut extent = match self.ahead.take().or_else(|| self.extents.next())? {
+            Ok(extent) => extent,
+            Err(error) => return Some(Err(error)),
+        };
+        for next in self.extents.by_ref() {
+            match next {
+                Ok(next) if extent.continues_in(&next) => {
+                    extent.len = extent.len.saturating_add(next.len);
+                }
+                other => {
+                    self.ahead = Some(other);
+                    break;
+                }
+            }
+        }
+        Some(Ok(extent))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn data(offset: u64, len: u64, host_offset: u64) -> Extent {
+        let kind = ExtentKind::Data {
+            layer: 0,
+            host_offset,
+        };
+        Extent { offset, len, kind }
+    }
+
+    #[test]
+    fn only_extents_that_lie_one_after_the_other_in_disk_and_file_are_joined() {
+        let parts = [data(0, 4, 8), data(4, 4, 12), data(8, 4, 20)];
+        let joined: Vec<_> = Joined::new(parts.into_iter().map(Ok))
+            .map(Result::unwrap)
+            .collect();
+        assert_eq!(joined, [data(0, 8, 8), data(8, 4, 20)]);
+    }
+}

@@ -1,0 +1,282 @@
+//! Every error a caller can meet.
+//!
+//! A message says what was being done, to which file, at which offset and why it failed: lower
+//! case, no full stop, own facts only. The cause is in `source()`, and whoever prints the error
+//! joins the links with `": "`. What a user could *type* next is not said here; the command line
+//! knows its own options.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::foreign::Foreign;
+use crate::ploop::{DescriptorError, Finding, Guid, HeaderError, SelectError};
+
+/// The result of everything that can fail here.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// What went wrong.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The operating system refused something.
+    #[error("{doing} {}{}", path.display(), at(*offset))]
+    Io {
+        /// What was being done, as in "reading".
+        doing: &'static str,
+        /// The file it was done to.
+        path: PathBuf,
+        /// Where in the file, in bytes from its start.
+        offset: Option<u64>,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// Something that has to be a regular file is not one.
+    #[error("{} is {what}, not a file", path.display())]
+    NotAFile {
+        /// What was to be opened.
+        path: PathBuf,
+        /// What it is, with its article.
+        what: &'static str,
+    },
+    /// The input is no ploop image.
+    #[error("{} is not a ploop image: {found}", path.display())]
+    NotPloop {
+        /// The file that was looked at.
+        path: PathBuf,
+        /// What it seems to be.
+        found: Foreign,
+    },
+    /// A directory holds nothing that could be read as a ploop disk.
+    #[error("{} holds neither DiskDescriptor.xml nor root.hdd", path.display())]
+    NoImage {
+        /// The directory.
+        path: PathBuf,
+        /// Ploop images in it that no descriptor names.
+        images: Vec<PathBuf>,
+    },
+    /// No container of this id is below any of the private directories.
+    #[error("no such file, and no container {id} below {}", list(searched))]
+    NoContainer {
+        /// The id as it was given.
+        id: String,
+        /// The private directories that were looked into.
+        searched: Vec<PathBuf>,
+    },
+    /// The header of an image cannot be used.
+    #[error("reading the header of {}", path.display())]
+    Header {
+        /// The image.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: HeaderError,
+    },
+    /// The descriptor cannot be used.
+    #[error("reading {}", path.display())]
+    Descriptor {
+        /// The descriptor.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: DescriptorError,
+    },
+    /// The descriptor does not give a chain for what was asked.
+    #[error("choosing the layers of {}", path.display())]
+    Select {
+        /// The descriptor.
+        path: PathBuf,
+        /// Why there is no chain.
+        source: SelectError,
+    },
+    /// One file of a chain was given as if it were the disk.
+    #[error("{} is not the whole disk: {why}", path.display())]
+    LoneLayer {
+        /// The file that was given.
+        path: PathBuf,
+        /// What the descriptor says of it.
+        why: String,
+        /// The descriptor that says so.
+        descriptor: PathBuf,
+        /// The snapshot whose disk ends with this file, where there is one.
+        snapshot: Option<Guid>,
+    },
+    /// The descriptor beside an image cannot be used, so nobody knows whether the image is whole.
+    #[error("{} cannot tell whether {} is the whole disk", descriptor.display(), path.display())]
+    UnknownRole {
+        /// The file that was given.
+        path: PathBuf,
+        /// The descriptor beside it.
+        descriptor: PathBuf,
+        /// What is wrong with the descriptor.
+        source: Box<Error>,
+    },
+    /// An option was given that this kind of input cannot follow.
+    #[error("{option} needs {needs}, and {} is not one", path.display())]
+    WrongInput {
+        /// The option.
+        option: &'static str,
+        /// What it works on.
+        needs: &'static str,
+        /// What was given.
+        path: PathBuf,
+    },
+    /// The descriptor names a file outside its own folder.
+    #[error("{} names {}, which lies outside its folder", descriptor.display(), file.display())]
+    Outside {
+        /// The descriptor.
+        descriptor: PathBuf,
+        /// The file, with every symbolic link resolved.
+        file: PathBuf,
+    },
+    /// Part of the image cannot be trusted.
+    #[error("{} is damaged: {first}{}", path.display(), more(*others))]
+    Damaged {
+        /// What the user named.
+        path: PathBuf,
+        /// The first thing found.
+        first: Box<Finding>,
+        /// How many findings of damage there are besides the first.
+        others: usize,
+    },
+    /// The image is marked as being in use.
+    #[error(
+        "{} is marked in use: it is open somewhere, or was not closed cleanly", path.display()
+    )]
+    InUse {
+        /// The image that carries the mark.
+        path: PathBuf,
+    },
+    /// A source changed while it was being read.
+    #[error("{} changed while it was being read", path.display())]
+    Changed {
+        /// The file that changed.
+        path: PathBuf,
+    },
+    /// A read beyond the end of a disk.
+    #[error("{len} bytes at offset {offset:#x} do not lie inside the disk of {size} bytes")]
+    OutOfRange {
+        /// Where the read began, in bytes of the disk.
+        offset: u64,
+        /// How many bytes were asked for.
+        len: u64,
+        /// The size of the disk in bytes.
+        size: u64,
+    },
+    /// A range of the disk that its image cannot give.
+    #[error("{len} bytes at offset {offset:#x} of the disk are lost")]
+    Lost {
+        /// Where the lost range begins, in bytes of the disk.
+        offset: u64,
+        /// How many bytes are lost.
+        len: u64,
+    },
+    /// The target is there and may not be replaced.
+    #[error("{} exists", path.display())]
+    TargetExists {
+        /// The target.
+        path: PathBuf,
+    },
+    /// The target is part of the source.
+    #[error("{} is a file of the image that is being read", path.display())]
+    TargetIsSource {
+        /// The target.
+        path: PathBuf,
+    },
+    /// The target is something that cannot be written to.
+    #[error("cannot write to {}: {why}", path.display())]
+    TargetKind {
+        /// The target.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: &'static str,
+    },
+    /// There is less room than the copy needs.
+    #[error("{} has {free} bytes free, and {needed} bytes are needed", path.display())]
+    NoRoom {
+        /// The directory that was asked.
+        path: PathBuf,
+        /// How many bytes are free there.
+        free: u64,
+        /// How many bytes would be written.
+        needed: u64,
+    },
+    /// The caller asked to stop.
+    #[error("stopped")]
+    Stopped,
+    /// Threads could not be started.
+    #[error("starting {threads} threads")]
+    Threads {
+        /// How many were asked for.
+        threads: usize,
+        /// What the thread pool said.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+}
+
+/// What an error means to the person who reads its exit status.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Class {
+    /// It could not be done.
+    Failed,
+    /// The image is damaged.
+    Damaged,
+    /// The image is in use.
+    InUse,
+}
+
+impl Error {
+    /// An operating system's refusal, without an offset.
+    pub(crate) fn io(doing: &'static str, path: &Path, source: io::Error) -> Self {
+        Self::Io {
+            doing,
+            path: path.to_owned(),
+            offset: None,
+            source,
+        }
+    }
+
+    /// An operating system's refusal at `offset` bytes into the file.
+    pub(crate) fn io_at(doing: &'static str, path: &Path, offset: u64, source: io::Error) -> Self {
+        Self::Io {
+            doing,
+            path: path.to_owned(),
+            offset: Some(offset),
+            source,
+        }
+    }
+
+    /// Sorts the error by what a user does next.
+    #[must_use]
+    pub fn class(&self) -> Class {
+        match self {
+            Self::Damaged { .. } | Self::Lost { .. } => Class::Damaged,
+            Self::Header { source, .. } if source.is_damage() => Class::Damaged,
+            Self::Descriptor { source, .. } if source.is_damage() => Class::Damaged,
+            Self::Select { source, .. } if source.is_damage() => Class::Damaged,
+            Self::InUse { .. } | Self::Changed { .. } => Class::InUse,
+            Self::UnknownRole { source, .. } => source.class(),
+            _ => Class::Failed,
+        }
+    }
+
+    /// Whether the reader of a pipe has gone away.
+    #[must_use]
+    pub fn is_broken_pipe(&self) -> bool {
+        matches!(self, Self::Io { source, .. } if source.kind() == io::ErrorKind::BrokenPipe)
+    }
+}
+
+fn at(offset: Option<u64>) -> String {
+    offset.map_or_else(String::new, |offset| format!(" at offset {offset:#x}"))
+}
+
+fn more(others: usize) -> String {
+    match others {
+        0 => String::new(),
+        1 => " (and 1 more finding)".to_owned(),
+        n => format!(" (and {n} more findings)"),
+    }
+}
+
+fn list(paths: &[PathBuf]) -> String {
+    let names: Vec<_> = paths.iter().map(|p| p.display().to_string()).collect();
+    names.join(" or ")
+}

@@ -1,0 +1,20 @@
+//! Reads the disks of OpenVZ and Virtuozzo containers (ploop images and their chains of
+//! snapshots) and turns them into something that other hypervisors take.
+//!
+//! A byte's way: it is read through a [`source`], is given meaning by [`ploop`], becomes part of a
+//! [`disk`], is moved by [`copy`] and lands in a [`sink`].
+
+mod bytes;
+pub mod copy;
+pub mod disk;
+mod error;
+mod foreign;
+pub mod ploop;
+pub mod sink;
+pub mod source;
+pub mod text;
+mod workers;
+
+pub use error::{Class, Error, Result};
+pub use foreign::Foreign;
+pub use workers::Workers;

@@ -1,0 +1,7 @@
+//! The command line of ploopconv.
+
+mod cli;
+
+fn main() -> std::process::ExitCode {
+    cli::main()
+}

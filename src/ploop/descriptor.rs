@@ -1,0 +1,528 @@
+//! `DiskDescriptor.xml`, read into a plain description. Opens nothing.
+//!
+//! The element names are those of libploop and the Parallels products; what is not used for
+//! reading (geometry, identifiers, sizes that the images know better) is passed over.
+
+use std::fmt;
+use std::str::FromStr;
+
+use roxmltree::{Document, Node, ParsingOptions};
+use uuid::Uuid;
+
+use super::header::SECTOR;
+
+/// Names an image of a disk, and the snapshot whose last layer it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Guid(Uuid);
+
+impl Guid {
+    /// "No parent".
+    pub const NULL: Self = Self(Uuid::nil());
+    /// The top of every chain written since 2012, unless `TopGUID` says otherwise.
+    pub const CONSTANT_TOP: Self = Self(Uuid::from_u128(0x5fba_abe3_6958_40ff_92a7_860e_329a_ab41));
+}
+
+impl FromStr for Guid {
+    type Err = DescriptorError;
+
+    /// Takes 36 characters with hyphens, with or without braces, in any case.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let inner = text
+            .strip_prefix('{')
+            .map_or(Some(text), |rest| rest.strip_suffix('}'));
+        inner
+            .filter(|inner| inner.len() == 36) // no other spelling that the crate knows
+            .and_then(|inner| Uuid::try_parse(inner).ok())
+            .map(Self)
+            .ok_or_else(|| DescriptorError::Guid(text.to_owned()))
+    }
+}
+
+impl fmt::Display for Guid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0.braced())
+    }
+}
+
+/// An image as the descriptor names it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ImageEntry {
+    /// The image's name.
+    pub guid: Guid,
+    /// Labelled "Plain". Only the base of such a disk is raw, whatever the others are labelled.
+    pub plain: bool,
+    /// The file, as written: someone else's text until it went through the gate.
+    pub file: String,
+}
+
+/// What a snapshot's mark says of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Temporary {
+    /// An ordinary snapshot.
+    #[default]
+    No,
+    /// Made for a backup, or by a merge that was cut short: may hold data of its child already.
+    Temporary,
+    /// A reverse merge was zeroing entries: wrong by itself.
+    TemporaryZero,
+    /// The same, after the files were swapped: wrong by itself.
+    TemporaryZeroSwap,
+}
+
+impl Temporary {
+    /// The word that users and scripts see.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::No => "no",
+            Self::Temporary => "temporary",
+            Self::TemporaryZero => "temporary-zero",
+            Self::TemporaryZeroSwap => "temporary-zero-swap",
+        }
+    }
+}
+
+/// A snapshot: a step in the chain.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Shot {
+    /// The image that is the last layer of the snapshot.
+    pub guid: Guid,
+    /// The snapshot it builds on; `None` for the base.
+    pub parent: Option<Guid>,
+    /// Whether it was meant to stay.
+    pub temporary: Temporary,
+}
+
+/// What a descriptor says about the files of a disk.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Descriptor {
+    /// The size it states, in bytes. The last layer knows better.
+    pub disk_size: Option<u64>,
+    /// The cluster size it states, in bytes. The images know better.
+    pub block_size: Option<u64>,
+    /// The images, in no useful order.
+    pub images: Vec<ImageEntry>,
+    /// The snapshots, in no useful order.
+    pub shots: Vec<Shot>,
+    /// The top, where the descriptor names it.
+    pub top: Option<Guid>,
+}
+
+/// Why a descriptor cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum DescriptorError {
+    /// More bytes than any descriptor has.
+    #[error("{0} bytes are too many for a descriptor")]
+    TooLarge(u64),
+    /// Not text.
+    #[error("it is not UTF-8 text")]
+    NotText,
+    /// Not well-formed, or with a document type definition, which no writer uses.
+    #[error("it is not usable XML: {0}")]
+    Xml(String),
+    /// XML of another kind.
+    #[error("it is XML, but not a disk descriptor: its root element is <{0}>")]
+    NotADescriptor(String),
+    /// An element is missing.
+    #[error("<{element}> is missing in <{parent}>")]
+    Missing {
+        /// The element that should be there.
+        element: &'static str,
+        /// Where it should be.
+        parent: String,
+    },
+    /// An element stands twice where only one makes sense.
+    #[error("<{element}> stands more than once in <{parent}>")]
+    Twice {
+        /// The element.
+        element: &'static str,
+        /// Where it stands.
+        parent: String,
+    },
+    /// Text that should be a number is not.
+    #[error("<{element}> is {text:?}, not a number")]
+    Number {
+        /// The element.
+        element: &'static str,
+        /// Its text.
+        text: String,
+    },
+    /// Text that should be a GUID is not.
+    #[error("{0:?} is not a GUID")]
+    Guid(String),
+    /// An image type that is neither `Compressed` nor `Plain`.
+    #[error("image type {0:?} is neither Compressed nor Plain")]
+    ImageType(String),
+    /// Two images have the same GUID.
+    #[error("two images are called {0}")]
+    DuplicateImage(Guid),
+    /// Two snapshots have the same GUID.
+    #[error("two snapshots are called {0}")]
+    DuplicateShot(Guid),
+    /// The disk is split over several storages.
+    #[error("the disk is split into {0} parts, which this program does not read")]
+    Split(usize),
+    /// The chain continues in the descriptor of another volume.
+    #[error("the disk continues in another volume ({0:?}), which this program does not read")]
+    ParentVolume(String),
+    /// A padding that no public writer uses, and nobody knows.
+    #[error("padding {0} is not known, so nobody can say where its data lies")]
+    Padding(u64),
+    /// The data inside the clusters is encrypted by a Parallels product.
+    #[error("the disk is encrypted with engine {0}")]
+    Encrypted(String),
+}
+
+impl DescriptorError {
+    /// Whether the descriptor is damaged, rather than of a kind that is not read.
+    #[must_use]
+    pub fn is_damage(&self) -> bool {
+        !matches!(
+            self,
+            Self::NotADescriptor(_)
+                | Self::Split(_)
+                | Self::ParentVolume(_)
+                | Self::Padding(_)
+                | Self::Encrypted(_)
+        )
+    }
+}
+
+type Result<T, E = DescriptorError> = std::result::Result<T, E>;
+
+/// Nodes of the document: room for thousands of images, not for a bomb.
+const MAX_NODES: u32 = 200_000;
+
+impl Descriptor {
+    /// The most bytes a descriptor may have: thousands of times what any writer makes.
+    pub const MAX_LEN: u64 = 4 << 20;
+
+    /// Reads a descriptor.
+    ///
+    /// # Errors
+    ///
+    /// The first condition of [`DescriptorError`] that holds.
+    pub fn parse(bytes: &[u8]) -> Result<Self> {
+        let text = std::str::from_utf8(bytes).map_err(|_| DescriptorError::NotText)?;
+        let options = ParsingOptions {
+            allow_dtd: false,
+            nodes_limit: MAX_NODES,
+            ..ParsingOptions::default()
+        };
+        let document = Document::parse_with_options(text, options)
+            .map_err(|error| DescriptorError::Xml(error.to_string()))?;
+        let root = document.root_element();
+        let Some(data) = child(root, "StorageData")? else {
+            return Err(DescriptorError::NotADescriptor(name(root)));
+        };
+        let parameters = child(root, "Disk_Parameters")?;
+        if let Some(parameters) = parameters {
+            refuse_unreadable(parameters)?;
+        }
+        if let Some(volume) = child(data, "Volume")?
+            && let Some(parent) = child(volume, "Parent")?
+        {
+            return Err(DescriptorError::ParentVolume(text_of(parent)));
+        }
+        let storages: Vec<_> = children(data, "Storage").collect();
+        let [storage] = storages[..] else {
+            return Err(match storages.len() {
+                0 => missing("Storage", data),
+                parts => DescriptorError::Split(parts),
+            });
+        };
+        let images = children(storage, "Image")
+            .map(image)
+            .collect::<Result<Vec<_>>>()?;
+        if images.is_empty() {
+            return Err(missing("Image", storage));
+        }
+        let snapshots = child(root, "Snapshots")?;
+        let shots = match snapshots {
+            Some(snapshots) => children(snapshots, "Shot")
+                .map(shot)
+                .collect::<Result<_>>()?,
+            None => Vec::new(),
+        };
+        let top = match snapshots {
+            Some(snapshots) => child(snapshots, "TopGUID")?.map(text_of),
+            None => None,
+        };
+        let this = Self {
+            disk_size: size(parameters, "Disk_size")?,
+            block_size: size(Some(storage), "Blocksize")?,
+            images,
+            shots,
+            top: top
+                .filter(|text| !text.is_empty())
+                .map(|text| text.parse())
+                .transpose()?,
+        };
+        if let Some(guid) = first_repeated(this.images.iter().map(|image| image.guid)) {
+            return Err(DescriptorError::DuplicateImage(guid));
+        }
+        if let Some(guid) = first_repeated(this.shots.iter().map(|shot| shot.guid)) {
+            return Err(DescriptorError::DuplicateShot(guid));
+        }
+        Ok(this)
+    }
+}
+
+/// Refuses what would change the meaning of the data in a way that is not public.
+fn refuse_unreadable(parameters: Node<'_, '_>) -> Result<()> {
+    if let Some(padding) = child(parameters, "Padding")? {
+        match number("Padding", &text_of(padding))? {
+            0 => {}
+            other => return Err(DescriptorError::Padding(other)),
+        }
+    }
+    // libploop's KeyId names a LUKS key: the disk holds a LUKS volume, and its bytes are right.
+    if let Some(encryption) = child(parameters, "Encryption")?
+        && let Some(engine) = child(encryption, "Engine")?
+    {
+        let text = text_of(engine);
+        let none = text.is_empty() || text.parse::<Guid>().is_ok_and(|guid| guid == Guid::NULL);
+        if !none {
+            return Err(DescriptorError::Encrypted(text));
+        }
+    }
+    Ok(())
+}
+
+fn image(node: Node<'_, '_>) -> Result<ImageEntry> {
+    let file = text_of(required(node, "File")?);
+    if file.is_empty() {
+        return Err(missing("File", node));
+    }
+    let kind = text_of(required(node, "Type")?);
+    let plain = match kind.as_str() {
+        "Compressed" => false,
+        "Plain" => true,
+        _ => return Err(DescriptorError::ImageType(kind)),
+    };
+    Ok(ImageEntry {
+        guid: text_of(required(node, "GUID")?).parse()?,
+        plain,
+        file,
+    })
+}
+
+fn shot(node: Node<'_, '_>) -> Result<Shot> {
+    let parent: Guid = text_of(required(node, "ParentGUID")?).parse()?;
+    let marked = |element| Ok::<_, DescriptorError>(child(node, element)?.is_some());
+    let temporary = if marked("TemporaryZeroSwap")? {
+        Temporary::TemporaryZeroSwap
+    } else if marked("TemporaryZero")? {
+        Temporary::TemporaryZero
+    } else if marked("Temporary")? {
+        Temporary::Temporary
+    } else {
+        Temporary::No
+    };
+    Ok(Shot {
+        guid: text_of(required(node, "GUID")?).parse()?,
+        parent: (parent != Guid::NULL).then_some(parent),
+        temporary,
+    })
+}
+
+/// A size that the descriptor states in sectors, in bytes.
+fn size(parent: Option<Node<'_, '_>>, element: &'static str) -> Result<Option<u64>> {
+    let Some(node) = parent
+        .map(|parent| child(parent, element))
+        .transpose()?
+        .flatten()
+    else {
+        return Ok(None);
+    };
+    let sectors = number(element, &text_of(node))?;
+    Ok(Some(sectors.saturating_mul(SECTOR)))
+}
+
+/// A number as writers write it: decimal. libploop also reads `0x`, and a leading zero as octal,
+/// which nobody means.
+fn number(element: &'static str, text: &str) -> Result<u64> {
+    let digits = |text: &str, radix| {
+        (!text.starts_with('+'))
+            .then(|| u64::from_str_radix(text, radix).ok())
+            .flatten()
+    };
+    let value = match text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {
+        Some(hex) => digits(hex, 16),
+        None if text.len() > 1 && text.starts_with('0') => None,
+        None => digits(text, 10),
+    };
+    value.ok_or_else(|| DescriptorError::Number {
+        element,
+        text: text.to_owned(),
+    })
+}
+
+fn children<'a, 'i>(
+    node: Node<'a, 'i>,
+    element: &'static str,
+) -> impl Iterator<Item = Node<'a, 'i>> {
+    node.children()
+        .filter(move |child| child.is_element() && child.tag_name().name() == element)
+}
+
+fn child<'a, 'i>(node: Node<'a, 'i>, element: &'static str) -> Result<Option<Node<'a, 'i>>> {
+    let mut found = children(node, element);
+    let first = found.next();
+    if found.next().is_some() {
+        return Err(DescriptorError::Twice {
+            element,
+            parent: name(node),
+        });
+    }
+    Ok(first)
+}
+
+fn required<'a, 'i>(node: Node<'a, 'i>, element: &'static str) -> Result<Node<'a, 'i>> {
+    child(node, element)?.ok_or_else(|| missing(element, node))
+}
+
+fn missing(element: &'static str, parent: Node<'_, '_>) -> DescriptorError {
+    DescriptorError::Missing {
+        element,
+        parent: name(parent),
+    }
+}
+
+/// The text of an element, without the white space around it. A comment inside does not cut it.
+fn text_of(node: Node<'_, '_>) -> String {
+    let pieces = node
+        .children()
+        .filter_map(|child| child.text().filter(|_| child.is_text()));
+    pieces.collect::<String>().trim().to_owned()
+}
+
+fn name(node: Node<'_, '_>) -> String {
+    node.tag_name().name().to_owned()
+}
+
+fn first_repeated(guids: impl Iterator<Item = Guid>) -> Option<Guid> {
+    let mut seen = std::collections::HashSet::new();
+    let mut guids = guids;
+    guids.find(|guid| !seen.insert(*guid))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SAMPLE: &str = r#"<?xml version="1.0" encoding="UTF-8"?>
+        <Parallels_disk_image Version="1.0">
+          <Disk_Parameters><Disk_size> 2048 </Disk_size><Padding>0</Padding></Disk_Parameters>
+          <StorageData><Storage><Start>0</Start><End>2048</End><Blocksize>0x40</Blocksize>
+            <Image><GUID>{5FBAABE3-6958-40FF-92a7-860e329aab41}</GUID><Type>Compressed</Type>
+              <File> root.hds.{1} </File></Image>
+            <Image><GUID>{0f0f0f0f-1111-4222-8333-444444444444}</GUID><Type>Plain</Type>
+              <File>root.hds</File></Image>
+          </Storage></StorageData>
+          <Snapshots><TopGUID>{5fbaabe3-6958-40ff-92a7-860e329aab41}</TopGUID>
+            <Shot><GUID>{0f0f0f0f-1111-4222-8333-444444444444}</GUID>
+              <ParentGUID>{00000000-0000-0000-0000-000000000000}</ParentGUID><Temporary/></Shot>
+          </Snapshots>
+        </Parallels_disk_image>"#;
+
+    fn spoiled(from: &str, to: &str) -> DescriptorError {
+        let text = SAMPLE.replacen(from, to, 1);
+        assert_ne!(text, SAMPLE, "{from} is in the sample");
+        Descriptor::parse(text.as_bytes()).unwrap_err()
+    }
+
+    #[test]
+    fn a_descriptor_is_read_with_white_space_hex_and_any_case() {
+        let read = Descriptor::parse(SAMPLE.as_bytes()).unwrap();
+        assert_eq!(read.disk_size, Some(2048 * 512));
+        assert_eq!(read.block_size, Some(64 * 512));
+        assert_eq!(read.top, Some(Guid::CONSTANT_TOP));
+        assert_eq!(read.images[0].guid, Guid::CONSTANT_TOP);
+        assert_eq!(read.images[0].file, "root.hds.{1}");
+        assert!(read.images[1].plain);
+        assert_eq!(read.shots[0].parent, None);
+        assert_eq!(read.shots[0].temporary, Temporary::Temporary);
+    }
+
+    #[test]
+    fn any_root_element_will_do_as_long_as_there_is_storage() {
+        let text = SAMPLE.replace("Parallels_disk_image", "Virtuozzo_disk_image");
+        assert!(Descriptor::parse(text.as_bytes()).is_ok());
+        let error = Descriptor::parse(b"<domain/>").unwrap_err();
+        assert_eq!(error, DescriptorError::NotADescriptor("domain".to_owned()));
+        assert!(!error.is_damage());
+    }
+
+    #[test]
+    fn what_would_be_read_wrongly_is_refused() {
+        use DescriptorError as E;
+        assert_eq!(spoiled("<Padding>0", "<Padding>1"), E::Padding(1));
+        assert_eq!(spoiled("</Storage>", "</Storage><Storage/>"), E::Split(2));
+        assert_eq!(
+            spoiled(
+                "<Storage>",
+                "<Volume><Parent>../a</Parent></Volume><Storage>"
+            ),
+            E::ParentVolume("../a".to_owned())
+        );
+        let engine = "{12345678-1111-4222-8333-444444444444}";
+        assert_eq!(
+            spoiled(
+                "<Padding>",
+                &format!("<Encryption><Engine>{engine}</Engine></Encryption><Padding>")
+            ),
+            E::Encrypted(engine.to_owned())
+        );
+        assert_eq!(
+            spoiled("Compressed", "Squashed"),
+            E::ImageType("Squashed".to_owned())
+        );
+        let text = || "010".to_owned();
+        assert_eq!(
+            spoiled("0x40", "010"),
+            E::Number {
+                element: "Blocksize",
+                text: text()
+            }
+        );
+        assert_eq!(
+            spoiled("-860e329aab41}</GUID>", "}</GUID>"),
+            E::Guid("{5FBAABE3-6958-40FF-92a7}".to_owned())
+        );
+    }
+
+    #[test]
+    fn a_document_type_is_refused_so_that_no_entity_expands() {
+        let bomb = r#"<!DOCTYPE x [<!ENTITY a "aaaa">]><x><StorageData>&a;</StorageData></x>"#;
+        assert!(matches!(
+            Descriptor::parse(bomb.as_bytes()),
+            Err(DescriptorError::Xml(_))
+        ));
+    }
+
+    #[test]
+    fn two_images_of_one_name_are_refused() {
+        let error = spoiled(
+            "{0f0f0f0f-1111-4222-8333-444444444444}",
+            "{5fbaabe3-6958-40ff-92a7-860e329aab41}",
+        );
+        assert_eq!(error, DescriptorError::DuplicateImage(Guid::CONSTANT_TOP));
+    }
+
+    #[test]
+    fn guids_are_taken_with_and_without_braces_and_in_no_other_spelling() {
+        let plain = "5fbaabe3-6958-40ff-92a7-860e329aab41";
+        assert_eq!(plain.parse::<Guid>().unwrap(), Guid::CONSTANT_TOP);
+        assert_eq!(Guid::CONSTANT_TOP.to_string(), format!("{{{plain}}}"));
+        for wrong in [
+            "",
+            "{}",
+            "{5fbaabe3-6958-40ff-92a7-860e329aab41",
+            "5fbaabe3695840ff92a7860e329aab41",
+        ] {
+            assert!(wrong.parse::<Guid>().is_err(), "{wrong}");
+        }
+    }
+}

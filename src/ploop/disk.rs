@@ -1,0 +1,286 @@
+//! The layers of a chain, read as one disk.
+
+use std::ops::Range;
+use std::path::Path;
+
+use super::bat::Slot;
+use super::image::Image;
+use crate::disk::{Extent, ExtentKind, Joined, VirtualDisk};
+use crate::error::{Error, Result};
+use crate::source::{FileSource, Source};
+
+/// One layer of a chain.
+#[derive(Debug)]
+pub enum Layer {
+    /// A ploop image.
+    Image(Image),
+    /// A raw disk: only ever the base. What it holds is never looked at to tell what it is, since
+    /// a guest wrote it.
+    Raw(FileSource),
+}
+
+impl Layer {
+    /// The size of the disk as this layer knows it, in bytes.
+    #[must_use]
+    pub fn virtual_size(&self) -> u64 {
+        match self {
+            Self::Image(image) => image.header().virtual_size(),
+            Self::Raw(file) => file.len(),
+        }
+    }
+
+    /// The file that the layer is read from.
+    #[must_use]
+    pub fn source(&self) -> &FileSource {
+        match self {
+            Self::Image(image) => image.source(),
+            Self::Raw(file) => file,
+        }
+    }
+
+    /// Where the disk's bytes from `offset` on are stored in this layer, as one run of at most
+    /// `max` bytes; nothing is stored behind the layer's own end.
+    fn lookup(&self, offset: u64, max: u64) -> Slot {
+        match self.virtual_size().checked_sub(offset) {
+            None | Some(0) => Slot::Absent { len: max },
+            Some(left) => match self {
+                Self::Image(image) => image.lookup(offset, max),
+                Self::Raw(_) => Slot::Stored {
+                    host_offset: offset,
+                    len: left.min(max),
+                },
+            },
+        }
+    }
+
+    fn check_unchanged(&self) -> Result<()> {
+        match self {
+            Self::Image(image) => image.check_unchanged(),
+            Self::Raw(file) => file.check_unchanged(),
+        }
+    }
+}
+
+/// The disk that a chain of layers makes.
+#[derive(Debug)]
+pub struct PloopDisk {
+    /// Base first; never empty.
+    layers: Vec<Layer>,
+    size: u64,
+    /// The descriptor that named the layers, watched for changes like them.
+    descriptor: Option<FileSource>,
+}
+
+/// How far a single question looks into the tables: a bound on its cost, not on the answer.
+const LOOK_AHEAD: u64 = 64 << 20;
+
+impl PloopDisk {
+    /// Puts layers together, base first. The last one decides the size.
+    pub(super) fn new(layers: Vec<Layer>, descriptor: Option<FileSource>) -> Self {
+        let size = layers.last().map_or(0, Layer::virtual_size);
+        Self {
+            layers,
+            size,
+            descriptor,
+        }
+    }
+
+    /// The layers, base first.
+    #[must_use]
+    pub fn layers(&self) -> &[Layer] {
+        &self.layers
+    }
+
+    /// The files that the disk is read from, and the descriptor that named them.
+    pub fn files(&self) -> impl Iterator<Item = &FileSource> {
+        let layers = self.layers.iter().map(Layer::source);
+        layers.chain(&self.descriptor)
+    }
+
+    /// The path of a layer's file.
+    #[must_use]
+    pub fn layer_path(&self, layer: usize) -> Option<&Path> {
+        Some(self.layers.get(layer)?.source().path())
+    }
+
+    /// What the layers say about `offset`: the highest one that has it decides, and the run ends
+    /// where a higher layer may have something.
+    fn resolve(&self, offset: u64, slots: impl Iterator<Item = (usize, Slot)>) -> Extent {
+        let mut limit = self.size.saturating_sub(offset);
+        for (layer, slot) in slots {
+            limit = limit.min(slot.len());
+            let kind = match slot {
+                Slot::Absent { .. } => continue,
+                Slot::Stored { host_offset, .. } => ExtentKind::Data { layer, host_offset },
+                Slot::Lost { .. } => ExtentKind::Lost { layer },
+            };
+            return Extent {
+                offset,
+                len: limit,
+                kind,
+            };
+        }
+        // Every layer was asked, so this is a hole of the disk, and not of one image.
+        Extent {
+            offset,
+            len: limit,
+            kind: ExtentKind::Hole,
+        }
+    }
+
+    fn extent_within(&self, offset: u64, max: u64) -> Result<Extent> {
+        if offset >= self.size {
+            return Err(self.out_of_range(offset, 1));
+        }
+        let max = max.min(self.size - offset).max(1);
+        let layers = self.layers.iter().enumerate().rev();
+        Ok(self.resolve(
+            offset,
+            layers.map(|(at, layer)| (at, layer.lookup(offset, max))),
+        ))
+    }
+
+    fn out_of_range(&self, offset: u64, len: u64) -> Error {
+        Error::OutOfRange {
+            offset,
+            len,
+            size: self.size,
+        }
+    }
+}
+
+impl VirtualDisk for PloopDisk {
+    fn size(&self) -> u64 {
+        self.size
+    }
+
+    fn extent_at(&self, offset: u64) -> Result<Extent> {
+        self.extent_within(offset, LOOK_AHEAD)
+    }
+
+    fn read_at(&self, buf: &mut [u8], offset: u64) -> Result<()> {
+        let len = buf.len() as u64;
+        if offset.checked_add(len).is_none_or(|end| end > self.size) {
+            return Err(self.out_of_range(offset, len));
+        }
+        let mut rest = buf;
+        let mut offset = offset;
+        while !rest.is_empty() {
+            let extent = self.extent_within(offset, rest.len() as u64)?;
+            let len = usize::try_from(extent.len)
+                .unwrap_or(usize::MAX)
+                .min(rest.len());
+            let (now, later) = rest.split_at_mut(len);
+            match extent.kind {
+                ExtentKind::Hole => now.fill(0),
+                ExtentKind::Lost { .. } => {
+                    return Err(Error::Lost {
+                        offset,
+                        len: extent.len,
+                    });
+                }
+                ExtentKind::Data { layer, host_offset } => {
+                    let source = self.layers.get(layer).map(Layer::source);
+                    let source = source.ok_or_else(|| self.out_of_range(offset, extent.len))?;
+                    source
+                        .read_exact_at(now, host_offset)
+                        .map_err(|e| Error::io_at("reading", source.path(), host_offset, e))?;
+                }
+            }
+            rest = later;
+            offset += extent.len;
+        }
+        Ok(())
+    }
+
+    fn extents(&self) -> Box<dyn Iterator<Item = Result<Extent>> + Send + '_> {
+        Box::new(Joined::new(Walk::new(self)))
+    }
+
+    fn next_data(&self, layer: usize, host_offset: u64) -> Result<Option<Range<u64>>> {
+        let Some(source) = self.layers.get(layer).map(Layer::source) else {
+            return Ok(None);
+        };
+        source
+            .next_data(host_offset)
+            .map_err(|e| Error::io_at("looking for holes in", source.path(), host_offset, e))
+    }
+
+    fn check_unchanged(&self) -> Result<()> {
+        if let Some(descriptor) = &self.descriptor {
+            descriptor.check_unchanged()?;
+        }
+        self.layers.iter().try_for_each(Layer::check_unchanged)
+    }
+}
+
+/// Walks over the extents of a disk and asks each layer for a run only once, however many pieces
+/// the other layers cut it into: the cost is that of reading every table once.
+struct Walk<'a> {
+    disk: &'a PloopDisk,
+    offset: u64,
+    /// For each layer, base first, the run that it was last asked for.
+    runs: Vec<Run>,
+}
+
+#[derive(Clone, Copy)]
+struct Run {
+    start: u64,
+    slot: Slot,
+}
+
+impl Run {
+    fn end(&self) -> u64 {
+        self.start.saturating_add(self.slot.len())
+    }
+
+    /// What is left of the run from `offset` on.
+    fn rest(&self, offset: u64) -> Slot {
+        let passed = offset - self.start;
+        match self.slot {
+            Slot::Stored { host_offset, len } => Slot::Stored {
+                host_offset: host_offset + passed,
+                len: len - passed,
+            },
+            Slot::Absent { len } => Slot::Absent { len: len - passed },
+            Slot::Lost { len } => Slot::Lost { len: len - passed },
+        }
+    }
+}
+
+impl<'a> Walk<'a> {
+    fn new(disk: &'a PloopDisk) -> Self {
+        // Runs of no length, so that each layer is asked at the start.
+        let unasked = Run {
+            start: 0,
+            slot: Slot::Absent { len: 0 },
+        };
+        Self {
+            disk,
+            offset: 0,
+            runs: vec![unasked; disk.layers.len()],
+        }
+    }
+}
+
+impl Iterator for Walk<'_> {
+    type Item = Result<Extent>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let (disk, offset) = (self.disk, self.offset);
+        let left = disk.size.checked_sub(offset).filter(|&left| left > 0)?;
+        let layers = disk.layers.iter().zip(&mut self.runs).enumerate().rev();
+        let slots = layers.map(|(at, (layer, run))| {
+            if run.end() <= offset {
+                *run = Run {
+                    start: offset,
+                    slot: layer.lookup(offset, left),
+                };
+            }
+            (at, run.rest(offset))
+        });
+        let extent = disk.resolve(offset, slots);
+        self.offset = extent.end();
+        Some(Ok(extent))
+    }
+}

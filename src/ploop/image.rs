@@ -1,0 +1,271 @@
+//! One image file: header, BAT and source together.
+
+use super::bat::{BadEntries, BadEntry, Bat, BatFindings, Slot};
+use super::check::{Finding, FindingKind as Kind};
+use super::header::{Header, State, Version};
+use crate::error::{Error, Result};
+use crate::foreign::recognise;
+use crate::source::{FileSource, Source};
+
+/// One image file, opened for reading.
+#[derive(Debug)]
+pub struct Image {
+    source: FileSource,
+    header: Header,
+    /// The bytes that [`Self::header`] was read from.
+    header_bytes: [u8; Header::SIZE],
+    bat: Bat,
+    allocated: u64,
+}
+
+impl Image {
+    /// Reads the header and the whole BAT of an image. What is wrong with BAT entries is among
+    /// the findings, and the image answers [`Slot::Lost`] there.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotPloop`] where the file is something else, [`Error::Header`] where the header
+    /// cannot be used, [`Error::Io`] where reading fails.
+    pub fn open(source: FileSource) -> Result<(Self, Vec<Finding>)> {
+        let path = source.path().to_owned();
+        let len = source.len();
+        let header_bytes = read_header(&source)?;
+        let header = Header::parse(&header_bytes, len).map_err(|source| Error::Header {
+            path: path.clone(),
+            source,
+        })?;
+        let (bat, found) = Bat::read(&source, &header, len)
+            .map_err(|(offset, error)| Error::io_at("reading the BAT of", &path, offset, error))?;
+        let mut findings = header_findings(&header, len);
+        findings.extend(bat_findings(&header, &found, len));
+        for finding in &mut findings {
+            finding.file = Some(path.clone());
+        }
+        let image = Self {
+            source,
+            header,
+            header_bytes,
+            bat,
+            allocated: found.allocated,
+        };
+        Ok((image, findings))
+    }
+
+    /// The checked header.
+    #[must_use]
+    pub fn header(&self) -> &Header {
+        &self.header
+    }
+
+    /// The file.
+    #[must_use]
+    pub fn source(&self) -> &FileSource {
+        &self.source
+    }
+
+    /// How many clusters are stored in the image.
+    #[must_use]
+    pub fn allocated_clusters(&self) -> u64 {
+        self.allocated
+    }
+
+    /// Says where a run of the disk is stored in this image; see [`Bat::lookup`].
+    #[must_use]
+    pub fn lookup(&self, offset: u64, max: u64) -> Slot {
+        self.bat.lookup(offset, max)
+    }
+
+    /// Makes sure that the file is what it was when it was opened.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Changed`] where its size, its times or its header differ.
+    pub fn check_unchanged(&self) -> Result<()> {
+        self.source.check_unchanged()?;
+        // A file system with coarse times can hide a write; a writer marks the header first.
+        let mut now = [0; Header::SIZE];
+        let path = self.source.path();
+        self.source
+            .read_exact_at(&mut now, 0)
+            .map_err(|error| Error::io_at("reading the header of", path, 0, error))?;
+        if now == self.header_bytes {
+            Ok(())
+        } else {
+            Err(Error::Changed {
+                path: path.to_owned(),
+            })
+        }
+    }
+}
+
+/// Whether a file begins like a ploop image.
+///
+/// # Errors
+///
+/// [`Error::Io`] where it cannot be read.
+pub(crate) fn has_signature(source: &FileSource) -> Result<bool> {
+    if source.len() < 16 {
+        return Ok(false);
+    }
+    let mut bytes = [0; 16];
+    source
+        .read_exact_at(&mut bytes, 0)
+        .map_err(|error| Error::io_at("reading", source.path(), 0, error))?;
+    Ok(Version::from_signature(&bytes).is_some())
+}
+
+fn read_header(source: &FileSource) -> Result<[u8; Header::SIZE]> {
+    let path = source.path();
+    if !has_signature(source)? {
+        return Err(Error::NotPloop {
+            path: path.to_owned(),
+            found: recognise(source),
+        });
+    }
+    let mut bytes = [0; Header::SIZE];
+    if source.len() < Header::SIZE as u64 {
+        return Err(Error::Header {
+            path: path.to_owned(),
+            source: super::HeaderError::Truncated { len: source.len() },
+        });
+    }
+    source
+        .read_exact_at(&mut bytes, 0)
+        .map_err(|error| Error::io_at("reading the header of", path, 0, error))?;
+    Ok(bytes)
+}
+
+/// What a usable header gives to say.
+fn header_findings(header: &Header, file_len: u64) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let mut say = |kind, message| findings.push(Finding::new(kind, message));
+    let cluster = header.cluster_size();
+    if !cluster.is_usual() {
+        say(
+            Kind::ClusterSizeUnusual,
+            format!(
+                "cluster size {} is one that ploop itself does not use",
+                cluster.bytes()
+            ),
+        );
+    }
+    match header.state() {
+        State::InUse => say(
+            Kind::InUse,
+            "marked in use: open somewhere, or not closed cleanly".to_owned(),
+        ),
+        State::Other(_) => say(
+            Kind::UnknownState,
+            format!("state word read as {}", header.state()),
+        ),
+        State::Closed | State::ClosedWithExtension => {}
+    }
+    if header.unknown_flags() != 0 {
+        say(
+            Kind::UnknownFlags,
+            format!("unknown flag bits {:#x} are set", header.unknown_flags()),
+        );
+    }
+    if header.high_size_word() != 0 {
+        say(
+            Kind::SizeHighWord,
+            format!(
+                "the unused upper half of the size is {:#x}, not zero",
+                header.high_size_word()
+            ),
+        );
+    }
+    let whole_clusters = file_len
+        .checked_sub(header.data_start())
+        .is_some_and(|data| data.is_multiple_of(cluster.bytes()));
+    if !whole_clusters {
+        say(
+            Kind::FileLength,
+            format!("the file's {file_len} bytes do not end with a whole cluster"),
+        );
+    }
+    findings
+}
+
+/// What the BAT gives to say.
+fn bat_findings(header: &Header, found: &BatFindings, file_len: u64) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let mut entries = |kind, bad: &BadEntries, tell: &dyn Fn(&BadEntry) -> String| {
+        if let Some(first) = bad.first.first() {
+            let mut message = tell(first);
+            if bad.count > 1 {
+                message += &format!(", and {} more like it", bad.count - 1);
+            }
+            findings.push(Finding::new(kind, message).times(bad.count));
+        }
+    };
+    entries(Kind::EntryPastEnd, &found.past_end, &|bad| {
+        format!(
+            "BAT entry {} points to {:#x}, beyond the end of the file ({file_len:#x})",
+            bad.index, bad.host_offset
+        )
+    });
+    entries(Kind::ClusterTruncated, &found.truncated, &|bad| {
+        format!(
+            "cluster {} at {:#x} is cut off by the end of the file ({file_len:#x})",
+            bad.index, bad.host_offset
+        )
+    });
+    entries(Kind::EntryInTable, &found.in_table, &|bad| {
+        format!(
+            "BAT entry {} points to {:#x}, inside the header and BAT (data starts at {:#x})",
+            bad.index,
+            bad.host_offset,
+            header.data_start()
+        )
+    });
+    entries(Kind::EntryMisaligned, &found.misaligned, &|bad| {
+        format!(
+            "BAT entry {} points to {:#x}, into the middle of a cluster",
+            bad.index, bad.host_offset
+        )
+    });
+    entries(Kind::EntryDuplicate, &found.duplicate, &|bad| {
+        let other = bad
+            .other
+            .map_or_else(String::new, |other| format!(" and {other}"));
+        format!(
+            "clusters {}{other} are both stored at {:#x}",
+            bad.index, bad.host_offset
+        )
+    });
+    entries(Kind::LastClusterShort, &found.last_short, &|bad| {
+        format!(
+            "the last cluster, {}, is cut off by the end of the file, past the end of the disk",
+            bad.index
+        )
+    });
+    for (kind, count, place) in [
+        (
+            Kind::EntryBeyondDisk,
+            found.beyond_disk,
+            "behind the end of the disk",
+        ),
+        (
+            Kind::EntryBeyondTable,
+            found.beyond_table,
+            "behind the end of the BAT",
+        ),
+    ] {
+        if count > 0 {
+            let message = format!("BAT entries {place} are in use and ignored: {count}");
+            findings.push(Finding::new(kind, message).times(count));
+        }
+    }
+    let stored = found
+        .allocated
+        .saturating_mul(header.cluster_size().bytes());
+    let unreferenced = file_len
+        .saturating_sub(header.data_start())
+        .saturating_sub(stored);
+    if unreferenced > 0 {
+        let message = format!("{unreferenced} bytes of the file belong to no cluster");
+        findings.push(Finding::new(Kind::Unreferenced, message).times(unreferenced));
+    }
+    findings
+}

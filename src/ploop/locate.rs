@@ -1,0 +1,150 @@
+//! From what a user names to the file that has to be read: an image, or a descriptor.
+
+use std::ffi::OsStr;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use super::image::has_signature;
+use crate::error::{Error, Result};
+use crate::foreign::{Foreign, recognise};
+use crate::source::FileSource;
+
+/// Where containers live on OpenVZ and Virtuozzo hosts, and on Debian's OpenVZ.
+pub const DEFAULT_PRIVATE_DIRS: [&str; 2] = ["/vz/private", "/var/lib/vz/private"];
+
+/// What a user's IMAGE stands for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Located {
+    /// A file that describes a disk.
+    Descriptor(PathBuf),
+    /// A file that begins like a ploop image.
+    Image {
+        /// The file.
+        path: PathBuf,
+        /// The descriptor in the same folder, which may know that the image is not all there is.
+        descriptor: Option<PathBuf>,
+    },
+}
+
+const DESCRIPTOR: &str = "DiskDescriptor.xml";
+const ROOT_DISK: &str = "root.hdd";
+
+/// Finds what `input` stands for: a file, a descriptor, the directory of a disk or of a
+/// container, or (where no such path exists) a container's id below one of `private_dirs`.
+///
+/// What a file is, is decided by its first bytes and never by its name.
+///
+/// # Errors
+///
+/// [`Error::NotPloop`], [`Error::NoImage`] and [`Error::NoContainer`] where there is nothing to
+/// read, [`Error::NotAFile`] and [`Error::Io`] where it cannot be opened.
+pub fn locate(input: &Path, private_dirs: &[PathBuf]) -> Result<Located> {
+    match std::fs::metadata(input) {
+        Ok(meta) if meta.is_dir() => in_directory(input, true),
+        Ok(_) => file(input),
+        Err(error) if error.kind() == ErrorKind::NotFound && is_container_id(input) => {
+            container(input, private_dirs)
+        }
+        Err(error) => Err(Error::io("opening", input, error)),
+    }
+}
+
+/// Digits, or a UUID in either spelling.
+fn is_container_id(input: &Path) -> bool {
+    let text = input.to_str().unwrap_or_default();
+    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    digits || text.parse::<super::Guid>().is_ok()
+}
+
+fn container(id: &Path, private_dirs: &[PathBuf]) -> Result<Located> {
+    let bare = id.to_string_lossy();
+    let bare = bare.trim_start_matches('{').trim_end_matches('}');
+    let found = private_dirs
+        .iter()
+        .map(|dir| dir.join(bare))
+        .find(|dir| dir.is_dir());
+    match found {
+        Some(area) => in_directory(&area, true),
+        None => Err(Error::NoContainer {
+            id: id.to_string_lossy().into_owned(),
+            searched: private_dirs.to_vec(),
+        }),
+    }
+}
+
+/// A disk's directory, or (once) a container's directory that holds one.
+fn in_directory(dir: &Path, may_descend: bool) -> Result<Located> {
+    let descriptor = dir.join(DESCRIPTOR);
+    if descriptor.symlink_metadata().is_ok() {
+        return Ok(Located::Descriptor(descriptor));
+    }
+    let root_disk = dir.join(ROOT_DISK);
+    match std::fs::metadata(&root_disk) {
+        Ok(meta) if meta.is_dir() && may_descend => in_directory(&root_disk, false),
+        Ok(meta) if meta.is_file() => match file(&root_disk) {
+            // Nothing tells whether the image is all there is.
+            Ok(_) => Err(no_image(dir)),
+            Err(error) => Err(error),
+        },
+        _ => Err(no_image(dir)),
+    }
+}
+
+fn no_image(dir: &Path) -> Error {
+    Error::NoImage {
+        path: dir.to_owned(),
+        images: images_in(dir),
+    }
+}
+
+fn file(path: &Path) -> Result<Located> {
+    let source = FileSource::open(path)?;
+    if has_signature(&source)? {
+        return Ok(Located::Image {
+            path: path.to_owned(),
+            descriptor: descriptor_beside(path),
+        });
+    }
+    match recognise(&source) {
+        // Which kind of XML is for the parser to say.
+        Foreign::Xml => Ok(Located::Descriptor(path.to_owned())),
+        found => Err(Error::NotPloop {
+            path: path.to_owned(),
+            found,
+        }),
+    }
+}
+
+/// The descriptor in the folder of the file itself, or of the link that was given.
+pub(super) fn descriptor_beside(path: &Path) -> Option<PathBuf> {
+    let real = path.canonicalize().ok();
+    [real.as_deref(), Some(path)]
+        .into_iter()
+        .flatten()
+        .map(|file| file.with_file_name(DESCRIPTOR))
+        .find(|descriptor| descriptor.symlink_metadata().is_ok())
+}
+
+/// The most entries of a folder that are looked at: a disk's folder has a few.
+const MAX_ENTRIES: usize = 4096;
+
+/// The files in a folder that begin like a ploop image, sorted.
+///
+/// Only names of the kind that ploop gives are looked at, so that no other file is opened.
+pub(super) fn images_in(dir: &Path) -> Vec<PathBuf> {
+    let has_image_name = |name: &OsStr| name.to_string_lossy().contains(".hd");
+    let mut found: Vec<PathBuf> = std::fs::read_dir(dir)
+        .into_iter()
+        .flatten()
+        .take(MAX_ENTRIES)
+        .flatten()
+        .filter(|entry| has_image_name(&entry.file_name()))
+        .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_file()))
+        .map(|entry| entry.path())
+        .filter(|path| {
+            FileSource::open(path).is_ok_and(|source| has_signature(&source).unwrap_or(false))
+        })
+        .collect();
+    found.sort_unstable();
+    found
+}

@@ -1,0 +1,598 @@
+//! Opens what a user named: finds the layers, looks at every one of them, and says what it found.
+
+use std::collections::HashMap;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use super::chain::{Admitted, ChainPlan, Gate, PlannedLayer, current_top};
+use super::check::{Finding, FindingKind as Kind, Severity};
+use super::descriptor::{Descriptor, DescriptorError, Guid, Temporary};
+use super::disk::{Layer, PloopDisk};
+use super::header::{State, Version};
+use super::image::Image;
+use super::locate::{DEFAULT_PRIVATE_DIRS, Located, images_in, locate};
+use crate::error::{Class, Error, Result};
+use crate::source::{FileSource, Source};
+
+/// What to open, and how freely.
+#[derive(Debug, Clone)]
+pub struct OpenOptions {
+    /// The snapshot to read; `None` for the current state.
+    pub snapshot: Option<Guid>,
+    /// Read an image file by itself, whatever a descriptor says.
+    pub single_layer: bool,
+    /// Follow names in a descriptor that lead out of its folder.
+    pub allow_outside: bool,
+    /// Where container ids are looked for.
+    pub private_dirs: Vec<PathBuf>,
+}
+
+impl Default for OpenOptions {
+    fn default() -> Self {
+        Self {
+            snapshot: None,
+            single_layer: false,
+            allow_outside: false,
+            private_dirs: DEFAULT_PRIVATE_DIRS.iter().map(PathBuf::from).collect(),
+        }
+    }
+}
+
+/// Everything that was found about a disk, sound or not.
+#[derive(Debug)]
+pub struct Examined {
+    /// What the user named.
+    pub input: PathBuf,
+    /// The descriptor that was read.
+    pub descriptor: Option<PathBuf>,
+    /// The snapshot whose chain was opened, where there is a descriptor.
+    pub snapshot: Option<Guid>,
+    /// The layers that could be opened, base first.
+    pub layers: Vec<LayerInfo>,
+    /// The snapshots that the descriptor knows.
+    pub snapshots: Vec<SnapshotInfo>,
+    /// Images beside the descriptor that it does not name.
+    pub unlisted: Vec<PathBuf>,
+    /// Everything worth saying, in the order of the layers.
+    pub findings: Vec<Finding>,
+    /// The disk, where every layer could be opened.
+    disk: Option<PloopDisk>,
+    /// The error that says best why there is no disk.
+    failure: Option<Error>,
+}
+
+/// What is known about an opened layer.
+#[derive(Debug, Clone)]
+pub struct LayerInfo {
+    /// The place in the chain, 0 for the base.
+    pub layer: usize,
+    /// The file.
+    pub file: PathBuf,
+    /// The image's name in the descriptor.
+    pub guid: Option<Guid>,
+    /// The size of the disk as this layer knows it, in bytes.
+    pub virtual_size: u64,
+    /// The length of the file in bytes.
+    pub file_size: u64,
+    /// The room the file takes, in bytes.
+    pub disk_usage: u64,
+    /// What only a ploop image has; `None` for a raw base.
+    pub image: Option<ImageInfo>,
+}
+
+/// What is known about a layer that is a ploop image.
+#[derive(Debug, Clone)]
+pub struct ImageInfo {
+    /// The version of the format.
+    pub version: Version,
+    /// The cluster size in bytes.
+    pub cluster_size: u64,
+    /// The number of BAT entries.
+    pub bat_entries: u32,
+    /// The number of clusters that the image stores.
+    pub allocated_clusters: u64,
+    /// How the image was closed.
+    pub state: State,
+}
+
+/// What a descriptor says about a snapshot.
+#[derive(Debug, Clone)]
+pub struct SnapshotInfo {
+    /// Its name.
+    pub guid: Guid,
+    /// The snapshot it builds on.
+    pub parent: Option<Guid>,
+    /// Whether it is the current state.
+    pub top: bool,
+    /// Whether it was meant to stay.
+    pub temporary: Temporary,
+}
+
+/// Opens what `input` stands for and looks at every header and every BAT entry, in parallel on
+/// the current rayon pool. Nothing is written, locked or created.
+///
+/// Damage is no error here: it is among the findings, and [`Examined::into_disk`] refuses it.
+///
+/// # Errors
+///
+/// Where there is nothing to examine: no such file, no ploop image, a lone layer of a chain, a
+/// name that leads out of the descriptor's folder, a kind of disk that is not read.
+pub fn examine(input: &Path, options: &OpenOptions) -> Result<Examined> {
+    let wrong_input = |option, needs, path: PathBuf| {
+        Err(Error::WrongInput {
+            option,
+            needs,
+            path,
+        })
+    };
+    let located = locate(input, &options.private_dirs)?;
+    let mut examined = Examined::nothing_yet(input);
+    match located {
+        Located::Descriptor(path) if options.single_layer => {
+            return wrong_input("--single-layer", "an image file", path);
+        }
+        Located::Descriptor(path) => examined.open_chain(&path, options)?,
+        Located::Image { path, .. } if options.single_layer => examined.open_single(&path)?,
+        Located::Image {
+            path,
+            descriptor: Some(descriptor),
+        } => {
+            // Whoever asks for a snapshot has seen the descriptor.
+            if options.snapshot.is_none() {
+                refuse_lone_layer(&path, &descriptor)?;
+            }
+            examined.open_chain(&descriptor, options)?;
+        }
+        Located::Image {
+            path,
+            descriptor: None,
+        } if options.snapshot.is_some() => {
+            return wrong_input("--snapshot", "a disk with a descriptor", path);
+        }
+        Located::Image {
+            path,
+            descriptor: None,
+        } => examined.open_single(&path)?,
+    }
+    Ok(examined)
+}
+
+impl Examined {
+    fn nothing_yet(input: &Path) -> Self {
+        Self {
+            input: input.to_owned(),
+            descriptor: None,
+            snapshot: None,
+            layers: Vec::new(),
+            snapshots: Vec::new(),
+            unlisted: Vec::new(),
+            findings: Vec::new(),
+            disk: None,
+            failure: None,
+        }
+    }
+
+    /// Whether anything that is stored cannot be trusted.
+    #[must_use]
+    pub fn is_damaged(&self) -> bool {
+        self.worst() == Some(Severity::Damage)
+    }
+
+    /// Whether the last layer is marked in use.
+    #[must_use]
+    pub fn is_in_use(&self) -> bool {
+        self.findings
+            .iter()
+            .any(|finding| finding.severity() == Severity::InUse)
+    }
+
+    /// How much the worst finding matters.
+    #[must_use]
+    pub fn worst(&self) -> Option<Severity> {
+        self.findings.iter().map(Finding::severity).max()
+    }
+
+    /// The disk, damaged or not, where every layer could be opened.
+    #[must_use]
+    pub fn disk(&self) -> Option<&PloopDisk> {
+        self.disk.as_ref()
+    }
+
+    /// Gives the disk to be read, or says why it may not be.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Damaged`] or what stood in the way where there is damage, [`Error::InUse`] where
+    /// the last layer is marked in use and `allow_dirty` is not set.
+    pub fn into_disk(self, allow_dirty: bool) -> Result<PloopDisk> {
+        if let Some(failure) = self.failure {
+            return Err(failure);
+        }
+        let is_damage = |finding: &&Finding| finding.severity() == Severity::Damage;
+        let others = self
+            .findings
+            .iter()
+            .filter(is_damage)
+            .count()
+            .saturating_sub(1);
+        let path = self.input;
+        if let Some(first) = self.findings.iter().find(is_damage) {
+            return Err(Error::Damaged {
+                path,
+                first: Box::new(first.clone()),
+                others,
+            });
+        }
+        let in_use = self
+            .findings
+            .iter()
+            .find(|finding| finding.severity() == Severity::InUse);
+        if let (Some(finding), false) = (in_use, allow_dirty) {
+            let path = finding.file.clone().unwrap_or(path);
+            return Err(Error::InUse { path });
+        }
+        self.disk.ok_or(Error::NoImage {
+            path,
+            images: Vec::new(),
+        })
+    }
+
+    fn say(&mut self, kind: Kind, message: String) {
+        self.findings.push(Finding::new(kind, message));
+    }
+
+    fn open_single(&mut self, path: &Path) -> Result<()> {
+        let source = FileSource::open(path)?;
+        if let Some(layer) = self.open_layer(0, source, false, None)? {
+            self.disk = Some(PloopDisk::new(vec![layer], None));
+        }
+        Ok(())
+    }
+
+    fn open_chain(&mut self, path: &Path, options: &OpenOptions) -> Result<()> {
+        self.descriptor = Some(path.to_owned());
+        let (source, descriptor) = match read_descriptor(path) {
+            Err(error) if error.class() == Class::Damaged => {
+                return self.fail(Kind::Descriptor, error);
+            }
+            other => other?,
+        };
+        self.list_snapshots(&descriptor);
+        let gate = Gate::new(path, options.allow_outside)?;
+        self.list_unlisted(path, &descriptor, &gate);
+        let plan = match ChainPlan::select(&descriptor, options.snapshot) {
+            Ok(plan) => plan,
+            Err(source) => {
+                let path = path.to_owned();
+                return self.fail(Kind::Descriptor, Error::Select { path, source });
+            }
+        };
+        self.snapshot = Some(plan.top);
+        if plan.top_guessed {
+            let message = format!(
+                "the descriptor names no top; {} is the only candidate",
+                plan.top
+            );
+            self.say(Kind::TopGuessed, message);
+        }
+        let layers = self.open_layers(&plan, &gate)?;
+        if options.snapshot.is_some() {
+            self.judge_temporary(&plan);
+        }
+        if layers.len() == plan.layers.len() {
+            self.judge_chain(&layers, &descriptor);
+            let disk = PloopDisk::new(layers, Some(source));
+            self.look_beside(path, disk.layers().last().map_or(0, Layer::virtual_size));
+            self.disk = Some(disk);
+        }
+        Ok(())
+    }
+
+    /// Notes damage that leaves no disk, or passes on an error that is none.
+    fn fail(&mut self, kind: Kind, error: Error) -> Result<()> {
+        if error.class() != Class::Damaged {
+            return Err(error);
+        }
+        self.say(kind, chain_of_causes(&error));
+        self.failure.get_or_insert(error);
+        Ok(())
+    }
+
+    /// Opens every layer that can be opened; fewer than planned where there is damage.
+    fn open_layers(&mut self, plan: &ChainPlan, gate: &Gate) -> Result<Vec<Layer>> {
+        let mut layers = Vec::new();
+        let mut seen: HashMap<(u64, u64), usize> = HashMap::new();
+        for (at, planned) in plan.layers.iter().enumerate() {
+            let Admitted { path, moved } = match gate.admit(&planned.file) {
+                Ok(admitted) => admitted,
+                Err(error) if is_missing(&error) => {
+                    let message = format!("layer {at} ({}) is missing", planned.file);
+                    let finding = Finding::new(Kind::LayerMissing, message);
+                    self.findings.push(Finding {
+                        layer: Some(at),
+                        ..finding
+                    });
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
+            if moved {
+                let message = format!("found beside the descriptor, which says {}", planned.file);
+                self.findings
+                    .push(Finding::new(Kind::MovedFile, message).of(at, &path));
+            }
+            let source = FileSource::open(&path)?;
+            if let Some(other) = seen.insert(source.identity(), at) {
+                let message = format!("layers {other} and {at} are the same file");
+                self.findings
+                    .push(Finding::new(Kind::Descriptor, message).of(at, &path));
+                continue;
+            }
+            layers.extend(self.open_layer(at, source, planned.raw, Some(planned.guid))?);
+        }
+        let last = plan.layers.len().saturating_sub(1);
+        for finding in &mut self.findings {
+            if finding.kind == Kind::InUse && finding.layer != Some(last) {
+                // Only the last layer is ever written: a merge or a resize died here.
+                finding.kind = Kind::LayerInUse;
+            }
+        }
+        Ok(layers)
+    }
+
+    fn open_layer(
+        &mut self,
+        at: usize,
+        source: FileSource,
+        raw: bool,
+        guid: Option<Guid>,
+    ) -> Result<Option<Layer>> {
+        let path = source.path().to_owned();
+        let layer = if raw {
+            Layer::Raw(source)
+        } else {
+            let (kind, error) = match Image::open(source) {
+                Ok((image, findings)) => {
+                    let about = |finding: Finding| finding.of(at, &path);
+                    self.findings.extend(findings.into_iter().map(about));
+                    let layer = Layer::Image(image);
+                    self.layers.push(layer_info(at, &layer, guid)?);
+                    return Ok(Some(layer));
+                }
+                Err(Error::Header { path, source }) => {
+                    (Kind::from(&source), Error::Header { path, source })
+                }
+                Err(error @ Error::NotPloop { .. }) => (Kind::NotPloop, error),
+                Err(error) => (Kind::ReadError, error),
+            };
+            let message = match &error {
+                Error::Header { source, .. } => source.to_string(),
+                Error::NotPloop { found, .. } => format!("not a ploop image: {found}"),
+                other => chain_of_causes(other),
+            };
+            self.findings
+                .push(Finding::new(kind, message).of(at, &path));
+            // A layer that is no image is damage of the chain; for the rest, the error says more.
+            if kind != Kind::NotPloop {
+                self.failure.get_or_insert(error);
+            }
+            return Ok(None);
+        };
+        self.layers.push(layer_info(at, &layer, guid)?);
+        Ok(Some(layer))
+    }
+
+    /// What only shows when the layers are seen side by side.
+    fn judge_chain(&mut self, layers: &[Layer], descriptor: &Descriptor) {
+        for (at, pair) in (1..).zip(layers.windows(2)) {
+            if let [parent, child] = pair
+                && child.virtual_size() < parent.virtual_size()
+            {
+                let message = format!(
+                    "its disk of {} bytes is smaller than its parent's of {}",
+                    child.virtual_size(),
+                    parent.virtual_size()
+                );
+                let finding = Finding::new(Kind::LayerSmaller, message);
+                self.findings.push(finding.of(at, child.source().path()));
+            }
+        }
+        let headers = || {
+            layers.iter().filter_map(|layer| match layer {
+                Layer::Image(image) => Some(image.header()),
+                Layer::Raw(_) => None,
+            })
+        };
+        if let Some(first) = headers().next() {
+            if headers().any(|header| header.version() != first.version()) {
+                let message = "the chain mixes version 1 and version 2 images".to_owned();
+                self.say(Kind::MixedVersions, message);
+            }
+            if headers().any(|header| header.cluster_size() != first.cluster_size()) {
+                let message = "the chain mixes cluster sizes".to_owned();
+                self.say(Kind::MixedClusterSizes, message);
+            }
+            if let Some(stated) = descriptor.block_size
+                && headers().all(|header| header.cluster_size().bytes() != stated)
+            {
+                let found = first.cluster_size().bytes();
+                let message =
+                    format!("the descriptor states clusters of {stated} bytes, the image {found}");
+                self.say(Kind::BlockSizeDiffers, message);
+            }
+        }
+        if let (Some(stated), Some(top)) = (descriptor.disk_size, layers.last())
+            && stated != top.virtual_size()
+            && self
+                .snapshots
+                .iter()
+                .all(|shot| !shot.top || Some(shot.guid) == self.snapshot)
+        {
+            let found = top.virtual_size();
+            let message =
+                format!("the descriptor states a disk of {stated} bytes, the last layer {found}");
+            self.say(Kind::DiskSizeDiffers, message);
+        }
+    }
+
+    /// A snapshot that was asked for by name may hold what a merge already moved into it.
+    fn judge_temporary(&mut self, plan: &ChainPlan) {
+        let temporary = |layer: &&PlannedLayer| layer.temporary == Temporary::Temporary;
+        for layer in plan.layers.iter().filter(temporary) {
+            let message = format!(
+                "snapshot {} is temporary: a backup or an unfinished merge may have changed it",
+                layer.guid
+            );
+            self.say(Kind::TemporarySnapshot, message);
+        }
+    }
+
+    fn list_snapshots(&mut self, descriptor: &Descriptor) {
+        let top = current_top(descriptor).map(|(top, _)| top);
+        let info = |shot: &super::Shot| SnapshotInfo {
+            guid: shot.guid,
+            parent: shot.parent,
+            top: Some(shot.guid) == top,
+            temporary: shot.temporary,
+        };
+        self.snapshots = descriptor.shots.iter().map(info).collect();
+    }
+
+    fn list_unlisted(&mut self, path: &Path, descriptor: &Descriptor, gate: &Gate) {
+        let listed: Vec<PathBuf> = descriptor
+            .images
+            .iter()
+            .filter_map(|image| Some(gate.admit(&image.file).ok()?.path))
+            .collect();
+        let folder = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+        let mut images = images_in(folder.parent().unwrap_or(Path::new(".")));
+        images.retain(|image| !listed.contains(image));
+        self.unlisted = images;
+    }
+
+    /// Signs beside the descriptor that somebody was changing the disk.
+    fn look_beside(&mut self, descriptor: &Path, disk_size: u64) {
+        let mut unfinished = descriptor.as_os_str().to_owned();
+        unfinished.push(".tmp");
+        if Path::new(&unfinished).symlink_metadata().is_ok() {
+            let message = "DiskDescriptor.xml.tmp lies beside the descriptor: a snapshot, merge or \
+                           resize was cut short; the descriptor in force is read";
+            self.say(Kind::UnfinishedDescriptor, message.to_owned());
+        }
+        for path in std::mem::take(&mut self.unlisted) {
+            let image = FileSource::open(&path).and_then(Image::open);
+            if let Ok((image, _)) = image
+                && image.header().state() == State::InUse
+                && image.header().virtual_size() == disk_size
+            {
+                let message = "not named by the descriptor, marked in use, and of the disk's size: \
+                               the guest's last writes may be in this file";
+                let finding = Finding::new(Kind::UnlistedLayerInUse, message.to_owned());
+                self.findings.push(Finding {
+                    file: Some(path.clone()),
+                    ..finding
+                });
+            }
+            self.unlisted.push(path);
+        }
+    }
+}
+
+fn layer_info(at: usize, layer: &Layer, guid: Option<Guid>) -> Result<LayerInfo> {
+    let source = layer.source();
+    let image = match layer {
+        Layer::Raw(_) => None,
+        Layer::Image(image) => Some(ImageInfo {
+            version: image.header().version(),
+            cluster_size: image.header().cluster_size().bytes(),
+            bat_entries: image.header().bat_entries(),
+            allocated_clusters: image.allocated_clusters(),
+            state: image.header().state(),
+        }),
+    };
+    Ok(LayerInfo {
+        layer: at,
+        file: source.path().to_owned(),
+        guid,
+        virtual_size: layer.virtual_size(),
+        file_size: source.len(),
+        disk_usage: source.disk_usage()?,
+        image,
+    })
+}
+
+/// Reads and parses a descriptor, keeping it open to see whether it changes.
+fn read_descriptor(path: &Path) -> Result<(FileSource, Descriptor)> {
+    let wrong = |source| Error::Descriptor {
+        path: path.to_owned(),
+        source,
+    };
+    let source = FileSource::open(path)?;
+    let len = source.len();
+    if len > Descriptor::MAX_LEN {
+        return Err(wrong(DescriptorError::TooLarge(len)));
+    }
+    let mut bytes = vec![0; usize::try_from(len).unwrap_or_default()];
+    source
+        .read_exact_at(&mut bytes, 0)
+        .map_err(|error| Error::io("reading", path, error))?;
+    let descriptor = Descriptor::parse(&bytes).map_err(wrong)?;
+    Ok((source, descriptor))
+}
+
+/// Refuses an image file whose descriptor says that it is not the whole disk.
+fn refuse_lone_layer(path: &Path, descriptor_path: &Path) -> Result<()> {
+    let (_, descriptor) =
+        read_descriptor(descriptor_path).map_err(|source| Error::UnknownRole {
+            path: path.to_owned(),
+            descriptor: descriptor_path.to_owned(),
+            source: Box::new(source),
+        })?;
+    let identity = FileSource::open(path)?.identity();
+    let gate = Gate::new(descriptor_path, true)?;
+    let is_this_file = |image: &&super::ImageEntry| {
+        let admitted = gate.admit(&image.file).ok();
+        admitted
+            .and_then(|admitted| FileSource::open(&admitted.path).ok())
+            .is_some_and(|file| file.identity() == identity)
+    };
+    let lone = |why: String, snapshot| {
+        Err(Error::LoneLayer {
+            path: path.to_owned(),
+            why,
+            descriptor: descriptor_path.to_owned(),
+            snapshot,
+        })
+    };
+    let Some(image) = descriptor.images.iter().find(is_this_file) else {
+        return lone("the descriptor beside it does not name it".to_owned(), None);
+    };
+    let guid = image.guid;
+    // A broken chain is no reason to take one of its files for the whole.
+    let current = ChainPlan::select(&descriptor, None);
+    let place = current.as_ref().ok().and_then(|plan| {
+        let at = plan.layers.iter().position(|layer| layer.guid == guid)?;
+        Some((at, plan.layers.len()))
+    });
+    match place {
+        Some((0, 1)) => Ok(()),
+        Some((at, layers)) => lone(
+            format!("it is layer {at} of a chain of {layers}"),
+            Some(guid),
+        ),
+        None => lone(
+            "it is not part of the disk's current state".to_owned(),
+            Some(guid),
+        ),
+    }
+}
+
+fn is_missing(error: &Error) -> bool {
+    matches!(error, Error::Io { source, .. } if source.kind() == ErrorKind::NotFound)
+}
+
+/// An error and its causes in one line.
+fn chain_of_causes(error: &Error) -> String {
+    let causes = std::iter::successors(std::error::Error::source(error), |cause| cause.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+}

@@ -1,0 +1,69 @@
+//! What a target owes to the copy that fills it.
+
+mod file;
+mod stream;
+
+use std::path::Path;
+
+use nix::sys::statfs::{BTRFS_SUPER_MAGIC, FsType, statfs};
+
+pub use file::{FileSink, FileSinkOptions};
+pub use stream::StreamSink;
+
+use crate::error::{Error, Result};
+
+/// A target being written.
+///
+/// Every byte of it is given once, as data or as zeros. Nothing is valid until
+/// [`finish`](Sink::finish) has returned `Ok`; a sink that is dropped earlier removes what it made.
+pub trait Sink: Send + Sync {
+    /// Writes `data` at `offset` bytes from the start of the target.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`] where the target does not take it.
+    fn write_at(&self, data: &[u8], offset: u64) -> Result<()>;
+
+    /// Makes `len` bytes at `offset` read as zeros. The sink knows what that costs.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`] where the target does not take it.
+    fn zero_at(&self, offset: u64, len: u64) -> Result<()>;
+
+    /// Whether the target has to be given its bytes from start to end, by one thread at a time.
+    fn needs_order(&self) -> bool {
+        false
+    }
+
+    /// Makes the target complete and lasting.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`] where that fails; then there is no valid target.
+    fn finish(self: Box<Self>) -> Result<()>;
+}
+
+/// The free room for this user where `dir` lies, in bytes; `None` where the file system cannot
+/// tell how much a copy will take, because it compresses or shares blocks.
+///
+/// # Errors
+///
+/// [`Error::Io`] where the file system does not answer.
+pub fn free_room(dir: &Path) -> Result<Option<u64>> {
+    /// As in statfs(2) and the OpenZFS sources; nix knows only those of the kernel's own headers.
+    const ZFS: FsType = FsType(0x2fc1_2fc1);
+    const BCACHEFS: FsType = FsType(0xca45_1a4e);
+    let stat = statfs(dir).map_err(|e| Error::io("asking for the free room in", dir, e.into()))?;
+    if [BTRFS_SUPER_MAGIC, ZFS, BCACHEFS].contains(&stat.filesystem_type()) {
+        return Ok(None);
+    }
+    // Root may use what a file system keeps back for it.
+    let blocks = if nix::unistd::geteuid().is_root() {
+        stat.blocks_free()
+    } else {
+        stat.blocks_available()
+    };
+    let block_size = u64::try_from(stat.block_size()).unwrap_or(0);
+    Ok(Some(blocks.saturating_mul(block_size)))
+}

@@ -1,0 +1,121 @@
+//! A pipe, standard output, or a device that takes bytes one after the other.
+
+use std::fmt;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use super::Sink;
+use crate::error::{Error, Result};
+
+/// Anything that takes bytes in order and cannot be sought in.
+pub struct StreamSink {
+    state: Mutex<State>,
+    /// What messages call the stream.
+    name: PathBuf,
+}
+
+struct State {
+    out: Box<dyn Write + Send>,
+    position: u64,
+}
+
+impl fmt::Debug for StreamSink {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StreamSink")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
+    }
+}
+
+impl StreamSink {
+    /// A sink that writes to `out`, which messages call `name`.
+    #[must_use]
+    pub fn new(out: Box<dyn Write + Send>, name: &Path) -> Self {
+        Self {
+            state: Mutex::new(State { out, position: 0 }),
+            name: name.to_owned(),
+        }
+    }
+
+    fn append(&self, pieces: impl Iterator<Item = impl AsRef<[u8]>>, offset: u64) -> Result<()> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        assert_eq!(state.position, offset, "a stream is written in order");
+        for piece in pieces {
+            let piece = piece.as_ref();
+            let at = state.position;
+            state
+                .out
+                .write_all(piece)
+                .map_err(|error| Error::io_at("writing", &self.name, at, error))?;
+            state.position += piece.len() as u64;
+        }
+        Ok(())
+    }
+}
+
+impl Sink for StreamSink {
+    fn write_at(&self, data: &[u8], offset: u64) -> Result<()> {
+        self.append(std::iter::once(data), offset)
+    }
+
+    fn zero_at(&self, offset: u64, len: u64) -> Result<()> {
+        self.append(zero_pieces(len), offset)
+    }
+
+    fn needs_order(&self) -> bool {
+        true
+    }
+
+    fn finish(self: Box<Self>) -> Result<()> {
+        let mut state = self
+            .state
+            .into_inner()
+            .unwrap_or_else(PoisonError::into_inner);
+        state
+            .out
+            .flush()
+            .map_err(|error| Error::io("writing", &self.name, error))
+    }
+}
+
+/// `len` zero bytes in pieces that need no memory of their own.
+pub(super) fn zero_pieces(len: u64) -> impl Iterator<Item = &'static [u8]> {
+    static ZEROS: [u8; 1 << 16] = [0; 1 << 16];
+    let whole = len / ZEROS.len() as u64;
+    let rest = usize::try_from(len % ZEROS.len() as u64).unwrap_or(0);
+    let rest = ZEROS.get(..rest).filter(|rest| !rest.is_empty());
+    (0..whole).map(|_| &ZEROS[..]).chain(rest)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Shared(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Shared {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn holes_are_sent_as_zeros() {
+        let out = Shared::default();
+        let sink = StreamSink::new(Box::new(out.clone()), Path::new("pipe"));
+        sink.write_at(b"ab", 0).unwrap();
+        sink.zero_at(2, 70_000).unwrap();
+        sink.write_at(b"c", 70_002).unwrap();
+        Box::new(sink).finish().unwrap();
+        let written = out.0.lock().unwrap();
+        assert_eq!(written.len(), 70_003);
+        assert!(written.starts_with(b"ab\0") && written.ends_with(b"\0c"));
+    }
+}

@@ -1,0 +1,290 @@
+//! Where image bytes come from: a file opened for reading only, or a byte vector in tests.
+
+use std::fmt::Debug;
+use std::fs::File;
+use std::io;
+use std::ops::Range;
+use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use nix::errno::Errno;
+use nix::fcntl::OFlag;
+use nix::unistd::{Whence, lseek64};
+
+use crate::error::{Error, Result};
+
+/// Bytes that can be read at any offset, by many threads.
+pub trait Source: Debug + Send + Sync {
+    /// The number of bytes there are to read.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the operating system says when it is asked.
+    fn size(&self) -> io::Result<u64>;
+
+    /// Fills all of `buf` with the bytes from `offset`.
+    ///
+    /// # Errors
+    ///
+    /// [`io::ErrorKind::UnexpectedEof`] where the source ends before `buf` is full.
+    fn read_exact_at(&self, buf: &mut [u8], offset: u64) -> io::Result<()>;
+
+    /// The first run of bytes at or after `offset` that may hold anything but zeros; `None`
+    /// where only zeros follow.
+    ///
+    /// What lies between `offset` and the start of the run reads as zeros. A source that cannot
+    /// tell says that everything to its end is data.
+    ///
+    /// # Errors
+    ///
+    /// As [`Source::size`].
+    fn next_data(&self, offset: u64) -> io::Result<Option<Range<u64>>> {
+        let size = self.size()?;
+        Ok((offset < size).then_some(offset..size))
+    }
+}
+
+impl Source for Vec<u8> {
+    fn size(&self) -> io::Result<u64> {
+        Ok(self.len() as u64)
+    }
+
+    fn read_exact_at(&self, buf: &mut [u8], offset: u64) -> io::Result<()> {
+        let bytes = usize::try_from(offset)
+            .ok()
+            .and_then(|start| self.get(start..)?.get(..buf.len()))
+            .ok_or(io::ErrorKind::UnexpectedEof)?;
+        buf.copy_from_slice(bytes);
+        Ok(())
+    }
+}
+
+/// A file of an image, opened for reading and nothing else.
+#[derive(Debug)]
+pub struct FileSource {
+    file: File,
+    path: PathBuf,
+    /// What the file was when it was opened; see [`FileSource::check_unchanged`].
+    opened: FileState,
+}
+
+/// What shows that a file was changed: identity, size and times.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct FileState {
+    device: u64,
+    inode: u64,
+    size: u64,
+    modified: (i64, i64),
+    changed: (i64, i64),
+}
+
+impl FileState {
+    fn of(file: &File) -> io::Result<Self> {
+        let meta = file.metadata()?;
+        Ok(Self {
+            device: meta.dev(),
+            inode: meta.ino(),
+            size: meta.size(),
+            modified: (meta.mtime(), meta.mtime_nsec()),
+            changed: (meta.ctime(), meta.ctime_nsec()),
+        })
+    }
+}
+
+impl FileSource {
+    /// Opens a regular file for reading. The file is never locked, and where the kernel allows it
+    /// (the owner and root) not even its access time changes.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`] where it cannot be opened, [`Error::NotAFile`] where it is a directory, a
+    /// device, a pipe or a socket (none of which is waited for).
+    pub fn open(path: &Path) -> Result<Self> {
+        let failed = |source| Error::io("opening", path, source);
+        // O_NONBLOCK: opening a pipe that nobody writes must not hang; regular files ignore it.
+        let open = |flags: OFlag| {
+            File::options()
+                .read(true)
+                .custom_flags((flags | OFlag::O_NONBLOCK | OFlag::O_NOCTTY).bits())
+                .open(path)
+        };
+        let file = match open(OFlag::O_NOATIME) {
+            // Only the owner may ask for no access time.
+            Err(error) if error.raw_os_error() == Some(Errno::EPERM as i32) => open(OFlag::empty()),
+            other => other,
+        }
+        .map_err(failed)?;
+        let kind = file.metadata().map_err(failed)?.file_type();
+        if !kind.is_file() {
+            let what = if kind.is_dir() {
+                "a directory"
+            } else if kind.is_block_device() {
+                "a block device"
+            } else if kind.is_fifo() {
+                "a pipe"
+            } else if kind.is_socket() {
+                "a socket"
+            } else {
+                "a character device"
+            };
+            return Err(Error::NotAFile {
+                path: path.to_owned(),
+                what,
+            });
+        }
+        let opened = FileState::of(&file).map_err(failed)?;
+        Ok(Self {
+            file,
+            path: path.to_owned(),
+            opened,
+        })
+    }
+
+    /// The path that the file was opened by.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Device and inode number: two paths with the same pair are one file.
+    #[must_use]
+    pub fn identity(&self) -> (u64, u64) {
+        (self.opened.device, self.opened.inode)
+    }
+
+    /// The length in bytes when the file was opened.
+    #[must_use]
+    pub fn len(&self) -> u64 {
+        self.opened.size
+    }
+
+    /// Whether the file was empty when it was opened.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The room that the file takes on its file system, in bytes.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`] where the file system does not say.
+    pub fn disk_usage(&self) -> Result<u64> {
+        let meta = self.file.metadata();
+        // st_blocks counts 512-byte units whatever the file system's block size (stat(2)).
+        let blocks = meta
+            .map_err(|source| Error::io("asking for the size of", &self.path, source))?
+            .blocks();
+        Ok(blocks.saturating_mul(512))
+    }
+
+    /// Makes sure that nobody changed the file since it was opened.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Changed`] where size or times differ.
+    pub fn check_unchanged(&self) -> Result<()> {
+        let now = FileState::of(&self.file)
+            .map_err(|source| Error::io("asking for the state of", &self.path, source))?;
+        if now == self.opened {
+            Ok(())
+        } else {
+            Err(Error::Changed {
+                path: self.path.clone(),
+            })
+        }
+    }
+}
+
+impl Source for FileSource {
+    fn size(&self) -> io::Result<u64> {
+        Ok(self.opened.size)
+    }
+
+    fn read_exact_at(&self, buf: &mut [u8], offset: u64) -> io::Result<()> {
+        self.file.read_exact_at(buf, offset)
+    }
+
+    fn next_data(&self, offset: u64) -> io::Result<Option<Range<u64>>> {
+        let size = self.opened.size;
+        if offset >= size {
+            return Ok(None);
+        }
+        let everything = Ok(Some(offset..size));
+        let Ok(from) = i64::try_from(offset) else {
+            return everything;
+        };
+        let start = match lseek64(&self.file, from, Whence::SeekData) {
+            Ok(start) => u64::try_from(start).unwrap_or(offset),
+            Err(Errno::ENXIO) => return Ok(None), // only a hole follows
+            // A file system that does not know holes (EINVAL, ENOTSUP) has only data.
+            Err(_) => return everything,
+        };
+        if start >= size {
+            return Ok(None);
+        }
+        let end = i64::try_from(start)
+            .ok()
+            .and_then(|start| lseek64(&self.file, start, Whence::SeekHole).ok())
+            .and_then(|end| u64::try_from(end).ok())
+            .map_or(size, |end| end.min(size));
+        Ok(Some(start..end.max(start.saturating_add(1))))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    #[test]
+    fn a_short_source_is_an_error_and_not_zeros() {
+        let mut buf = [0; 4];
+        let error = vec![1, 2, 3].read_exact_at(&mut buf, 0).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
+        vec![1, 2, 3, 4, 5].read_exact_at(&mut buf, 1).unwrap();
+        assert_eq!(buf, [2, 3, 4, 5]);
+    }
+
+    #[test]
+    fn holes_of_a_file_are_passed_over() {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.as_file().set_len(8 << 20).unwrap();
+        file.as_file().write_all_at(b"x", 4 << 20).unwrap();
+        file.flush().unwrap();
+        let source = FileSource::open(file.path()).unwrap();
+
+        let data = source.next_data(0).unwrap().unwrap();
+        assert!(
+            data.contains(&(4 << 20)),
+            "{data:?} holds the one byte written"
+        );
+        // A file system without holes may say that all is data; never that the byte is not.
+        let after = source.next_data(data.end).unwrap();
+        assert!(after.is_none_or(|range| range.start >= data.end));
+    }
+
+    #[test]
+    fn a_file_that_grows_is_noticed() {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        let source = FileSource::open(file.path()).unwrap();
+        source.check_unchanged().unwrap();
+
+        file.write_all(b"more").unwrap();
+
+        assert!(matches!(
+            source.check_unchanged(),
+            Err(Error::Changed { .. })
+        ));
+    }
+
+    #[test]
+    fn a_pipe_is_refused_without_waiting_for_a_writer() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("fifo");
+        nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        let error = FileSource::open(&path).unwrap_err();
+        assert!(matches!(error, Error::NotAFile { what: "a pipe", .. }));
+    }
+}

@@ -1,0 +1,50 @@
+//! The threads that do the work.
+
+use crate::error::{Error, Result};
+
+/// A pool of threads of our own: BATs are judged and data is copied on it.
+#[derive(Debug)]
+pub struct Workers {
+    pool: rayon::ThreadPool,
+}
+
+impl Workers {
+    /// Starts `threads` threads, at least one.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Threads`] where the system does not give them.
+    pub fn new(threads: usize) -> Result<Self> {
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(threads.max(1))
+            .thread_name(|at| format!("worker {at}"))
+            .build()
+            .map_err(|source| Error::Threads {
+                threads,
+                source: source.into(),
+            })?;
+        Ok(Self { pool })
+    }
+
+    /// The number of threads.
+    #[must_use]
+    pub fn threads(&self) -> usize {
+        self.pool.current_num_threads()
+    }
+
+    /// Runs `work` with this pool as the current one.
+    pub fn install<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
+        self.pool.install(work)
+    }
+
+    /// Runs `work` once on every thread, and `here` on the calling one beside them; returns when
+    /// all have ended.
+    pub(crate) fn beside<T>(&self, work: impl Fn() + Sync, here: impl FnOnce() -> T) -> T {
+        self.pool.in_place_scope(|scope| {
+            for _ in 0..self.threads() {
+                scope.spawn(|_| work());
+            }
+            here()
+        })
+    }
+}

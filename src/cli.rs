@@ -15,30 +15,45 @@ mod size;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{Args, FromArgMatches, Subcommand};
 
 pub(crate) use self::exit::Verdict;
 
-/// Turn OpenVZ and Virtuozzo ploop disks into raw disks, right to the byte or not at all
-///
-/// IMAGE is an image file, a DiskDescriptor.xml, the directory that holds one, a
-/// container's private directory, or a container id. A directory or descriptor
-/// stands for the current state of the whole chain of snapshots.
-#[derive(Debug, Parser)]
-#[command(
-    name = "ploopconv",
-    version,
-    args_conflicts_with_subcommands = true,
-    subcommand_negates_reqs = true,
-    arg_required_else_help = true,
-    override_usage = "ploopconv IMAGE -o TARGET [OPTIONS]\n       ploopconv COMMAND IMAGE [OPTIONS]",
-    max_term_width = 80
-)]
-struct Cli {
-    #[command(flatten)]
-    convert: Option<convert::ConvertArgs>,
-    #[command(subcommand)]
-    command: Option<Command>,
+const ABOUT: &str =
+    "Turn OpenVZ and Virtuozzo ploop disks into raw disks, right to the byte or not at all";
+const LONG_ABOUT: &str =
+    "Turn OpenVZ and Virtuozzo ploop disks into raw disks, right to the byte or not at all
+
+IMAGE is an image file, a DiskDescriptor.xml, the directory that holds one, a
+container's private directory, or a container id. A directory or descriptor
+stands for the current state of the whole chain of snapshots.";
+const USAGE: &str = "ploopconv IMAGE -o TARGET [OPTIONS]\n       ploopconv COMMAND IMAGE [OPTIONS]";
+
+/// The whole command line: a command with its own arguments, or those of `convert` without one.
+fn command() -> clap::Command {
+    let base = clap::Command::new("ploopconv")
+        .version(env!("CARGO_PKG_VERSION"))
+        .args_conflicts_with_subcommands(true)
+        .subcommand_negates_reqs(true)
+        .arg_required_else_help(true)
+        .max_term_width(80);
+    // What the arguments say about themselves is meant for `convert`.
+    Command::augment_subcommands(convert::ConvertArgs::augment_args(base))
+        .about(ABOUT)
+        .long_about(LONG_ABOUT)
+        .override_usage(USAGE)
+}
+
+impl Command {
+    fn from_command_line() -> Result<Self, clap::Error> {
+        let matches = command().try_get_matches()?;
+        if matches.subcommand().is_some() {
+            Self::from_arg_matches(&matches)
+        } else {
+            convert::ConvertArgs::from_arg_matches(&matches).map(Self::Convert)
+        }
+        .map_err(|error| error.format(&mut command()))
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -55,8 +70,8 @@ enum Command {
 
 /// Runs the program and gives its exit status.
 pub(crate) fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
-        Ok(cli) => cli,
+    let command = match Command::from_command_line() {
+        Ok(command) => command,
         Err(error) => {
             // Help and version go to stdout with status 0, mistakes to stderr with 2.
             let status = if error.use_stderr() { 2 } else { 0 };
@@ -64,15 +79,22 @@ pub(crate) fn main() -> ExitCode {
             return ExitCode::from(status);
         }
     };
-    let result = match (&cli.command, &cli.convert) {
-        (Some(Command::Convert(args)), _) | (None, Some(args)) => convert::run(args),
-        (Some(Command::Info(args)), _) => info::run(args),
-        (Some(Command::Check(args)), _) => check::run(args),
-        (Some(Command::Map(args)), _) => map::run(args),
-        (None, None) => Ok(Verdict::Done),
+    let result = match &command {
+        Command::Convert(args) => convert::run(args),
+        Command::Info(args) => info::run(args),
+        Command::Check(args) => check::run(args),
+        Command::Map(args) => map::run(args),
     };
     match result {
         Ok(verdict) => verdict.into(),
         Err(error) => exit::report(&error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_command_line_is_consistent() {
+        super::command().debug_assert();
     }
 }

@@ -1,6 +1,7 @@
 //! Moves a disk's bytes into a sink: a plan, workers that read and write in parallel, and for
 //! sinks that need it one consumer that sees everything in order.
 
+mod holes;
 mod ordered;
 mod plan;
 

@@ -52,7 +52,7 @@ pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
     }
     complain(&format!("{error:#}"));
     if let Some(hint) = ours.and_then(hint) {
-        complain(&hint);
+        hint.lines().for_each(complain);
     }
     if error.is::<Usage>() {
         return ExitCode::from(2);

@@ -1,10 +1,11 @@
 //! What to type next, where there is something to type.
 
+use std::io::ErrorKind;
 use std::path::Path;
 
 use ploopconv::{Error, Foreign};
 
-/// A line of advice for an error; `None` where the error says it all.
+/// Lines of advice for an error; `None` where the error says it all.
 pub(crate) fn hint(error: &Error) -> Option<String> {
     let advice = match error {
         Error::NotPloop { path, found } => return not_ploop(path, *found),
@@ -30,16 +31,16 @@ pub(crate) fn hint(error: &Error) -> Option<String> {
             ..
         } => {
             let disk = quoted(folder_of(descriptor));
-            let mut advice = format!("for the whole disk, name its folder: ploopconv {disk}");
+            let mut advice = format!("the whole disk, as it is now: ploopconv {disk}");
             if let Some(guid) = snapshot {
                 advice += &format!(
-                    " · as it was when this layer was the last: ploopconv {disk} --snapshot {}",
+                    "\nthe disk up to this layer: ploopconv {disk} --snapshot {}",
                     bare(&guid.to_string())
                 );
             }
             advice
                 + &format!(
-                    " · this file alone: ploopconv {} --single-layer",
+                    "\nthis file alone: ploopconv {} --single-layer",
                     quoted(path)
                 )
         }
@@ -73,6 +74,9 @@ pub(crate) fn hint(error: &Error) -> Option<String> {
             }
             _ => return None,
         },
+        Error::Io { source, .. } if source.kind() == ErrorKind::FileTooLarge => {
+            "the file system (or a limit of this shell) takes no file of this size".to_owned()
+        }
         _ => return None,
     };
     Some(advice)

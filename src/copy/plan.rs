@@ -1,7 +1,6 @@
 //! What there is to copy, cut into units that a worker takes one at a time.
 
-use std::ops::Range;
-
+use super::holes::HoleMap;
 use crate::disk::{Extent, ExtentKind, VirtualDisk};
 use crate::error::{Error, Result};
 
@@ -35,8 +34,8 @@ pub(super) struct Plan<'a> {
     rest: Option<Extent>,
     /// A piece that was taken too early.
     ahead: Option<Piece>,
-    /// What is known about holes in the file of each layer.
-    known: Vec<Option<Known>>,
+    /// The holes in the file of each layer that was met so far.
+    holes: Vec<Option<HoleMap>>,
 }
 
 /// A run of an extent that is all data or all zeros.
@@ -47,29 +46,6 @@ struct Piece {
     data: bool,
 }
 
-/// The last answer to "where is data in this file?".
-#[derive(Clone)]
-struct Known {
-    asked: u64,
-    /// Zeros from `asked` to the start of this; data within it.
-    data: Option<Range<u64>>,
-}
-
-impl Known {
-    /// Whether the byte at `host_offset` may be other than zero, and up to where that holds.
-    fn at(&self, host_offset: u64) -> Option<(bool, u64)> {
-        if host_offset < self.asked {
-            return None;
-        }
-        match &self.data {
-            None => Some((false, u64::MAX)),
-            Some(data) if host_offset < data.start => Some((false, data.start)),
-            Some(data) if host_offset < data.end => Some((true, data.end)),
-            Some(_) => None,
-        }
-    }
-}
-
 impl<'a> Plan<'a> {
     pub(super) fn new(disk: &'a dyn VirtualDisk) -> Self {
         Self {
@@ -77,7 +53,7 @@ impl<'a> Plan<'a> {
             extents: disk.extents(),
             rest: None,
             ahead: None,
-            known: Vec::new(),
+            holes: Vec::new(),
         }
     }
 
@@ -116,26 +92,19 @@ impl<'a> Plan<'a> {
         }))
     }
 
-    /// Asks for holes once for every run of the file, and not for every cluster.
+    /// Whether a byte of a layer's file may be other than zero, and up to where that holds.
     fn look(&mut self, layer: usize, host_offset: u64) -> Result<(bool, u64)> {
-        if self.known.len() <= layer {
-            self.known.resize(layer + 1, None);
+        if self.holes.len() <= layer {
+            self.holes.resize(layer + 1, None);
         }
-        let known = self.known.get(layer).and_then(Option::as_ref);
-        if let Some(answer) = known.and_then(|known| known.at(host_offset)) {
-            return Ok(answer);
+        match self.holes.get_mut(layer) {
+            Some(Some(holes)) => holes.at(self.disk, host_offset),
+            Some(place) => {
+                let holes = place.insert(HoleMap::new(self.disk, layer)?);
+                holes.at(self.disk, host_offset)
+            }
+            None => Ok((true, host_offset + 1)),
         }
-        let data = self.disk.next_data(layer, host_offset)?;
-        let known = Known {
-            asked: host_offset,
-            data,
-        };
-        // A source that answers beside the question is taken to hold data there.
-        let answer = known.at(host_offset).unwrap_or((true, host_offset + 1));
-        if let Some(place) = self.known.get_mut(layer) {
-            *place = Some(known);
-        }
-        Ok(answer)
     }
 
     fn next_unit(&mut self) -> Result<Option<Unit>> {

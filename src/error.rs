@@ -118,11 +118,11 @@ pub enum Error {
         /// What was given.
         path: PathBuf,
     },
-    /// The descriptor names a file outside its own folder.
-    #[error("{} names {}, which lies outside its folder", descriptor.display(), file.display())]
+    /// A name inside a folder leads out of it: in the descriptor, or a symbolic link.
+    #[error("{} leads to {}, which lies outside the folder", named_by.display(), file.display())]
     Outside {
-        /// The descriptor.
-        descriptor: PathBuf,
+        /// The descriptor that has the name, or the link.
+        named_by: PathBuf,
         /// The file, with every symbolic link resolved.
         file: PathBuf,
     },

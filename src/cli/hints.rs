@@ -3,6 +3,7 @@
 use std::io::ErrorKind;
 use std::path::Path;
 
+use ploopconv::ploop::SelectError;
 use ploopconv::{Error, Foreign};
 
 /// Lines of advice for an error; `None` where the error says it all.
@@ -48,9 +49,7 @@ pub(crate) fn hint(error: &Error) -> Option<String> {
             "to read the file alone all the same: ploopconv {} --single-layer",
             quoted(path)
         ),
-        Error::Outside { .. } => {
-            "if the descriptor is to be trusted, add --allow-outside".to_owned()
-        }
+        Error::Outside { .. } => "if what lies there may be read, add --allow-outside".to_owned(),
         Error::InUse { .. } => "stop the container (or unmount the image) first; if it crashed, \
                                 add --allow-dirty"
             .to_owned(),
@@ -67,13 +66,13 @@ pub(crate) fn hint(error: &Error) -> Option<String> {
                 quoted(path)
             )
         }
-        Error::Select { source, .. } => match source {
-            ploopconv::ploop::SelectError::NoSuchSnapshot { available, .. } => {
-                let guids: Vec<_> = available.iter().map(ToString::to_string).collect();
-                format!("there are: {}", guids.join(" "))
-            }
-            _ => return None,
-        },
+        Error::Select {
+            source: SelectError::NoSuchSnapshot { available, .. },
+            ..
+        } => {
+            let guids: Vec<_> = available.iter().map(ToString::to_string).collect();
+            format!("there are: {}", guids.join(" "))
+        }
         Error::Io { source, .. } if source.kind() == ErrorKind::FileTooLarge => {
             "the file system (or a limit of this shell) takes no file of this size".to_owned()
         }

@@ -95,10 +95,7 @@ impl Guard {
 }
 
 impl Shared {
-    #[expect(
-        clippy::exit,
-        reason = "the command hangs in a system call that does not return"
-    )]
+    /// For a command that hangs in a system call that does not return.
     fn leave_now(&self) {
         let partial = self.partial.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(path) = &*partial {

@@ -17,7 +17,7 @@ pub(crate) fn short(bytes: u64) -> String {
     let power = (bytes.ilog2() / 10).min(6);
     let unit = UNITS.get(power as usize - 1).unwrap_or(&"EiB");
     // Hundredths, rounded down: a disk never looks larger than it is.
-    let hundredths = u128::from(bytes) * 100 >> (10 * power);
+    let hundredths = (u128::from(bytes) * 100) >> (10 * power);
     let (whole, fraction) = (hundredths / 100, hundredths % 100);
     match (whole, fraction) {
         (_, 0) => format!("{whole} {unit}"),

@@ -206,7 +206,8 @@ impl Gate {
     ///
     /// # Errors
     ///
-    /// [`Error::Io`] where the descriptor's folder cannot be resolved.
+    /// [`Error::Io`] where the descriptor or its folder cannot be resolved, [`Error::Outside`]
+    /// where the descriptor itself is a link that leads out of the folder.
     pub fn new(descriptor: &Path, allow_outside: bool) -> Result<Self> {
         let folder = match descriptor.parent() {
             Some(parent) if !parent.as_os_str().is_empty() => parent,
@@ -215,11 +216,32 @@ impl Gate {
         let folder = folder
             .canonicalize()
             .map_err(|source| Error::io("resolving", folder, source))?;
-        Ok(Self {
+        let gate = Self {
             descriptor: descriptor.to_owned(),
             folder,
             allow_outside,
-        })
+        };
+        gate.stays_inside(descriptor)?;
+        Ok(gate)
+    }
+
+    /// Makes sure that what lies in the folder is not a link to somewhere else.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Outside`] where it is, and that is not allowed.
+    fn stays_inside(&self, path: &Path) -> Result<()> {
+        let real = path
+            .canonicalize()
+            .map_err(|source| Error::io("opening", path, source))?;
+        if self.allow_outside || real.starts_with(&self.folder) {
+            Ok(())
+        } else {
+            Err(Error::Outside {
+                named_by: path.to_owned(),
+                file: real,
+            })
+        }
     }
 
     /// Resolves a name of the descriptor to a file.
@@ -249,7 +271,7 @@ impl Gate {
             Ok(Admitted { path, moved })
         } else {
             Err(Error::Outside {
-                descriptor: self.descriptor.clone(),
+                named_by: self.descriptor.clone(),
                 file: path,
             })
         }
@@ -385,7 +407,12 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let folder = dir.path().join("disk");
         std::fs::create_dir(&folder).unwrap();
-        for name in ["outside", "disk/inside", "disk/moved"] {
+        for name in [
+            "outside",
+            "disk/inside",
+            "disk/moved",
+            "disk/DiskDescriptor.xml",
+        ] {
             std::fs::write(dir.path().join(name), "").unwrap();
         }
         std::os::unix::fs::symlink("../outside", folder.join("link")).unwrap();

@@ -37,13 +37,14 @@ const ROOT_DISK: &str = "root.hdd";
 /// # Errors
 ///
 /// [`Error::NotPloop`], [`Error::NoImage`] and [`Error::NoContainer`] where there is nothing to
-/// read, [`Error::NotAFile`] and [`Error::Io`] where it cannot be opened.
-pub fn locate(input: &Path, private_dirs: &[PathBuf]) -> Result<Located> {
+/// read, [`Error::NotAFile`] and [`Error::Io`] where it cannot be opened, [`Error::Outside`] where
+/// a container's disk is a link that leads out of its directory and that is not allowed.
+pub fn locate(input: &Path, private_dirs: &[PathBuf], allow_outside: bool) -> Result<Located> {
     match std::fs::metadata(input) {
-        Ok(meta) if meta.is_dir() => in_directory(input, true),
+        Ok(meta) if meta.is_dir() => in_directory(input, allow_outside),
         Ok(_) => file(input),
         Err(error) if error.kind() == ErrorKind::NotFound && is_container_id(input) => {
-            container(input, private_dirs)
+            container(input, private_dirs, allow_outside)
         }
         Err(error) => Err(Error::io("opening", input, error)),
     }
@@ -56,7 +57,7 @@ fn is_container_id(input: &Path) -> bool {
     digits || text.parse::<super::Guid>().is_ok()
 }
 
-fn container(id: &Path, private_dirs: &[PathBuf]) -> Result<Located> {
+fn container(id: &Path, private_dirs: &[PathBuf], allow_outside: bool) -> Result<Located> {
     let bare = id.to_string_lossy();
     let bare = bare.trim_start_matches('{').trim_end_matches('}');
     let found = private_dirs
@@ -64,7 +65,7 @@ fn container(id: &Path, private_dirs: &[PathBuf]) -> Result<Located> {
         .map(|dir| dir.join(bare))
         .find(|dir| dir.is_dir());
     match found {
-        Some(area) => in_directory(&area, true),
+        Some(area) => in_directory(&area, allow_outside),
         None => Err(Error::NoContainer {
             id: id.to_string_lossy().into_owned(),
             searched: private_dirs.to_vec(),
@@ -72,22 +73,42 @@ fn container(id: &Path, private_dirs: &[PathBuf]) -> Result<Located> {
     }
 }
 
-/// A disk's directory, or (once) a container's directory that holds one.
-fn in_directory(dir: &Path, may_descend: bool) -> Result<Located> {
-    let descriptor = dir.join(DESCRIPTOR);
-    if descriptor.symlink_metadata().is_ok() {
+/// A disk's directory, or a container's directory that holds one.
+fn in_directory(dir: &Path, allow_outside: bool) -> Result<Located> {
+    if let Some(descriptor) = descriptor_in(dir) {
         return Ok(Located::Descriptor(descriptor));
     }
     let root_disk = dir.join(ROOT_DISK);
-    match std::fs::metadata(&root_disk) {
-        Ok(meta) if meta.is_dir() && may_descend => in_directory(&root_disk, false),
-        Ok(meta) if meta.is_file() => match file(&root_disk) {
-            // Nothing tells whether the image is all there is.
-            Ok(_) => Err(no_image(dir)),
-            Err(error) => Err(error),
-        },
-        _ => Err(no_image(dir)),
+    let Ok(meta) = std::fs::metadata(&root_disk) else {
+        return Err(no_image(dir));
+    };
+    if !allow_outside {
+        // An unpacked archive must not give out somebody else's disk.
+        let resolve = |path: &Path| {
+            let real = path.canonicalize();
+            real.map_err(|error| Error::io("resolving", path, error))
+        };
+        let (real, folder) = (resolve(&root_disk)?, resolve(dir)?);
+        if !real.starts_with(&folder) {
+            return Err(Error::Outside {
+                named_by: root_disk,
+                file: real,
+            });
+        }
     }
+    if meta.is_dir() {
+        let descriptor = descriptor_in(&root_disk);
+        return descriptor
+            .map(Located::Descriptor)
+            .ok_or_else(|| no_image(&root_disk));
+    }
+    // If it is an image, nothing tells whether it is all there is; if not, it can be named.
+    file(&root_disk).and_then(|_| Err(no_image(dir)))
+}
+
+fn descriptor_in(dir: &Path) -> Option<PathBuf> {
+    let descriptor = dir.join(DESCRIPTOR);
+    descriptor.symlink_metadata().is_ok().then_some(descriptor)
 }
 
 fn no_image(dir: &Path) -> Error {
@@ -106,8 +127,12 @@ fn file(path: &Path) -> Result<Located> {
         });
     }
     match recognise(&source) {
-        // Which kind of XML is for the parser to say.
-        Foreign::Xml => Ok(Located::Descriptor(path.to_owned())),
+        // Which kind of XML is for the parser to say. Whoever names a link means what it links to.
+        Foreign::Xml => {
+            let real = path.canonicalize();
+            real.map(Located::Descriptor)
+                .map_err(|error| Error::io("resolving", path, error))
+        }
         found => Err(Error::NotPloop {
             path: path.to_owned(),
             found,
@@ -121,8 +146,7 @@ pub(super) fn descriptor_beside(path: &Path) -> Option<PathBuf> {
     [real.as_deref(), Some(path)]
         .into_iter()
         .flatten()
-        .map(|file| file.with_file_name(DESCRIPTOR))
-        .find(|descriptor| descriptor.symlink_metadata().is_ok())
+        .find_map(|file| descriptor_in(file.parent()?))
 }
 
 /// The most entries of a folder that are looked at: a disk's folder has a few.

@@ -125,7 +125,7 @@ pub fn examine(input: &Path, options: &OpenOptions) -> Result<Examined> {
             path,
         })
     };
-    let located = locate(input, &options.private_dirs)?;
+    let located = locate(input, &options.private_dirs, options.allow_outside)?;
     let mut examined = Examined::nothing_yet(input);
     match located {
         Located::Descriptor(path) if options.single_layer => {

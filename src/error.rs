@@ -127,7 +127,7 @@ pub enum Error {
         file: PathBuf,
     },
     /// Part of the image cannot be trusted.
-    #[error("{} is damaged: {first}{}", path.display(), more(*others))]
+    #[error("the image is damaged: {first}{}", more(*others))]
     Damaged {
         /// What the user named.
         path: PathBuf,

@@ -98,6 +98,12 @@ impl Image {
     }
 }
 
+/// The header of a file, where it is a ploop image with a usable one. Reads nothing else.
+pub(crate) fn peek(source: &FileSource) -> Option<Header> {
+    let bytes = read_header(source).ok()?;
+    Header::parse(&bytes, source.len()).ok()
+}
+
 /// Whether a file begins like a ploop image.
 ///
 /// # Errors

@@ -9,7 +9,7 @@ use super::check::{Finding, FindingKind as Kind, Severity};
 use super::descriptor::{Descriptor, DescriptorError, Guid, Temporary};
 use super::disk::{Layer, PloopDisk};
 use super::header::{State, Version};
-use super::image::Image;
+use super::image::{Image, peek};
 use super::locate::{DEFAULT_PRIVATE_DIRS, Located, images_in, locate};
 use crate::error::{Class, Error, Result};
 use crate::source::{FileSource, Source};
@@ -480,11 +480,12 @@ impl Examined {
             self.say(Kind::UnfinishedDescriptor, message.to_owned());
         }
         for path in std::mem::take(&mut self.unlisted) {
-            let image = FileSource::open(&path).and_then(Image::open);
-            if let Ok((image, _)) = image
-                && image.header().state() == State::InUse
-                && image.header().virtual_size() == disk_size
-            {
+            let header = FileSource::open(&path)
+                .ok()
+                .and_then(|source| peek(&source));
+            if header.is_some_and(|header| {
+                header.state() == State::InUse && header.virtual_size() == disk_size
+            }) {
                 let message = "not named by the descriptor, marked in use, and of the disk's size: \
                                the guest's last writes may be in this file";
                 let finding = Finding::new(Kind::UnlistedLayerInUse, message.to_owned());

@@ -1,6 +1,7 @@
 //! What a target owes to the copy that fills it.
 
 mod file;
+mod partial;
 mod stream;
 
 use std::path::Path;
@@ -8,6 +9,7 @@ use std::path::Path;
 use nix::sys::statfs::{BTRFS_SUPER_MAGIC, FsType, statfs};
 
 pub use file::{FileSink, FileSinkOptions};
+pub use partial::PartialFile;
 pub use stream::StreamSink;
 
 use crate::error::{Error, Result};

@@ -12,7 +12,7 @@ use anyhow::Context;
 use ploopconv::copy::{CopyOptions, Summary, copy, stored_bytes};
 use ploopconv::disk::VirtualDisk;
 use ploopconv::ploop::{PloopDisk, Severity};
-use ploopconv::sink::{FileSink, FileSinkOptions, Sink, StreamSink, free_room};
+use ploopconv::sink::{FileSink, FileSinkOptions, PartialFile, Sink, StreamSink, free_room};
 use ploopconv::{Error, Workers};
 use serde::Serialize;
 
@@ -302,7 +302,7 @@ struct Plan {
 impl Plan {
     fn new(args: &ConvertArgs, target: &Target, disk: &PloopDisk) -> anyhow::Result<Self> {
         if let Target::File(path) = target {
-            FileSink::admit(path, args.force)?;
+            PartialFile::admit(path, args.force)?;
         }
         let size = disk.size();
         let data = stored_bytes(disk)?;

@@ -1,17 +1,13 @@
 //! A file that is complete or absent.
 
-use std::ffi::{OsStr, OsString};
-use std::fs::{File, Permissions};
-use std::io::{ErrorKind, Write};
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use nix::errno::Errno;
 use nix::fcntl::{FallocateFlags, fallocate};
-use tempfile::NamedTempFile;
 
 use super::Sink;
+use super::partial::PartialFile;
 use crate::error::{Error, Result};
 
 /// How a file is to be made.
@@ -29,95 +25,27 @@ pub struct FileSinkOptions {
 /// name at the end.
 #[derive(Debug)]
 pub struct FileSink {
-    partial: NamedTempFile,
-    target: PathBuf,
+    partial: PartialFile,
     options: FileSinkOptions,
     /// Whether zeros have to be written, because room could not be given in another way.
     write_zeros: bool,
 }
 
 impl FileSink {
-    /// Makes a partial file of `size` zero bytes beside `target`. A symbolic link is followed:
-    /// what it points to is the target.
+    /// Makes a partial file of `size` zero bytes beside `target`.
     ///
     /// # Errors
     ///
-    /// [`Error::TargetExists`] where there is a file already and it may not be replaced,
-    /// [`Error::TargetKind`] where there is something that is no file, [`Error::Io`] where the
-    /// partial file cannot be made or the file system does not take its size.
+    /// As [`PartialFile::create`], and [`Error::Io`] where the file system does not take the size.
     pub fn create(target: &Path, size: u64, options: FileSinkOptions) -> Result<Self> {
-        let (target, replaced) = Self::admit(target, options.replace)?;
-        let create_failed = |error| Error::io("creating a file beside", &target, error);
-        let partial = tempfile::Builder::new()
-            .prefix(&partial_prefix(&target))
-            // Mode 0666 less the umask, as for any new file.
-            .make_in(directory_of(&target), |path| {
-                File::options()
-                    .read(true)
-                    .write(true)
-                    .create_new(true)
-                    .open(path)
-            })
-            .map(|made| {
-                let (file, path) = made.into_parts();
-                NamedTempFile::from_parts(file, path)
-            })
-            .map_err(create_failed)?;
-        if let Some(permissions) = replaced {
-            partial
-                .as_file()
-                .set_permissions(permissions)
-                .map_err(create_failed)?;
-        }
+        let partial = PartialFile::create(target, options.replace)?;
         let mut sink = Self {
             partial,
-            target,
             options,
             write_zeros: false,
         };
         sink.set_size(size)?;
         Ok(sink)
-    }
-
-    /// Says whether `target` could be made, without touching anything: the path behind symbolic
-    /// links, and the permissions of the file that is there.
-    ///
-    /// # Errors
-    ///
-    /// As [`FileSink::create`], but for the making.
-    pub fn admit(target: &Path, replace: bool) -> Result<(PathBuf, Option<Permissions>)> {
-        let wrong = |why| Error::TargetKind {
-            path: target.to_owned(),
-            why,
-        };
-        if target.file_name().is_none() || target.as_os_str().as_bytes().ends_with(b"/") {
-            return Err(wrong("it names a directory"));
-        }
-        let meta = match std::fs::metadata(target) {
-            Ok(meta) => meta,
-            Err(error) if error.kind() == ErrorKind::NotFound => {
-                if target.symlink_metadata().is_ok() {
-                    return Err(wrong("it is a symbolic link to nothing"));
-                }
-                return Ok((target.to_owned(), None));
-            }
-            Err(error) => return Err(Error::io("looking at", target, error)),
-        };
-        if meta.is_dir() {
-            return Err(wrong("it is a directory"));
-        }
-        if !meta.is_file() {
-            return Err(wrong("it is neither a file nor a stream"));
-        }
-        if !replace {
-            return Err(Error::TargetExists {
-                path: target.to_owned(),
-            });
-        }
-        let real = target
-            .canonicalize()
-            .map_err(|error| Error::io("resolving", target, error))?;
-        Ok((real, Some(meta.permissions())))
     }
 
     /// The partial file's path, so that somebody can remove it when the program ends at once.
@@ -127,8 +55,8 @@ impl FileSink {
     }
 
     fn set_size(&mut self, size: u64) -> Result<()> {
-        let file = self.partial.as_file();
-        let failed = |doing, error| Error::io(doing, &self.target, error);
+        let file = self.partial.file();
+        let failed = |doing, error| Error::io(doing, self.partial.target(), error);
         file.set_len(size)
             .map_err(|error| failed("setting the size of", error))?;
         if self.options.allocate && size > 0 {
@@ -141,49 +69,14 @@ impl FileSink {
         }
         Ok(())
     }
-
-    fn give_name(self) -> Result<()> {
-        let Self {
-            partial,
-            target,
-            options,
-            ..
-        } = self;
-        let named = if options.replace {
-            partial.persist(&target)
-        } else {
-            partial.persist_noclobber(&target).or_else(|failed| {
-                // Some file systems (FAT) know neither way of not replacing.
-                let unknown = matches!(
-                    failed.error.raw_os_error().map(Errno::from_raw),
-                    Some(Errno::EPERM | Errno::EINVAL | Errno::EOPNOTSUPP | Errno::ENOSYS)
-                );
-                if unknown && target.symlink_metadata().is_err() {
-                    failed.file.persist(&target)
-                } else {
-                    Err(failed)
-                }
-            })
-        };
-        named.map_err(|failed| match failed.error.kind() {
-            ErrorKind::AlreadyExists => Error::TargetExists {
-                path: target.clone(),
-            },
-            _ => Error::io("renaming the complete file to", &target, failed.error),
-        })?;
-        if options.sync {
-            sync_directory(directory_of(&target))?;
-        }
-        Ok(())
-    }
 }
 
 impl Sink for FileSink {
     fn write_at(&self, data: &[u8], offset: u64) -> Result<()> {
         self.partial
-            .as_file()
+            .file()
             .write_all_at(data, offset)
-            .map_err(|error| Error::io_at("writing", &self.target, offset, error))
+            .map_err(|error| Error::io_at("writing", self.partial.target(), offset, error))
     }
 
     fn zero_at(&self, offset: u64, len: u64) -> Result<()> {
@@ -197,51 +90,8 @@ impl Sink for FileSink {
         Ok(())
     }
 
-    fn finish(mut self: Box<Self>) -> Result<()> {
-        let failed = |target: &Path, error| Error::io("writing", target, error);
-        self.partial
-            .flush()
-            .map_err(|error| failed(&self.target, error))?;
-        if self.options.sync {
-            let file = self.partial.as_file();
-            file.sync_all()
-                .map_err(|error| Error::io("syncing", &self.target, error))?;
-        }
-        self.give_name()
-    }
-}
-
-fn directory_of(target: &Path) -> &Path {
-    match target.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    }
-}
-
-/// `.NAME.part-`, shortened where NAME leaves no room for the rest of a file name.
-fn partial_prefix(target: &Path) -> OsString {
-    /// NAME_MAX is 255; the dot, the word and six random characters come on top.
-    const LONGEST: usize = 255 - ".".len() - ".part-".len() - 6;
-    let name = target
-        .file_name()
-        .unwrap_or(OsStr::new("target"))
-        .as_bytes();
-    let name = name.get(..name.len().min(LONGEST)).unwrap_or_default();
-    OsString::from_vec([b".", name, b".part-"].concat())
-}
-
-/// Makes a new name in a directory last.
-fn sync_directory(dir: &Path) -> Result<()> {
-    match File::open(dir) {
-        Ok(handle) => match handle.sync_all() {
-            // Some file systems have nothing to do for a directory, and say EINVAL.
-            Err(error) if error.raw_os_error() != Some(Errno::EINVAL as i32) => {
-                Err(Error::io("syncing", dir, error))
-            }
-            _ => Ok(()),
-        },
-        // A directory that may be written but not read cannot be synced by itself.
-        Err(_) => Ok(()),
+    fn finish(self: Box<Self>) -> Result<()> {
+        self.partial.finish(self.options.sync)
     }
 }
 

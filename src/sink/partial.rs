@@ -1,0 +1,203 @@
+//! A file that has its name only when it is complete.
+
+use std::ffi::{OsStr, OsString};
+use std::fs::{File, Permissions};
+use std::io::ErrorKind;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
+
+use nix::errno::Errno;
+use tempfile::NamedTempFile;
+
+use crate::error::{Error, Result};
+
+/// A new file under a temporary name (`.NAME.part-…`) in the directory of its target. Dropped
+/// before [`PartialFile::finish`], it is gone.
+#[derive(Debug)]
+pub struct PartialFile {
+    partial: NamedTempFile,
+    target: PathBuf,
+    replace: bool,
+}
+
+impl PartialFile {
+    /// Makes an empty file beside `target`. A symbolic link is followed: what it points to is
+    /// the target. The mode is that of the file which is replaced, or of any new file.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::TargetExists`] where there is a file already and it may not be replaced,
+    /// [`Error::TargetKind`] where there is something that is no file, [`Error::Io`] where the
+    /// file cannot be made.
+    pub fn create(target: &Path, replace: bool) -> Result<Self> {
+        let (target, replaced) = Self::admit(target, replace)?;
+        let create_failed = |error| Error::io("creating a file beside", &target, error);
+        let partial = tempfile::Builder::new()
+            .prefix(&partial_prefix(&target))
+            // Mode 0666 less the umask, as for any new file.
+            .make_in(directory_of(&target), |path| {
+                File::options()
+                    .read(true)
+                    .write(true)
+                    .create_new(true)
+                    .open(path)
+            })
+            .map(|made| {
+                let (file, path) = made.into_parts();
+                NamedTempFile::from_parts(file, path)
+            })
+            .map_err(create_failed)?;
+        if let Some(permissions) = replaced {
+            partial
+                .as_file()
+                .set_permissions(permissions)
+                .map_err(create_failed)?;
+        }
+        Ok(Self {
+            partial,
+            target,
+            replace,
+        })
+    }
+
+    /// Says whether `target` could be made, without touching anything: the path behind symbolic
+    /// links, and the permissions of the file that is there.
+    ///
+    /// # Errors
+    ///
+    /// As [`PartialFile::create`], but for the making.
+    pub fn admit(target: &Path, replace: bool) -> Result<(PathBuf, Option<Permissions>)> {
+        let wrong = |why| Error::TargetKind {
+            path: target.to_owned(),
+            why,
+        };
+        if target.file_name().is_none() || target.as_os_str().as_bytes().ends_with(b"/") {
+            return Err(wrong("it names a directory"));
+        }
+        let meta = match std::fs::metadata(target) {
+            Ok(meta) => meta,
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                if target.symlink_metadata().is_ok() {
+                    return Err(wrong("it is a symbolic link to nothing"));
+                }
+                return Ok((target.to_owned(), None));
+            }
+            Err(error) => return Err(Error::io("looking at", target, error)),
+        };
+        if meta.is_dir() {
+            return Err(wrong("it is a directory"));
+        }
+        if !meta.is_file() {
+            return Err(wrong("it is neither a file nor a stream"));
+        }
+        if !replace {
+            return Err(Error::TargetExists {
+                path: target.to_owned(),
+            });
+        }
+        let real = target
+            .canonicalize()
+            .map_err(|error| Error::io("resolving", target, error))?;
+        Ok((real, Some(meta.permissions())))
+    }
+
+    /// The file, to be written.
+    #[must_use]
+    pub fn file(&self) -> &File {
+        self.partial.as_file()
+    }
+
+    /// The temporary path, so that somebody can remove it when the program ends at once.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        self.partial.path()
+    }
+
+    /// What the file will be called.
+    #[must_use]
+    pub fn target(&self) -> &Path {
+        &self.target
+    }
+
+    /// Gives the file its name; with `sync`, once all of it has reached the disk.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::TargetExists`] where somebody else made the target meanwhile, [`Error::Io`]
+    /// where the file system refuses; then the partial file is removed.
+    pub fn finish(self, sync: bool) -> Result<()> {
+        if sync {
+            let synced = self.file().sync_all();
+            synced.map_err(|error| Error::io("syncing", &self.target, error))?;
+        }
+        self.give_name(sync)
+    }
+
+    fn give_name(self, sync: bool) -> Result<()> {
+        let Self {
+            partial,
+            target,
+            replace,
+        } = self;
+        let named = if replace {
+            partial.persist(&target)
+        } else {
+            partial.persist_noclobber(&target).or_else(|failed| {
+                // Some file systems (FAT) know neither way of not replacing.
+                let unknown = matches!(
+                    failed.error.raw_os_error().map(Errno::from_raw),
+                    Some(Errno::EPERM | Errno::EINVAL | Errno::EOPNOTSUPP | Errno::ENOSYS)
+                );
+                if unknown && target.symlink_metadata().is_err() {
+                    failed.file.persist(&target)
+                } else {
+                    Err(failed)
+                }
+            })
+        };
+        named.map_err(|failed| match failed.error.kind() {
+            ErrorKind::AlreadyExists => Error::TargetExists {
+                path: target.clone(),
+            },
+            _ => Error::io("renaming the complete file to", &target, failed.error),
+        })?;
+        if sync {
+            sync_directory(directory_of(&target))?;
+        }
+        Ok(())
+    }
+}
+
+fn directory_of(target: &Path) -> &Path {
+    match target.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    }
+}
+
+/// `.NAME.part-`, shortened where NAME leaves no room for the rest of a file name.
+fn partial_prefix(target: &Path) -> OsString {
+    /// NAME_MAX is 255; the dot, the word and six random characters come on top.
+    const LONGEST: usize = 255 - ".".len() - ".part-".len() - 6;
+    let name = target
+        .file_name()
+        .unwrap_or(OsStr::new("target"))
+        .as_bytes();
+    let name = name.get(..name.len().min(LONGEST)).unwrap_or_default();
+    OsString::from_vec([b".", name, b".part-"].concat())
+}
+
+/// Makes a new name in a directory last.
+fn sync_directory(dir: &Path) -> Result<()> {
+    match File::open(dir) {
+        Ok(handle) => match handle.sync_all() {
+            // Some file systems have nothing to do for a directory, and say EINVAL.
+            Err(error) if error.raw_os_error() != Some(Errno::EINVAL as i32) => {
+                Err(Error::io("syncing", dir, error))
+            }
+            _ => Ok(()),
+        },
+        // A directory that may be written but not read cannot be synced by itself.
+        Err(_) => Ok(()),
+    }
+}

@@ -2,13 +2,14 @@
 //! snapshots) and turns them into something that other hypervisors take.
 //!
 //! A byte's way: it is read through a [`source`], is given meaning by [`ploop`], becomes part of a
-//! [`disk`], is moved by [`copy`] and lands in a [`sink`].
+//! [`disk`], may be seen through a [`partition`], is moved by [`copy`] and lands in a [`sink`].
 
 mod bytes;
 pub mod copy;
 pub mod disk;
 mod error;
 mod foreign;
+pub mod partition;
 pub mod ploop;
 pub mod sink;
 pub mod source;

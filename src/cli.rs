@@ -8,6 +8,7 @@ mod info;
 mod map;
 mod open;
 mod output;
+mod partitions;
 mod progress;
 mod report;
 mod signals;

@@ -14,6 +14,7 @@ mod filesystem;
 mod gpt;
 mod mbr;
 mod table;
+mod xfs_log;
 
 use std::ops::Deref;
 
@@ -280,7 +281,11 @@ fn boot_record(disk: &dyn VirtualDisk) -> Result<Option<Record>> {
 fn probe(disk: &dyn VirtualDisk, start: u64, len: u64) -> Result<Option<Content>> {
     let mut head = vec![0; usize::try_from(len.min(filesystem::HEAD)).unwrap_or(0)];
     disk.read_at(&mut head, start)?;
-    Ok(filesystem::recognise(&head))
+    let mut content = filesystem::recognise(&head);
+    if let Some(content) = content.as_mut().filter(|it| it.kind == FileSystem::Xfs) {
+        content.journal_dirty = xfs_log::is_dirty(disk, start, len, &head)?;
+    }
+    Ok(content)
 }
 
 #[cfg(test)]

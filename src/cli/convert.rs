@@ -11,7 +11,8 @@ use std::time::Instant;
 use anyhow::Context;
 use ploopconv::copy::{CopyOptions, Summary, copy, stored_bytes};
 use ploopconv::disk::VirtualDisk;
-use ploopconv::ploop::{PloopDisk, Severity};
+use ploopconv::partition::{self, Warning};
+use ploopconv::ploop::Severity;
 use ploopconv::sink::{FileSink, FileSinkOptions, PartialFile, Sink, StreamSink, free_room};
 use ploopconv::{Error, Workers};
 use serde::Serialize;
@@ -126,17 +127,19 @@ pub(crate) fn run(args: &ConvertArgs) -> anyhow::Result<Verdict> {
         };
         warn(&examined, least);
     }
-    let disk = examined
-        .into_disk(args.open.allow_dirty)
-        .with_context(context)?;
-    target.refuse_sources(&disk).with_context(context)?;
-    let plan = Plan::new(args, &target, &disk).with_context(context)?;
+    let opened = args.open.disk(examined).with_context(context)?;
+    let disk = opened.disk.as_ref();
+    target.refuse_sources(&opened.files).with_context(context)?;
+    if !args.quiet && args.open.partition.is_none() {
+        say_what_hides_partitions(disk);
+    }
+    let plan = Plan::new(args, &target, disk).with_context(context)?;
     if args.dry_run {
         return plan.show(args);
     }
     plan.refuse_if_full().with_context(context)?;
     let started = Instant::now();
-    let summary = match write(args, &target, &disk, &workers, &signals) {
+    let summary = match write(args, &target, disk, &workers, &signals) {
         Ok(summary) => summary,
         Err(error) => {
             return Err(match signals.interrupted() {
@@ -160,11 +163,25 @@ pub(crate) fn run(args: &ConvertArgs) -> anyhow::Result<Verdict> {
     Ok(Verdict::Done)
 }
 
+/// Whoever gets a disk with a table that counts in other sectors may see no partition on it, and a
+/// disk that is encrypted as a whole shows none without its key. What else may be wrong with a
+/// table is for `info`: it is copied as it is.
+fn say_what_hides_partitions(disk: &dyn VirtualDisk) {
+    let Ok(layout) = partition::read(disk) else {
+        return;
+    };
+    for warning in layout.warnings {
+        if matches!(warning, Warning::SectorSize(_) | Warning::WholeDiskLuks) {
+            complain(&format!("warning: {warning}"));
+        }
+    }
+}
+
 /// Writes the whole target: complete, or not there.
 fn write(
     args: &ConvertArgs,
     target: &Target,
-    disk: &PloopDisk,
+    disk: &dyn VirtualDisk,
     workers: &Workers,
     signals: &Guard,
 ) -> anyhow::Result<Summary> {
@@ -254,7 +271,7 @@ impl Target {
     }
 
     /// Makes sure that no file of the source is written over, under whatever name.
-    fn refuse_sources(&self, disk: &PloopDisk) -> anyhow::Result<()> {
+    fn refuse_sources(&self, files: &[(u64, u64)]) -> anyhow::Result<()> {
         let meta = match self {
             Self::Stdout => {
                 let out = stdout()
@@ -267,7 +284,7 @@ impl Target {
         };
         let Ok(meta) = meta else { return Ok(()) };
         let identity = (meta.dev(), meta.ino());
-        if disk.files().any(|file| file.identity() == identity) {
+        if files.contains(&identity) {
             let path = match self {
                 Self::Stdout => PathBuf::from("stdout"),
                 Self::Stream(path) | Self::File(path) => path.clone(),
@@ -300,7 +317,7 @@ struct Plan {
 }
 
 impl Plan {
-    fn new(args: &ConvertArgs, target: &Target, disk: &PloopDisk) -> anyhow::Result<Self> {
+    fn new(args: &ConvertArgs, target: &Target, disk: &dyn VirtualDisk) -> anyhow::Result<Self> {
         if let Target::File(path) = target {
             PartialFile::admit(path, args.force)?;
         }

@@ -3,6 +3,7 @@
 use std::io::ErrorKind;
 use std::path::Path;
 
+use ploopconv::partition::FileSystem;
 use ploopconv::ploop::SelectError;
 use ploopconv::{Error, Foreign};
 
@@ -55,6 +56,21 @@ pub(crate) fn hint(error: &Error) -> Option<String> {
             .to_owned(),
         Error::Changed { .. } => {
             "stop whatever writes to it, or convert a copy or a snapshot".to_owned()
+        }
+        Error::NoSuchPartition { available, .. } if available.is_empty() => {
+            "its partition table is empty; without --partition the whole disk is read".to_owned()
+        }
+        Error::NoSuchPartition { available, .. } | Error::ExtendedPartition { available, .. } => {
+            let numbers: Vec<_> = available.iter().map(ToString::to_string).collect();
+            format!("there are: {}", numbers.join(" "))
+        }
+        Error::NoTable {
+            whole: Some(FileSystem::Luks),
+        } => "without --partition the encrypted disk is read as it is; its partitions can be \
+              seen after cryptsetup open"
+            .to_owned(),
+        Error::NoTable { .. } | Error::PartitionTable { .. } => {
+            "without --partition the whole disk is read".to_owned()
         }
         Error::TargetExists { .. } => "add -f to replace it".to_owned(),
         Error::NoContainer { .. } => {

@@ -2,7 +2,8 @@
 //! UUIDs, and whether a journal has to be replayed.
 
 use super::table::text;
-use crate::bytes::{be_u16, be_u32, field, le_u16, le_u32, le_u64};
+use super::xfs_log;
+use crate::bytes::{be_u16, field, le_u16, le_u32, le_u64};
 
 /// How many bytes are looked at: up to the end of the superblock of btrfs.
 pub(super) const HEAD: u64 = 68 << 10;
@@ -170,18 +171,13 @@ fn ext(head: &[u8]) -> Option<Content> {
     })
 }
 
-/// Whether the log is empty stands in the log itself, which is not looked for.
+/// Whether the log is empty stands in the log itself: see `xfs_log`.
 fn xfs(head: &[u8]) -> Option<Content> {
-    let plausible = head.starts_with(b"XFSB")
-        && be_u32(head, 4).is_power_of_two() // sb_blocksize
-        && (512..=65536).contains(&be_u32(head, 4))
-        && be_u16(head, 102).is_power_of_two(); // sb_sectsize
-    plausible.then_some(())?;
-    Some(Content::new(
-        FileSystem::Xfs,
-        part(head, 108, 12)?,
-        uuid_at(head, 32),
-    ))
+    if !xfs_log::is_superblock(head) {
+        return None;
+    }
+    let label = part(head, 108, 12)?; // sb_fname
+    Some(Content::new(FileSystem::Xfs, label, uuid_at(head, 32)))
 }
 
 fn btrfs(head: &[u8]) -> Option<Content> {

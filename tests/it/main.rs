@@ -25,6 +25,7 @@ mod memory;
 mod names;
 mod oracles;
 mod reading;
+mod readme;
 mod room;
 mod tables;
 mod targets;

@@ -146,3 +146,21 @@ fn a_write_that_fails_only_when_it_is_synced_is_no_success() {
 
     assert_eq!(names_in(&thin.dir), ["lost+found"]);
 }
+
+#[test]
+fn a_target_that_fills_up_during_the_copy_is_removed() {
+    // With --sparse nobody knows beforehand how much of what is stored is zeros.
+    for threads in ["-j1", "-j4"] {
+        let scratch = Scratch::new();
+        let (image, _) = megabytes(&scratch, 16);
+        let _guard = SourceGuard::new(&scratch.source());
+        let small = Mounted::memory("4m", &scratch.path().join("small"));
+
+        convert(&image, &small.dir.join("disk.raw"))
+            .args(["--sparse", threads])
+            .run()
+            .refused(1, &["disk.raw", "offset", "No space left"]);
+
+        assert_eq!(names_in(&small.dir), Vec::<String>::new());
+    }
+}

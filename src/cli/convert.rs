@@ -33,7 +33,7 @@ pub(crate) struct ConvertArgs {
     open: OpenArgs,
     /// Where to: a file that does not exist yet, or - for stdout
     #[arg(short, long, value_name = "TARGET", help_heading = "Writing")]
-    output: PathBuf,
+    pub(crate) output: PathBuf,
     /// Format of the target [default: raw]
     #[arg(short = 'O', long, help_heading = "Writing")]
     format: Option<Format>,
@@ -197,11 +197,7 @@ fn write(
                 Path::new("stdout"),
             ))
         }
-        Target::Stream(path) => {
-            let out = File::options().write(true).open(path);
-            let out = out.with_context(|| format!("opening {}", path.display()))?;
-            Box::new(StreamSink::new(Box::new(out), path))
-        }
+        Target::Stream(path) => Box::new(StreamSink::open(path, signals.stop())?),
         Target::File(path) => {
             let options = FileSinkOptions {
                 replace: args.force,

@@ -232,3 +232,48 @@ fn vfat(head: &[u8]) -> Option<Content> {
         Some(uuid),
     ))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A head that bears every signature at once.
+    fn everything() -> Vec<u8> {
+        let mut head = vec![0xff; usize::try_from(HEAD).unwrap()];
+        head[..8].copy_from_slice(b"LUKS\xba\xbe\0\x02");
+        head[512..520].copy_from_slice(b"LABELONE");
+        head[536..544].copy_from_slice(b"LVM2 001");
+        head[1024 + 0x38..][..2].copy_from_slice(&[0x53, 0xef]);
+        head[4086..4096].copy_from_slice(b"SWAPSPACE2");
+        head[0x10040..0x10048].copy_from_slice(b"_BHRfS_M");
+        head
+    }
+
+    #[test]
+    fn a_head_that_ends_anywhere_is_no_matter() {
+        let mut head = everything();
+        for first in [&b"LUKS\xba\xbe\0\x02"[..], b"XFSB\0\0\x10\0", &[0; 8]] {
+            head[..8].copy_from_slice(first);
+            for len in (0..5000).chain(65_500..66_500) {
+                let _ = recognise(&head[..len]);
+            }
+        }
+    }
+
+    #[test]
+    fn luks_comes_first_and_its_text_ends_with_its_field() {
+        let content = recognise(&everything()).unwrap();
+        assert_eq!(content.kind, FileSystem::Luks);
+        assert_eq!(content.label.unwrap().chars().count(), 48);
+    }
+
+    #[test]
+    fn an_identity_of_zeros_is_none() {
+        let mut head = vec![0; 4096];
+        head[1024 + 4] = 1;
+        head[1024 + 0x38..][..2].copy_from_slice(&[0x53, 0xef]);
+        let content = recognise(&head).unwrap();
+        assert_eq!((content.uuid, content.label), (None, None));
+        assert_eq!(content.journal_dirty, Some(true), "not marked as closed");
+    }
+}

@@ -485,33 +485,31 @@ fn an_mbr_of_large_sectors_is_told_by_what_lies_there() {
 
 #[test]
 fn any_byte_may_be_anything() {
-    for sector in [512, 4096] {
-        let gpt = Gpt {
-            room: 8,
-            ..Gpt::new(sector)
-        };
-        let good = gpt.build();
-        let mut places: Vec<_> = (446..512).collect();
-        for backup in [false, true] {
-            places.extend((0..92).map(|at| gpt.header(backup) + at));
-            places.extend((0..128).map(|at| gpt.entries(backup) + at));
-        }
-        for at in places {
-            for value in [0, 1, 0x7f, 0xff] {
-                for sealed in [false, true] {
-                    let mut disk = good.clone();
-                    disk[at] = value;
-                    if sealed {
-                        for backup in [false, true] {
-                            let (entries, header) = (gpt.entries(backup), gpt.header(backup));
-                            let crc = gpt::crc32(&disk[entries..entries + 8 * 128]);
-                            put32(&mut disk, header + 88, crc);
-                            gpt.seal(&mut disk, backup);
-                        }
+    let gpt = Gpt {
+        room: 8,
+        ..Gpt::new(512)
+    };
+    let good = gpt.build();
+    let mut places: Vec<_> = (446..512).collect();
+    for backup in [false, true] {
+        places.extend((0..92).map(|at| gpt.header(backup) + at));
+        places.extend((0..128).map(|at| gpt.entries(backup) + at));
+    }
+    for at in places {
+        for value in [0, 1, 0x7f, 0xff] {
+            for sealed in [false, true] {
+                let mut disk = good.clone();
+                disk[at] = value;
+                if sealed {
+                    for backup in [false, true] {
+                        let (entries, header) = (gpt.entries(backup), gpt.header(backup));
+                        let crc = gpt::crc32(&disk[entries..entries + 8 * 128]);
+                        put32(&mut disk, header + 88, crc);
+                        gpt.seal(&mut disk, backup);
                     }
-                    if let Err(error) = read_bytes(&disk) {
-                        assert!(matches!(error, Error::PartitionTable { .. }), "{error:?}");
-                    }
+                }
+                if let Err(error) = read_bytes(&disk) {
+                    assert!(matches!(error, Error::PartitionTable { .. }), "{error:?}");
                 }
             }
         }

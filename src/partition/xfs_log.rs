@@ -148,3 +148,85 @@ pub(super) fn is_superblock(sector: &[u8]) -> bool {
         && (512..=65536).contains(&be_u32(sector, 4))
         && be_u16(sector, 102).is_power_of_two() // sb_sectsize
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::disk::RawDisk;
+
+    /// A file system of 64 blocks of 4 KiB in four groups, whose log of two blocks begins with the
+    /// record of an unmount.
+    fn image() -> Vec<u8> {
+        let mut disk = vec![0; 64 * 4096];
+        disk[..4].copy_from_slice(b"XFSB");
+        put(&mut disk, 4, 4096);
+        put(&mut disk, 52, 16 | 3); // group 1, block 3
+        put(&mut disk, 84, 16);
+        put(&mut disk, 96, 2);
+        disk[102] = 2;
+        disk[120] = 12;
+        disk[124] = 4;
+        let log = (16 + 3) * 4096;
+        put(&mut disk, log, MAGIC);
+        put(&mut disk, log + 4, 1);
+        put(&mut disk, log + 8, 2);
+        put(&mut disk, log + 12, 512);
+        put(&mut disk, log + 40, 1);
+        put(&mut disk, log + 320, 32 << 10);
+        put(&mut disk, log + 512, 1);
+        disk[log + 512 + 9] = UNMOUNT;
+        disk
+    }
+
+    fn put(disk: &mut [u8], at: usize, value: u32) {
+        disk[at..at + 4].copy_from_slice(&value.to_be_bytes());
+    }
+
+    fn dirty(bytes: Vec<u8>) -> Option<bool> {
+        let (len, sb) = (bytes.len() as u64, bytes[..512].to_vec());
+        let disk = RawDisk::over(Box::new(bytes), "memory".as_ref()).unwrap();
+        is_dirty(&disk, 0, len, &sb).unwrap()
+    }
+
+    #[test]
+    fn only_an_unmount_record_at_the_end_makes_a_log_clean() {
+        assert_eq!(dirty(image()), Some(false));
+        let log = (16 + 3) * 4096;
+        for (at, value) in [
+            (log + 12, 1024),
+            (log + 40, 2),
+            (log + 520, 0),
+            (log + 1024, 1),
+        ] {
+            let mut disk = image();
+            put(&mut disk, at, value);
+            assert_eq!(dirty(disk), Some(true), "{at}");
+        }
+        let mut disk = image();
+        disk[log..log + 4].fill(0);
+        assert_eq!(dirty(disk), None, "a log that was never written");
+    }
+
+    #[test]
+    fn any_field_may_be_anything() {
+        let log = (16 + 3) * 4096;
+        for at in (48..56)
+            .chain(84..88)
+            .chain(96..100)
+            .chain(120..125)
+            .chain(log..log + 44)
+        {
+            for value in [0, 1, 2, 0x3f, 0x40, 0x7f, 0x80, 0xff] {
+                let mut disk = image();
+                disk[at] = value;
+                dirty(disk);
+            }
+        }
+        for (start, blocks) in [(u64::MAX, 1), (1 << 63, 2), (19, u32::MAX), (63, 16)] {
+            let mut disk = image();
+            disk[48..56].copy_from_slice(&start.to_be_bytes());
+            put(&mut disk, 96, blocks);
+            dirty(disk);
+        }
+    }
+}

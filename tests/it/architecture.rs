@@ -8,11 +8,12 @@ use std::path::{Path, PathBuf};
 const ROOMS: &[(&str, &[&str])] = &[
     ("bytes", &[]),
     ("text", &[]),
-    ("error", &["foreign", "ploop"]),
+    ("error", &["foreign", "partition", "ploop"]),
     ("source", &["error"]),
     ("foreign", &["source"]),
     ("workers", &["error"]),
     ("disk", &["error", "source"]),
+    ("partition", &["bytes", "disk", "error"]),
     ("ploop", &["bytes", "disk", "error", "foreign", "source"]),
     ("sink", &["error"]),
     ("copy", &["disk", "error", "sink", "workers"]),

@@ -24,6 +24,7 @@ mod library;
 mod memory;
 mod names;
 mod oracles;
+mod partitions;
 mod reading;
 mod readme;
 mod room;

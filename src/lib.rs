@@ -2,7 +2,7 @@
 //! snapshots) and turns them into something that other hypervisors take.
 //!
 //! A byte's way: it is read through a [`source`], is given meaning by [`ploop`], becomes part of a
-//! [`disk`], is moved by [`copy`] and lands in a [`sink`].
+//! [`disk`], is moved by [`copy`] and lands in a [`sink`]; one of them writes [`qcow2`].
 
 mod bytes;
 pub mod copy;
@@ -10,6 +10,7 @@ pub mod disk;
 mod error;
 mod foreign;
 pub mod ploop;
+pub mod qcow2;
 pub mod sink;
 pub mod source;
 pub mod text;

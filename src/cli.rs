@@ -9,6 +9,7 @@ mod map;
 mod open;
 mod output;
 mod progress;
+mod qcow2;
 mod report;
 mod signals;
 mod size;
@@ -19,10 +20,9 @@ use clap::{Args, FromArgMatches, Subcommand};
 
 pub(crate) use self::exit::Verdict;
 
-const ABOUT: &str =
-    "Turn OpenVZ and Virtuozzo ploop disks into raw disks, right to the byte or not at all";
+const ABOUT: &str = "Turn OpenVZ and Virtuozzo ploop disks into raw or qcow2 disks, right to the byte or not at all";
 const LONG_ABOUT: &str =
-    "Turn OpenVZ and Virtuozzo ploop disks into raw disks, right to the byte or not at all
+    "Turn OpenVZ and Virtuozzo ploop disks into raw or qcow2 disks, right to the byte or not at all
 
 IMAGE is an image file, a DiskDescriptor.xml, the directory that holds one, a
 container's private directory, or a container id. A directory or descriptor

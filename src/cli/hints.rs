@@ -4,6 +4,7 @@ use std::io::ErrorKind;
 use std::path::Path;
 
 use ploopconv::ploop::SelectError;
+use ploopconv::qcow2::LayoutError;
 use ploopconv::{Error, Foreign};
 
 /// Lines of advice for an error; `None` where the error says it all.
@@ -72,6 +73,14 @@ pub(crate) fn hint(error: &Error) -> Option<String> {
         } => {
             let guids: Vec<_> = available.iter().map(ToString::to_string).collect();
             format!("there are: {}", guids.join(" "))
+        }
+        Error::Qcow2 {
+            source: LayoutError::TooLarge {
+                enough: Some(size), ..
+            },
+        } => format!("add --cluster-size {size}"),
+        Error::Unplanned { .. } => {
+            "stop whatever writes to the image, or convert a copy or a snapshot".to_owned()
         }
         Error::Io { source, .. } if source.kind() == ErrorKind::FileTooLarge => {
             "the file system (or a limit of this shell) takes no file of this size".to_owned()

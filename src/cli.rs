@@ -8,6 +8,7 @@ mod info;
 mod map;
 mod open;
 mod output;
+mod partitions;
 mod progress;
 mod qcow2;
 mod report;
@@ -19,6 +20,7 @@ use std::process::ExitCode;
 use clap::{Args, FromArgMatches, Subcommand};
 
 pub(crate) use self::exit::Verdict;
+use self::hints::quoted;
 
 const ABOUT: &str = "Turn OpenVZ and Virtuozzo ploop disks into raw or qcow2 disks, right to the byte or not at all";
 const LONG_ABOUT: &str =
@@ -54,6 +56,16 @@ impl Command {
         }
         .map_err(|error| error.format(&mut command()))
     }
+
+    /// This command for another image; `image` may have options behind it.
+    fn retry(&self, image: &str) -> String {
+        match self {
+            Self::Convert(args) => format!("ploopconv {image} -o {}", quoted(&args.output)),
+            Self::Info(_) => format!("ploopconv info {image}"),
+            Self::Check(_) => format!("ploopconv check {image}"),
+            Self::Map(_) => format!("ploopconv map {image}"),
+        }
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -87,7 +99,7 @@ pub(crate) fn main() -> ExitCode {
     };
     match result {
         Ok(verdict) => verdict.into(),
-        Err(error) => exit::report(&error),
+        Err(error) => exit::report(&error, &|image| command.retry(image)),
     }
 }
 

@@ -9,6 +9,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::foreign::Foreign;
+use crate::partition::{FileSystem, TableError, TableKind};
 use crate::ploop::{DescriptorError, Finding, Guid, HeaderError, SelectError};
 use crate::qcow2::LayoutError;
 
@@ -169,6 +170,36 @@ pub enum Error {
         /// How many bytes are lost.
         len: u64,
     },
+    /// The partition table of the disk cannot be believed.
+    #[error("reading the partition table ({})", kind.name())]
+    PartitionTable {
+        /// What kind of table it is.
+        kind: TableKind,
+        /// What is wrong with it.
+        source: TableError,
+    },
+    /// A partition was asked for that the table does not have.
+    #[error("the disk has no partition {number}")]
+    NoSuchPartition {
+        /// The number that was asked for.
+        number: u32,
+        /// The numbers that there are.
+        available: Vec<u32>,
+    },
+    /// A partition was asked for, and the disk has no partition table.
+    #[error("the disk has no partition table{}", whole.map_or_else(String::new, holds))]
+    NoTable {
+        /// What the disk holds as a whole, where that is known.
+        whole: Option<FileSystem>,
+    },
+    /// A partition was asked for that only holds others.
+    #[error("partition {number} is an extended partition, which only holds logical ones")]
+    ExtendedPartition {
+        /// The number that was asked for.
+        number: u32,
+        /// The numbers of those that can be read.
+        available: Vec<u32>,
+    },
     /// The target is there and may not be replaced.
     #[error("{} exists", path.display())]
     TargetExists {
@@ -266,7 +297,9 @@ impl Error {
     #[must_use]
     pub fn class(&self) -> Class {
         match self {
-            Self::Damaged { .. } | Self::Lost { .. } => Class::Damaged,
+            Self::Damaged { .. } | Self::Lost { .. } | Self::PartitionTable { .. } => {
+                Class::Damaged
+            }
             Self::Header { source, .. } if source.is_damage() => Class::Damaged,
             Self::Descriptor { source, .. } if source.is_damage() => Class::Damaged,
             Self::Select { source, .. } if source.is_damage() => Class::Damaged,
@@ -285,6 +318,10 @@ impl Error {
 
 fn at(offset: Option<u64>) -> String {
     offset.map_or_else(String::new, |offset| format!(" at offset {offset:#x}"))
+}
+
+fn holds(whole: FileSystem) -> String {
+    format!(": all of it is {}", whole.title())
 }
 
 fn more(others: usize) -> String {

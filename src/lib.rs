@@ -2,13 +2,25 @@
 //! snapshots) and turns them into something that other hypervisors take.
 //!
 //! A byte's way: it is read through a [`source`], is given meaning by [`ploop`], becomes part of a
-//! [`disk`], is moved by [`copy`] and lands in a [`sink`]; one of them writes [`qcow2`].
+//! [`disk`], may be seen through a [`partition`], is moved by [`copy`] and lands in a [`sink`];
+//! one of them writes [`qcow2`].
+
+#![cfg_attr(
+    test,
+    allow(
+        clippy::unwrap_used,
+        clippy::cast_possible_truncation,
+        clippy::single_range_in_vec_init,
+        reason = "a test that meets the unexpected fails where it stands"
+    )
+)]
 
 mod bytes;
 pub mod copy;
 pub mod disk;
 mod error;
 mod foreign;
+pub mod partition;
 pub mod ploop;
 pub mod qcow2;
 pub mod sink;

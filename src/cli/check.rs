@@ -1,5 +1,6 @@
 //! `ploopconv check`: everything that is wrong with an image or a chain.
 
+use anyhow::Context;
 use ploopconv::ploop::{Examined, Severity};
 use serde::Serialize;
 
@@ -36,6 +37,12 @@ pub(crate) fn run(args: &CheckArgs) -> anyhow::Result<Verdict> {
         _ if args.open.allow_dirty => ("in-use", Verdict::Done),
         _ => ("in-use", Verdict::InUse),
     };
+    // Images are checked as a whole. A partition that cannot be read is said all the same.
+    if let (Some(disk), false) = (examined.disk(), examined.is_damaged()) {
+        args.open
+            .choose(disk)
+            .with_context(|| format!("checking {}", args.open.name()))?;
+    }
     if args.json {
         json(&Report {
             image: args.open.name().to_string(),

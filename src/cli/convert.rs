@@ -11,7 +11,8 @@ use std::time::Instant;
 use anyhow::Context;
 use ploopconv::copy::{CopyOptions, Summary, copy, stored_bytes};
 use ploopconv::disk::VirtualDisk;
-use ploopconv::ploop::{PloopDisk, Severity};
+use ploopconv::partition::{self, Warning};
+use ploopconv::ploop::Severity;
 use ploopconv::qcow2::{Layout, Qcow2Options, Qcow2Sink};
 use ploopconv::sink::{FileSink, FileSinkOptions, PartialFile, Sink, StreamSink, free_room};
 use ploopconv::{Error, Workers};
@@ -34,7 +35,7 @@ pub(crate) struct ConvertArgs {
     open: OpenArgs,
     /// Where to: a file that does not exist yet, or - for stdout
     #[arg(short, long, value_name = "TARGET", help_heading = "Writing")]
-    output: PathBuf,
+    pub(crate) output: PathBuf,
     /// Format of the target [default: by its name, else raw]
     #[arg(short = 'O', long, help_heading = "Writing")]
     format: Option<Format>,
@@ -147,17 +148,19 @@ pub(crate) fn run(args: &ConvertArgs) -> anyhow::Result<Verdict> {
         };
         warn(&examined, least);
     }
-    let disk = examined
-        .into_disk(args.open.allow_dirty)
-        .with_context(context)?;
-    target.refuse_sources(&disk).with_context(context)?;
-    let mut plan = Plan::new(args, &target, &disk).with_context(context)?;
+    let opened = args.open.disk(examined).with_context(context)?;
+    let disk = opened.disk.as_ref();
+    target.refuse_sources(&opened.files).with_context(context)?;
+    if !args.quiet && args.open.partition.is_none() {
+        say_what_hides_partitions(disk);
+    }
+    let mut plan = Plan::new(args, &target, disk).with_context(context)?;
     if args.dry_run {
         return plan.show(args);
     }
     plan.refuse_if_full().with_context(context)?;
     let started = Instant::now();
-    let summary = match write(args, &target, plan.layout.take(), &disk, &workers, &signals) {
+    let summary = match write(args, &target, plan.layout.take(), disk, &workers, &signals) {
         Ok(summary) => summary,
         Err(error) => {
             return Err(match signals.interrupted() {
@@ -181,12 +184,26 @@ pub(crate) fn run(args: &ConvertArgs) -> anyhow::Result<Verdict> {
     Ok(Verdict::Done)
 }
 
+/// Whoever gets a disk with a table that counts in other sectors may see no partition on it, and a
+/// disk that is encrypted as a whole shows none without its key. What else may be wrong with a
+/// table is for `info`: it is copied as it is.
+fn say_what_hides_partitions(disk: &dyn VirtualDisk) {
+    let Ok(layout) = partition::read(disk) else {
+        return;
+    };
+    for warning in layout.warnings {
+        if matches!(warning, Warning::SectorSize(_) | Warning::WholeDiskLuks) {
+            complain(&format!("warning: {warning}"));
+        }
+    }
+}
+
 /// Writes the whole target: complete, or not there.
 fn write(
     args: &ConvertArgs,
     target: &Target,
     layout: Option<Layout>,
-    disk: &PloopDisk,
+    disk: &dyn VirtualDisk,
     workers: &Workers,
     signals: &Guard,
 ) -> anyhow::Result<Summary> {
@@ -202,11 +219,7 @@ fn write(
                 Path::new("stdout"),
             ))
         }
-        Target::Stream(path) => {
-            let out = File::options().write(true).open(path);
-            let out = out.with_context(|| format!("opening {}", path.display()))?;
-            Box::new(StreamSink::new(Box::new(out), path))
-        }
+        Target::Stream(path) => Box::new(StreamSink::open(path, signals.stop())?),
         Target::File(path) => {
             let options = FileSinkOptions {
                 replace: args.force,
@@ -315,7 +328,7 @@ impl Target {
     }
 
     /// Makes sure that no file of the source is written over, under whatever name.
-    fn refuse_sources(&self, disk: &PloopDisk) -> anyhow::Result<()> {
+    fn refuse_sources(&self, files: &[(u64, u64)]) -> anyhow::Result<()> {
         let meta = match self {
             Self::Stdout => {
                 let out = stdout()
@@ -328,7 +341,7 @@ impl Target {
         };
         let Ok(meta) = meta else { return Ok(()) };
         let identity = (meta.dev(), meta.ino());
-        if disk.files().any(|file| file.identity() == identity) {
+        if files.contains(&identity) {
             let path = match self {
                 Self::Stdout => PathBuf::from("stdout"),
                 Self::Stream(path) | Self::File(path) => path.clone(),
@@ -365,7 +378,7 @@ struct Plan {
 }
 
 impl Plan {
-    fn new(args: &ConvertArgs, target: &Target, disk: &PloopDisk) -> anyhow::Result<Self> {
+    fn new(args: &ConvertArgs, target: &Target, disk: &dyn VirtualDisk) -> anyhow::Result<Self> {
         if let Target::File(path) = target {
             PartialFile::admit(path, args.force)?;
         }

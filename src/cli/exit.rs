@@ -38,8 +38,8 @@ impl From<Verdict> for ExitCode {
 #[error("{0}")]
 pub(crate) struct Usage(pub(crate) String);
 
-/// Says what went wrong and gives the exit status for it.
-pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
+/// Says what went wrong and what could be typed next, and gives the exit status for it.
+pub(crate) fn report(error: &anyhow::Error, retry: &dyn Fn(&str) -> String) -> ExitCode {
     if let Some(interrupted) = error.downcast_ref::<Interrupted>() {
         complain(&format!("{error:#}"));
         return ExitCode::from(interrupted.status());
@@ -51,7 +51,7 @@ pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
         return status;
     }
     complain(&format!("{error:#}"));
-    if let Some(hint) = ours.and_then(hint) {
+    if let Some(hint) = ours.and_then(|error| hint(error, retry)) {
         hint.lines().for_each(complain);
     }
     if error.is::<Usage>() {

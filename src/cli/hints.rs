@@ -3,20 +3,22 @@
 use std::io::ErrorKind;
 use std::path::Path;
 
+use ploopconv::partition::FileSystem;
 use ploopconv::ploop::SelectError;
 use ploopconv::qcow2::LayoutError;
 use ploopconv::{Error, Foreign};
 
 /// Lines of advice for an error; `None` where the error says it all.
-pub(crate) fn hint(error: &Error) -> Option<String> {
+///
+/// `retry` gives the command that was typed, for another IMAGE and its options.
+pub(crate) fn hint(error: &Error, retry: &dyn Fn(&str) -> String) -> Option<String> {
     let advice = match error {
-        Error::NotPloop { path, found } => return not_ploop(path, *found),
+        Error::NotPloop { path, found } => return not_ploop(path, *found, retry),
         Error::NoImage { images, .. } => match &images[..] {
             [] => return None,
             [only] => format!(
-                "the descriptor is missing; if the disk has no snapshots, read the image alone: \
-                 ploopconv {}",
-                quoted(only)
+                "the descriptor is missing; if the disk has no snapshots, read the image alone: {}",
+                retry(&quoted(only))
             ),
             many => format!(
                 "the descriptor is missing, and these images are there: {}",
@@ -33,22 +35,22 @@ pub(crate) fn hint(error: &Error) -> Option<String> {
             ..
         } => {
             let disk = quoted(folder_of(descriptor));
-            let mut advice = format!("the whole disk, as it is now: ploopconv {disk}");
+            let mut advice = format!("the whole disk, as it is now: {}", retry(&disk));
             if let Some(guid) = snapshot {
                 advice += &format!(
-                    "\nthe disk up to this layer: ploopconv {disk} --snapshot {}",
-                    bare(&guid.to_string())
+                    "\nthe disk up to this layer: {}",
+                    retry(&format!("{disk} --snapshot {}", bare(&guid.to_string())))
                 );
             }
             advice
                 + &format!(
-                    "\nthis file alone: ploopconv {} --single-layer",
-                    quoted(path)
+                    "\nthis file alone: {}",
+                    retry(&format!("{} --single-layer", quoted(path)))
                 )
         }
         Error::UnknownRole { path, .. } => format!(
-            "to read the file alone all the same: ploopconv {} --single-layer",
-            quoted(path)
+            "to read the file alone all the same: {}",
+            retry(&format!("{} --single-layer", quoted(path)))
         ),
         Error::Outside { .. } => "if what lies there may be read, add --allow-outside".to_owned(),
         Error::InUse { .. } => "stop the container (or unmount the image) first; if it crashed, \
@@ -56,6 +58,21 @@ pub(crate) fn hint(error: &Error) -> Option<String> {
             .to_owned(),
         Error::Changed { .. } => {
             "stop whatever writes to it, or convert a copy or a snapshot".to_owned()
+        }
+        Error::NoSuchPartition { available, .. } if available.is_empty() => {
+            "its partition table is empty; without --partition the whole disk is read".to_owned()
+        }
+        Error::NoSuchPartition { available, .. } | Error::ExtendedPartition { available, .. } => {
+            let numbers: Vec<_> = available.iter().map(ToString::to_string).collect();
+            format!("there are: {}", numbers.join(" "))
+        }
+        Error::NoTable {
+            whole: Some(FileSystem::Luks),
+        } => "without --partition the encrypted disk is read as it is; its partitions can be \
+              seen after cryptsetup open"
+            .to_owned(),
+        Error::NoTable { .. } | Error::PartitionTable { .. } => {
+            "without --partition the whole disk is read".to_owned()
         }
         Error::TargetExists { .. } => "add -f to replace it".to_owned(),
         Error::NoContainer { .. } => {
@@ -68,11 +85,12 @@ pub(crate) fn hint(error: &Error) -> Option<String> {
             )
         }
         Error::Select {
-            source: SelectError::NoSuchSnapshot { available, .. },
+            source: SelectError::NoSuchSnapshot { available, .. } | SelectError::NoTop(available),
             ..
         } => {
             let guids: Vec<_> = available.iter().map(ToString::to_string).collect();
-            format!("there are: {}", guids.join(" "))
+            let guids: Vec<_> = guids.iter().map(|guid| bare(guid)).collect();
+            format!("choose one of these with --snapshot: {}", guids.join(" "))
         }
         Error::Qcow2 {
             source: LayoutError::TooLarge {
@@ -90,12 +108,12 @@ pub(crate) fn hint(error: &Error) -> Option<String> {
     Some(advice)
 }
 
-fn not_ploop(path: &Path, found: Foreign) -> Option<String> {
+fn not_ploop(path: &Path, found: Foreign, retry: &dyn Fn(&str) -> String) -> Option<String> {
     let descriptor = path.with_file_name("DiskDescriptor.xml");
     if descriptor.exists() {
         return Some(format!(
-            "there is a DiskDescriptor.xml beside it; to read the disk it describes: ploopconv {}",
-            quoted(folder_of(&descriptor))
+            "there is a DiskDescriptor.xml beside it; to read the disk it describes: {}",
+            retry(&quoted(folder_of(&descriptor)))
         ));
     }
     let advice = match found {
@@ -124,7 +142,7 @@ fn bare(guid: &str) -> &str {
 }
 
 /// A path as a shell takes it.
-fn quoted(path: &Path) -> String {
+pub(crate) fn quoted(path: &Path) -> String {
     let text = path.display().to_string();
     let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+=:,@%".contains(c);
     if !text.is_empty() && !text.starts_with('-') && text.chars().all(plain) {

@@ -3,12 +3,12 @@
 use std::io::Write;
 
 use anyhow::Context;
-use ploopconv::disk::{Extent, ExtentKind, VirtualDisk};
-use ploopconv::ploop::{PloopDisk, Severity};
+use ploopconv::disk::{Extent, ExtentKind};
+use ploopconv::ploop::Severity;
 use ploopconv::text;
 
 use super::Verdict;
-use super::open::OpenArgs;
+use super::open::{OpenArgs, Opened};
 use super::output::{finish, results, safe_json};
 use super::report::{path, warn};
 
@@ -27,20 +27,18 @@ pub(crate) fn run(args: &MapArgs) -> anyhow::Result<Verdict> {
     let workers = args.open.workers()?;
     let examined = args.open.examine(&workers).with_context(context)?;
     warn(&examined, Severity::Warning);
-    let disk = examined
-        .into_disk(args.open.allow_dirty)
-        .with_context(context)?;
+    let opened = args.open.disk(examined).with_context(context)?;
     let out = results();
     if args.json {
-        print_json(&disk, &args.open.name().to_string(), out)?;
+        print_json(&opened, &args.open.name().to_string(), out)?;
     } else {
-        print_text(&disk, out)?;
+        print_text(&opened, out)?;
     }
     Ok(Verdict::Done)
 }
 
 /// One line an extent: a disk may have millions, so nothing is collected.
-fn print_text(disk: &PloopDisk, mut out: impl Write) -> anyhow::Result<()> {
+fn print_text(opened: &Opened, mut out: impl Write) -> anyhow::Result<()> {
     let writing = "writing to stdout";
     writeln!(
         out,
@@ -48,9 +46,9 @@ fn print_text(disk: &PloopDisk, mut out: impl Write) -> anyhow::Result<()> {
         "OFFSET", "LENGTH", "LAYER", "HOST OFFSET"
     )
     .context(writing)?;
-    let files = file_names(disk);
+    let files = file_names(opened);
     let files: Vec<_> = files.iter().map(|file| text::safe(file)).collect();
-    for extent in disk.extents() {
+    for extent in opened.disk.extents() {
         let Extent { offset, len, kind } = extent?;
         match kind {
             ExtentKind::Data { layer, host_offset } => {
@@ -71,22 +69,22 @@ fn print_text(disk: &PloopDisk, mut out: impl Write) -> anyhow::Result<()> {
 }
 
 /// One object a line, in one array.
-fn print_json(disk: &PloopDisk, image: &str, mut out: impl Write) -> anyhow::Result<()> {
+fn print_json(opened: &Opened, image: &str, mut out: impl Write) -> anyhow::Result<()> {
     let writing = "writing to stdout";
     let string = |text: &str| serde_json::to_string(text).map(|text| safe_json(&text));
     write!(
         out,
         "{{\n  \"image\": {},\n  \"size\": {},\n  \"extents\": [",
         string(image)?,
-        disk.size()
+        opened.disk.size()
     )
     .context(writing)?;
-    let files: Vec<_> = file_names(disk)
+    let files: Vec<_> = file_names(opened)
         .iter()
         .map(|f| string(f))
         .collect::<Result<_, _>>()?;
     let mut separator = "\n";
-    for extent in disk.extents() {
+    for extent in opened.disk.extents() {
         let Extent { offset, len, kind } = extent?;
         write!(
             out,
@@ -112,9 +110,6 @@ fn print_json(disk: &PloopDisk, image: &str, mut out: impl Write) -> anyhow::Res
     finish(out)
 }
 
-fn file_names(disk: &PloopDisk) -> Vec<String> {
-    disk.layers()
-        .iter()
-        .map(|layer| path(layer.source().path()))
-        .collect()
+fn file_names(opened: &Opened) -> Vec<String> {
+    opened.layer_files.iter().map(|file| path(file)).collect()
 }

@@ -47,8 +47,9 @@ impl Guard {
         // Without a handler a limit on file sizes kills the program; with one, writing fails.
         signal_hook::flag::register(SIGXFSZ, Arc::new(AtomicBool::new(false)))
             .context("listening for signals")?;
-        let mut signals =
-            Signals::new([SIGINT, SIGTERM, SIGHUP]).context("listening for signals")?;
+        let wanted = [SIGINT, SIGTERM, SIGHUP];
+        let mut signals = Signals::new(wanted.into_iter().filter(|&signal| !is_ignored(signal)))
+            .context("listening for signals")?;
         let seen = Arc::clone(&shared);
         let listen = move || {
             for signal in signals.forever() {
@@ -103,6 +104,14 @@ impl Shared {
         }
         std::process::exit(i32::from(status(self.signal.load(Ordering::SeqCst))));
     }
+}
+
+/// Whether whoever started the program (nohup, a shell's background job) wants a signal ignored.
+fn is_ignored(signal: i32) -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    mask.is_some_and(|mask| mask >> (signal - 1) & 1 == 1)
 }
 
 fn status(signal: i32) -> u8 {

@@ -4,19 +4,14 @@
 //! comes out is bytes from the start of the file. The table is kept in pages, and a page without
 //! an entry takes no memory: what a sparse file claims costs nothing until it is there.
 
-use std::ops::Range;
-use std::sync::atomic::{AtomicU64, Ordering};
-
-use rayon::prelude::*;
+mod duplicates;
+mod read;
 
 use super::header::{Header, SECTOR, Version};
-use crate::source::Source;
 
 /// Entries in a page of the table (64 KiB of the file).
 const PAGE_ENTRIES: usize = 16_384;
 const PAGE_BYTES: u64 = PAGE_ENTRIES as u64 * 4;
-/// Bits of the map that finds clusters stored twice: 32 MiB at a time, whatever the image.
-const WINDOW_CLUSTERS: u64 = 1 << 28;
 /// How many faults of a kind are kept; the rest are only counted.
 const KEPT: usize = 16;
 
@@ -200,48 +195,6 @@ impl BatFindings {
 }
 
 impl Bat {
-    /// Reads and judges the whole table of an image of `file_len` bytes, in parallel on the
-    /// current rayon pool.
-    ///
-    /// # Errors
-    ///
-    /// The offset in the file and what the source said, where the table cannot be read. Entries
-    /// that break a rule are no error but findings.
-    pub fn read(
-        source: &dyn Source,
-        header: &Header,
-        file_len: u64,
-    ) -> Result<(Self, BatFindings), (u64, std::io::Error)> {
-        let rules = Rules::new(header, file_len);
-        let table = Table {
-            source,
-            rules,
-            entries: u64::from(header.bat_entries()),
-            // The area ends where data starts, or where a file without data ends.
-            end: header.data_start().min(file_len),
-        };
-        let mut bat = Self::without_entries(rules);
-        let mut findings = BatFindings::default();
-        let mut batch = Vec::new();
-        let mut next_page = 0;
-        let mut offset = TABLE_START;
-        // Only what the file holds is read: in a hole of the table there is no entry.
-        while let Some(run) = table.next_data(offset)? {
-            for page in table.page_of(run.start).max(next_page)..=table.page_of(run.end - 1) {
-                batch.push(page);
-                next_page = page + 1;
-                if batch.len() == BATCH_PAGES {
-                    table.read_pages(&batch, &mut bat, &mut findings)?;
-                    batch.clear();
-                }
-            }
-            offset = run.end;
-        }
-        table.read_pages(&batch, &mut bat, &mut findings)?;
-        findings.duplicate = duplicates(&bat, findings.allocated, findings.misaligned.count > 0);
-        Ok((bat, findings))
-    }
-
     fn without_entries(rules: Rules) -> Self {
         let count = rules.clusters.div_ceil(PAGE_ENTRIES as u64);
         let mut pages = Vec::new();
@@ -334,220 +287,12 @@ impl Bat {
     }
 }
 
-/// Why the table could not be read: the offset in the file, and what the source said.
-type ReadError = (u64, std::io::Error);
-
-/// The table starts right behind the header.
-const TABLE_START: u64 = Header::SIZE as u64;
-/// Pages read before their findings are put together: bounds what is on the way, not the table.
-const BATCH_PAGES: usize = 4096;
-
 /// The page that holds the entry of a cluster, and its place there.
 fn place(index: u64) -> (usize, usize) {
     let page = index / PAGE_ENTRIES as u64;
     let slot = index % PAGE_ENTRIES as u64;
     let narrow = |n: u64| usize::try_from(n).unwrap_or(usize::MAX);
     (narrow(page), narrow(slot))
-}
-
-/// The table in the file, while it is being read.
-struct Table<'a> {
-    source: &'a dyn Source,
-    rules: Rules,
-    /// Entries that count; the words behind them are padding.
-    entries: u64,
-    /// First byte of the file behind the table and its padding.
-    end: u64,
-}
-
-/// What one page gave.
-struct Page {
-    entries: Option<Box<[u32]>>,
-    findings: BatFindings,
-}
-
-impl Table<'_> {
-    /// The first run of the table at or after `offset` that is no hole of the file.
-    fn next_data(&self, offset: u64) -> Result<Option<Range<u64>>, ReadError> {
-        if offset >= self.end {
-            return Ok(None);
-        }
-        let run = self.source.next_data(offset).map_err(|e| (offset, e))?;
-        Ok(run
-            .map(|run| run.start..run.end.min(self.end))
-            .filter(|run| !run.is_empty()))
-    }
-
-    fn page_of(&self, offset: u64) -> u64 {
-        (offset - TABLE_START) / PAGE_BYTES
-    }
-
-    fn read_pages(
-        &self,
-        numbers: &[u64],
-        bat: &mut Bat,
-        findings: &mut BatFindings,
-    ) -> Result<(), ReadError> {
-        let read = |&number: &u64| self.read_page(number);
-        // Small tables are not worth waking threads for.
-        let pages: Vec<Page> = if numbers.len() < 4 {
-            numbers.iter().map(read).collect::<Result<_, _>>()?
-        } else {
-            numbers.par_iter().map(read).collect::<Result<_, _>>()?
-        };
-        for (&number, page) in numbers.iter().zip(pages) {
-            if let Some(place) = usize::try_from(number)
-                .ok()
-                .and_then(|n| bat.pages.get_mut(n))
-            {
-                *place = page.entries;
-            }
-            findings.append(page.findings);
-        }
-        Ok(())
-    }
-
-    fn read_page(&self, number: u64) -> Result<Page, ReadError> {
-        let start = TABLE_START + number * PAGE_BYTES;
-        let len = self.end.saturating_sub(start).min(PAGE_BYTES) / 4 * 4;
-        let mut bytes = vec![0; usize::try_from(len).unwrap_or(0)];
-        self.source
-            .read_exact_at(&mut bytes, start)
-            .map_err(|error| (start, error))?;
-        let first = number * PAGE_ENTRIES as u64;
-        let mut findings = BatFindings::default();
-        for (index, word) in (first..).zip(bytes.chunks_exact(4)) {
-            let entry = word.first_chunk().copied().map_or(0, u32::from_le_bytes);
-            if entry == 0 {
-                continue;
-            } else if index < self.rules.clusters {
-                self.judge(index, entry, &mut findings);
-            } else if index < self.entries {
-                findings.beyond_disk += 1;
-            } else {
-                findings.beyond_table += 1;
-            }
-        }
-        let entries = (findings.allocated > 0).then(|| {
-            let kept = self.rules.clusters.saturating_sub(first);
-            bytes
-                .chunks_exact(4)
-                .take(usize::try_from(kept).unwrap_or(usize::MAX))
-                .map(|word| word.first_chunk().copied().map_or(0, u32::from_le_bytes))
-                .collect()
-        });
-        Ok(Page { entries, findings })
-    }
-
-    /// The rules for one entry by itself.
-    fn judge(&self, index: u64, entry: u32, findings: &mut BatFindings) {
-        let rules = &self.rules;
-        let host_offset = rules.host_offset(entry);
-        let bad = BadEntry {
-            index,
-            host_offset,
-            other: None,
-        };
-        findings.allocated += 1;
-        let available = rules.available(host_offset);
-        if host_offset < rules.data_start {
-            findings.in_table.push(bad);
-        } else if available == 0 {
-            findings.past_end.push(bad);
-        } else if available < rules.used(index) {
-            findings.truncated.push(bad);
-        } else if available < rules.cluster {
-            findings.last_short.push(bad);
-        }
-        if host_offset >= rules.data_start && rules.is_misaligned(host_offset) {
-            findings.misaligned.push(bad);
-        }
-    }
-}
-
-/// Up to this many entries are sorted to find pairs (16 MiB); more are marked in a bit map.
-const SORTED: u64 = 1 << 20;
-
-/// Finds clusters of the disk that are stored in the same place, or overlapping.
-fn duplicates(bat: &Bat, allocated: u64, misaligned: bool) -> BadEntries {
-    let rules = &bat.rules;
-    let in_file = |entry: u32| {
-        let host_offset = rules.host_offset(entry);
-        (rules.available(host_offset) > 0).then_some(host_offset)
-    };
-    if misaligned || allocated <= SORTED {
-        let mut places: Vec<(u64, u64)> = bat
-            .used_entries()
-            .filter_map(|(index, entry)| Some((in_file(entry)?, index)))
-            .collect();
-        return overlaps(&mut places, rules.cluster);
-    }
-    // Every entry is on a cluster boundary here. First mark in parallel whether there is a pair
-    // at all; only a damaged image pays for finding out which.
-    let slot_of =
-        |entry: u32| in_file(entry).map(|offset| (offset - rules.data_start) / rules.cluster);
-    let pages = || bat.pages.par_iter().flatten();
-    let slots = pages()
-        .map(|page| {
-            page.iter()
-                .filter_map(|&e| slot_of(e))
-                .max()
-                .map_or(0, |slot| slot + 1)
-        })
-        .max()
-        .unwrap_or(0);
-    let mut window = 0;
-    let mut twice: Vec<u64> = Vec::new();
-    while window < slots {
-        let size = (slots - window).min(WINDOW_CLUSTERS);
-        let words = usize::try_from(size.div_ceil(64)).unwrap_or(usize::MAX);
-        let map: Vec<AtomicU64> = std::iter::repeat_with(AtomicU64::default)
-            .take(words)
-            .collect();
-        twice.extend(
-            pages()
-                .flat_map_iter(|page| page.iter().filter_map(|&entry| slot_of(entry)))
-                .filter(|slot| (window..window + size).contains(slot))
-                .filter(|slot| {
-                    let at = slot - window;
-                    let bit = 1 << (at % 64);
-                    let word = usize::try_from(at / 64).ok().and_then(|word| map.get(word));
-                    word.is_some_and(|word| word.fetch_or(bit, Ordering::Relaxed) & bit != 0)
-                })
-                .collect::<Vec<_>>(),
-        );
-        window += size;
-    }
-    if twice.is_empty() {
-        return BadEntries::default();
-    }
-    twice.sort_unstable();
-    let mut places: Vec<(u64, u64)> = bat
-        .used_entries()
-        .filter(|&(_, entry)| slot_of(entry).is_some_and(|s| twice.binary_search(&s).is_ok()))
-        .filter_map(|(index, entry)| Some((in_file(entry)?, index)))
-        .collect();
-    overlaps(&mut places, rules.cluster)
-}
-
-/// Sorts (host offset, cluster) pairs and reports neighbours less than a cluster apart.
-fn overlaps(places: &mut [(u64, u64)], cluster: u64) -> BadEntries {
-    places.sort_unstable();
-    let mut found: Vec<BadEntry> = places
-        .windows(2)
-        .filter_map(|pair| match *pair {
-            [(a, first), (b, second)] if b - a < cluster => Some(BadEntry {
-                index: first.max(second),
-                host_offset: a.max(b),
-                other: Some(first.min(second)),
-            }),
-            _ => None,
-        })
-        .collect();
-    found.sort_unstable_by_key(|bad| bad.index);
-    let mut bad = BadEntries::default();
-    found.into_iter().for_each(|one| bad.push(one));
-    bad
 }
 
 #[cfg(test)]
@@ -740,7 +485,7 @@ mod tests {
 
     #[test]
     fn pairs_are_found_in_a_table_too_large_to_sort() {
-        let clusters = (SORTED + 5) as u32;
+        let clusters = (1 << 20) + 5; // one more than are sorted, and some
         assert_eq!(large(clusters, |_| ()).duplicate.count, 0);
         let findings = large(clusters, |entries| entries[1_000_000] = entries[17]);
         assert_eq!(findings.duplicate.count, 1);

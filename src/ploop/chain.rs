@@ -44,8 +44,8 @@ pub enum SelectError {
         available: Vec<Guid>,
     },
     /// Nothing says which image is the top.
-    #[error("nothing says which of {0} snapshots is the top")]
-    NoTop(usize),
+    #[error("nothing says which of {} snapshots is the top", .0.len())]
+    NoTop(Vec<Guid>),
     /// A step of the chain is no snapshot.
     #[error("snapshot {0} is named, and not described")]
     MissingShot(Guid),
@@ -94,17 +94,18 @@ impl ChainPlan {
             .iter()
             .map(|shot| (shot.guid, shot))
             .collect();
+        let all = || descriptor.shots.iter().map(|shot| shot.guid).collect();
         let current = current_top(descriptor);
         let (top, top_guessed) = match (snapshot, current) {
             (Some(wanted), _) if shots.contains_key(&wanted) || images.contains_key(&wanted) => {
                 (wanted, false)
             }
             (Some(wanted), _) => {
-                let available = descriptor.shots.iter().map(|shot| shot.guid).collect();
+                let available = all();
                 return Err(SelectError::NoSuchSnapshot { wanted, available });
             }
             (None, Some((top, guessed))) => (top, guessed),
-            (None, None) => return Err(SelectError::NoTop(descriptor.shots.len())),
+            (None, None) => return Err(SelectError::NoTop(all())),
         };
         let mut layers = Vec::new();
         let mut seen = HashSet::new();
@@ -290,6 +291,7 @@ mod tests {
         Descriptor {
             disk_size: None,
             block_size: None,
+            end: None,
             images: images
                 .iter()
                 .map(|&n| ImageEntry {
@@ -345,7 +347,10 @@ mod tests {
         assert_eq!((plan.top, plan.top_guessed), (guid(2), true));
 
         let fork = descriptor(None, &[(1, None), (2, Some(1)), (3, Some(1))], &[1, 2, 3]);
-        assert_eq!(ChainPlan::select(&fork, None), Err(SelectError::NoTop(3)));
+        assert_eq!(
+            ChainPlan::select(&fork, None),
+            Err(SelectError::NoTop(vec![guid(1), guid(2), guid(3)]))
+        );
     }
 
     #[test]

@@ -98,6 +98,8 @@ pub struct Shot {
 pub struct Descriptor {
     /// The size it states, in bytes. The last layer knows better.
     pub disk_size: Option<u64>,
+    /// Where it states that the disk ends, in bytes. The last layer knows better here too.
+    pub end: Option<u64>,
     /// The cluster size it states, in bytes. The images know better.
     pub block_size: Option<u64>,
     /// The images, in no useful order.
@@ -163,6 +165,9 @@ pub enum DescriptorError {
     /// The disk is split over several storages.
     #[error("the disk is split into {0} parts, which this program does not read")]
     Split(usize),
+    /// The only storage is not the first part of the disk.
+    #[error("the disk's only part starts at {0:#x}, so what comes before it is missing")]
+    NotTheStart(u64),
     /// The chain continues in the descriptor of another volume.
     #[error("the disk continues in another volume ({0:?}), which this program does not read")]
     ParentVolume(String),
@@ -232,6 +237,9 @@ impl Descriptor {
                 parts => DescriptorError::Split(parts),
             });
         };
+        if let Some(start @ 1..) = size(Some(storage), "Start")? {
+            return Err(DescriptorError::NotTheStart(start));
+        }
         let images = children(storage, "Image")
             .map(image)
             .collect::<Result<Vec<_>>>()?;
@@ -251,6 +259,7 @@ impl Descriptor {
         };
         let this = Self {
             disk_size: size(parameters, "Disk_size")?,
+            end: size(Some(storage), "End")?,
             block_size: size(Some(storage), "Blocksize")?,
             images,
             shots,

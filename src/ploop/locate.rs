@@ -96,14 +96,22 @@ fn in_directory(dir: &Path, allow_outside: bool) -> Result<Located> {
             });
         }
     }
-    if meta.is_dir() {
-        let descriptor = descriptor_in(&root_disk);
-        return descriptor
-            .map(Located::Descriptor)
-            .ok_or_else(|| no_image(&root_disk));
+    match descriptor_in(&root_disk) {
+        Some(descriptor) => Ok(Located::Descriptor(descriptor)),
+        None if meta.is_dir() => Err(without_descriptor(&root_disk)),
+        None => Err(without_descriptor(dir)),
     }
-    // If it is an image, nothing tells whether it is all there is; if not, it can be named.
-    file(&root_disk).and_then(|_| Err(no_image(dir)))
+}
+
+/// Why a folder that should have a descriptor cannot be read.
+fn without_descriptor(dir: &Path) -> Error {
+    let root_disk = dir.join(ROOT_DISK);
+    // Virtuozzo 9 keeps qcow2 under this name. If it is a ploop image, nothing tells whether it
+    // is all there is.
+    match file(&root_disk) {
+        Err(error @ Error::NotPloop { .. }) => error,
+        _ => no_image(dir),
+    }
 }
 
 fn descriptor_in(dir: &Path) -> Option<PathBuf> {

@@ -349,6 +349,11 @@ impl Examined {
     ) -> Result<Option<Layer>> {
         let path = source.path().to_owned();
         let layer = if raw {
+            if source.is_empty() {
+                let message = "the raw base is empty, and no disk is".to_owned();
+                self.findings
+                    .push(Finding::new(Kind::VirtualSize, message).of(at, &path));
+            }
             Layer::Raw(source)
         } else {
             let (kind, error) = match Image::open(source) {
@@ -421,8 +426,10 @@ impl Examined {
                 self.say(Kind::BlockSizeDiffers, message);
             }
         }
-        if let (Some(stated), Some(top)) = (descriptor.disk_size, layers.last())
-            && stated != top.virtual_size()
+        // The sizes are those of the current state, so an older snapshot says nothing of them.
+        let stated = [descriptor.disk_size, descriptor.end].into_iter().flatten();
+        if let Some(top) = layers.last()
+            && let Some(stated) = stated.into_iter().find(|&size| size != top.virtual_size())
             && self
                 .snapshots
                 .iter()

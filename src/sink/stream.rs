@@ -1,9 +1,16 @@
 //! A pipe, standard output, or a device that takes bytes one after the other.
 
 use std::fmt;
+use std::fs::File;
 use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
 
 use super::Sink;
 use crate::error::{Error, Result};
@@ -36,6 +43,37 @@ impl StreamSink {
             state: Mutex::new(State { out, position: 0 }),
             name: name.to_owned(),
         }
+    }
+
+    /// Opens a pipe or a character device. A pipe that nobody reads yet is waited for, until
+    /// `stop` is set.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`] where it cannot be opened, [`Error::Stopped`] where `stop` was set first.
+    pub fn open(path: &Path, stop: &AtomicBool) -> Result<Self> {
+        let failed = |error| Error::io("opening", path, error);
+        // Opened without O_NONBLOCK, a pipe without a reader would not hear a signal.
+        let file = loop {
+            let opened = File::options()
+                .write(true)
+                .custom_flags((OFlag::O_NONBLOCK | OFlag::O_NOCTTY).bits())
+                .open(path);
+            match opened {
+                Err(error) if error.raw_os_error() == Some(Errno::ENXIO as i32) => {
+                    if stop.load(Ordering::Relaxed) {
+                        return Err(Error::Stopped);
+                    }
+                    std::thread::sleep(Duration::from_millis(50));
+                }
+                other => break other.map_err(failed)?,
+            }
+        };
+        // From here on, a full pipe is waited for.
+        let flags = fcntl(&file, FcntlArg::F_GETFL).map_err(|error| failed(error.into()))?;
+        let flags = OFlag::from_bits_retain(flags) - OFlag::O_NONBLOCK;
+        fcntl(&file, FcntlArg::F_SETFL(flags)).map_err(|error| failed(error.into()))?;
+        Ok(Self::new(Box::new(file), path))
     }
 
     fn append(&self, pieces: impl Iterator<Item = impl AsRef<[u8]>>, offset: u64) -> Result<()> {

@@ -1,0 +1,188 @@
+//! Real input: a Debian system on a disk of three layers. `tests/debian` makes it with Debian's own
+//! tools and says what is on it; here the changes of the file system are put into the layers.
+
+use crate::support::{Program, Scratch, check, names_in};
+use crate::tools::tool;
+use std::fs::{File, OpenOptions};
+use std::os::unix::fs::{FileExt as _, MetadataExt as _};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+const CLUSTER: usize = 1 << 20;
+
+fn script() -> Command {
+    Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/debian"))
+}
+
+/// What became of the clusters that differ between two disks.
+#[derive(Debug, Default)]
+struct Filled {
+    written: usize,
+    /// Clusters that turned into zeros: entries over a hole of the file, as a discard leaves them.
+    punched: usize,
+}
+
+/// Writes the clusters in which `after` differs from `before` into an empty version 2 image, in an
+/// order that is not the disk's.
+fn fill(image: &Path, before: &Path, after: &Path) -> Filled {
+    let image = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open(image)
+        .unwrap();
+    let mut header = [0; 64];
+    image.read_exact_at(&mut header, 0).unwrap();
+    let word = |at: usize| u32::from_le_bytes(header[at..at + 4].try_into().unwrap());
+    assert_eq!(&header[..16], b"WithouFreSpacExt");
+    assert_eq!(
+        word(28) as usize * 512,
+        CLUSTER,
+        "cluster size that ploop wrote"
+    );
+    assert_eq!(
+        word(48) as usize * 512,
+        CLUSTER,
+        "data start that ploop wrote"
+    );
+    let count = word(32);
+    let (before, after) = (File::open(before).unwrap(), File::open(after).unwrap());
+    assert_eq!(
+        after.metadata().unwrap().len(),
+        u64::from(count) * CLUSTER as u64
+    );
+
+    let mut filled = Filled::default();
+    let mut next = 1u32;
+    for number in 0..count {
+        let index = number * 397 % count;
+        let mut pair = [vec![0; CLUSTER], vec![0; CLUSTER]];
+        for (file, bytes) in [&before, &after].into_iter().zip(&mut pair) {
+            file.read_exact_at(bytes, u64::from(index) * CLUSTER as u64)
+                .unwrap();
+        }
+        let [old, new] = pair;
+        if old == new {
+            continue;
+        }
+        let host_offset = u64::from(next) * CLUSTER as u64;
+        if new.iter().all(|byte| *byte == 0) {
+            image.set_len(host_offset + CLUSTER as u64).unwrap();
+            filled.punched += 1;
+        } else {
+            image.write_all_at(&new, host_offset).unwrap();
+            filled.written += 1;
+        }
+        image
+            .write_all_at(&next.to_le_bytes(), 64 + 4 * u64::from(index))
+            .unwrap();
+        next += 1;
+    }
+    filled
+}
+
+/// The layers of the descriptor in `dir`, in the order in which it names them.
+fn layers(dir: &Path) -> Vec<PathBuf> {
+    let text = std::fs::read_to_string(dir.join("DiskDescriptor.xml")).unwrap();
+    let names = text
+        .split("<File>")
+        .skip(1)
+        .map(|rest| rest.split("</File>").next().unwrap());
+    names.map(|name| dir.join(name)).collect()
+}
+
+/// Names, sizes, times and digests of everything in a folder.
+fn state(dir: &Path) -> String {
+    let files = names_in(dir).into_iter().map(|name| dir.join(name));
+    let files: Vec<PathBuf> = files.chain([dir.to_owned()]).collect();
+    let digests = tool(
+        "coreutils",
+        Command::new("sha256sum").args(&files[..files.len() - 1]),
+    );
+    digests
+        + &tool(
+            "coreutils",
+            Command::new("stat")
+                .args(["--format=%n %s %a %y %z"])
+                .args(&files),
+        )
+}
+
+/// Asserts that `disk.raw` is the disk of moment `number`, byte by byte and file by file.
+fn assert_moment(dir: &Path, number: usize, target: &Path) {
+    let raw = dir.join(format!("{number}.raw"));
+    tool(
+        "diffutils",
+        Command::new("cmp").args([target, raw.as_path()]),
+    );
+    assert!(
+        target.metadata().unwrap().blocks() * 512 < 400 << 20,
+        "the target of a disk that is mostly empty is sparse"
+    );
+    let found = tool("mount", script().arg("list").arg(target));
+    let expected = std::fs::read_to_string(dir.join(format!("{number}.list"))).unwrap();
+    let first = found
+        .lines()
+        .zip(expected.lines())
+        .find(|(found, expected)| found != expected);
+    assert_eq!(first, None, "first difference in what is on disk {number}");
+    assert_eq!(
+        found.lines().count(),
+        expected.lines().count(),
+        "things on disk {number}"
+    );
+}
+
+#[test]
+fn a_debian_system_reads_as_it_was_at_the_top_and_at_each_snapshot() {
+    let scratch = Scratch::new();
+    let dir = scratch.source();
+    let cache = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    tool(
+        "debootstrap",
+        script().arg("build").args([dir.as_path(), cache]),
+    );
+
+    let disk = dir.join("disk");
+    let files = layers(&disk);
+    assert_eq!(files.len(), 3);
+    for (number, file) in files.iter().enumerate().skip(1) {
+        let (before, after) = (
+            dir.join(format!("{number}.raw")),
+            dir.join(format!("{}.raw", number + 1)),
+        );
+        let filled = fill(file, &before, &after);
+        assert!(
+            filled.written > 10,
+            "change {number} is worth a test: {filled:?}"
+        );
+        assert!(
+            number < 2 || filled.punched > 5,
+            "change {number} frees clusters: {filled:?}"
+        );
+    }
+
+    let untouched = state(&disk);
+    let report = check(&disk).run().status(0);
+    assert_eq!(report.codes(), Vec::<String>::new());
+    for (number, sparse) in [
+        (1, "--sparse=auto"),
+        (2, "--sparse=auto"),
+        (3, "--sparse=auto"),
+        (3, "--sparse"),
+    ] {
+        let target = scratch.target();
+        let mut program =
+            Program::new([disk.as_os_str(), "-o".as_ref(), target.as_os_str()]).arg(sparse);
+        if number < 3 {
+            program = program.args([
+                "--snapshot",
+                &format!("{{0000000{number}-dddd-4222-8333-444444444444}}"),
+            ]);
+        }
+        program.run().done();
+        assert_eq!(names_in(&scratch.out()), ["disk.raw"]);
+        assert_moment(&dir, number, &target);
+        std::fs::remove_file(target).unwrap();
+    }
+    assert_eq!(state(&disk), untouched, "the source was changed");
+}

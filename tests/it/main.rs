@@ -1,0 +1,35 @@
+//! The tests of the built program. One module a subject; what they share is in `support`.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::cast_possible_truncation,
+    reason = "a test that meets the unexpected fails where it stands"
+)]
+
+mod support;
+
+mod architecture;
+mod builders;
+mod chains;
+mod damage;
+mod debian;
+mod descriptors;
+mod ends;
+mod faults;
+mod fixtures;
+mod hostile;
+mod image_forms;
+mod interrupted;
+mod library;
+mod memory;
+mod names;
+mod oracles;
+mod partitions;
+mod qcow2;
+mod reading;
+mod readme;
+mod room;
+mod tables;
+mod targets;
+mod tools;
+mod vectors;

@@ -1,0 +1,100 @@
+//! What README shows is what the program does.
+
+use crate::support::{Scratch, program};
+use std::path::Path;
+use std::process::Command;
+
+const README: &str = include_str!("../../README.md");
+
+/// The commands of README's blocks, without the prompt and the remark behind them.
+fn commands() -> Vec<&'static str> {
+    let shown = README.lines().filter_map(|line| line.strip_prefix("$ "));
+    shown
+        .map(|line| line.split(" # ").next().unwrap().trim())
+        .collect()
+}
+
+/// Runs a command of README where `101` is the container of the fixtures, below the places that
+/// README names.
+fn run(scratch: &Scratch, command: &str) {
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures");
+    let backup = fixtures.to_str().unwrap();
+    let command = command
+        .replace("cargo run --release --", "ploopconv")
+        .replace("fixtures/101", &format!("{backup}/101"))
+        .replace("/backup/", &format!("{backup}/"))
+        .replace(
+            "ploopconv 101 ",
+            &format!("ploopconv 101 --private-dir {backup} "),
+        );
+    let folder = program::path().parent().unwrap().to_owned();
+    let path = std::env::join_paths([folder.as_path(), Path::new("/usr/bin"), Path::new("/bin")]);
+    // The other host of the example is this one.
+    let script = format!("ssh() {{ cat >101.lv; }}; {command}");
+    let output = Command::new("sh")
+        .args(["-c", &script])
+        .env("PATH", path.unwrap())
+        .current_dir(scratch.path())
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{command}: {output:?}");
+    for target in ["101.raw", "101.lv", "old.raw"] {
+        // Each example starts without the target of the one before it.
+        let _ = std::fs::remove_file(scratch.path().join(target));
+    }
+}
+
+#[test]
+fn every_command_in_readme_runs() {
+    let scratch = Scratch::new();
+    let commands = commands();
+    assert!(commands.len() >= 9, "{commands:?}");
+    for command in commands.iter().filter(|&&command| command != "tests/run") {
+        run(&scratch, command);
+    }
+    assert!(scratch.path().join("disk.raw").exists());
+}
+
+#[test]
+fn every_option_in_readme_exists() {
+    let help = Command::new(program::path())
+        .arg("--help")
+        .output()
+        .unwrap();
+    let help = String::from_utf8(help.stdout).unwrap();
+    let words = README.split(|c: char| !(c.is_ascii_alphanumeric() || c == '-'));
+    let foreign = ["--release", "--path"]; // cargo's
+    let options: Vec<_> = words
+        .filter(|word| {
+            word.starts_with("--")
+                && word.trim_start_matches('-').len() > 1
+                && !foreign.contains(word)
+        })
+        .collect();
+    assert!(options.len() > 5);
+    for option in options {
+        assert!(
+            help.contains(option),
+            "{option} is in README and not in --help"
+        );
+    }
+}
+
+#[test]
+fn help_fits_eighty_columns_and_says_what_can_be_typed() {
+    for args in [
+        &["--help"][..],
+        &["-h"],
+        &["convert", "--help"],
+        &["info", "-h"],
+        &["map", "-h"],
+        &["check", "-h"],
+    ] {
+        let output = Command::new(program::path()).args(args).output().unwrap();
+        assert!(output.status.success());
+        let help = String::from_utf8(output.stdout).unwrap();
+        assert!(help.contains("Usage: ploopconv"), "{help}");
+        let widest = help.lines().map(|line| line.chars().count()).max().unwrap();
+        assert!(widest <= 80, "{args:?}: {widest} columns\n{help}");
+    }
+}

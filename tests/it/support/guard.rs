@@ -1,0 +1,70 @@
+//! The one assertion that every test shares: the source is left exactly as it was.
+
+use super::sparse::content_digest;
+use std::collections::BTreeMap;
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
+use std::path::{Path, PathBuf};
+
+/// Remembers a source directory and asserts, when it goes out of scope, that every name in it,
+/// every byte, size, mode and time of change is as before. The directory's own time of change is
+/// among them, so a file created there and removed again is noticed too.
+#[derive(Debug)]
+#[must_use = "the assertion is made when the guard is dropped"]
+pub(crate) struct SourceGuard {
+    dir: PathBuf,
+    before: BTreeMap<PathBuf, String>,
+}
+
+impl SourceGuard {
+    pub(crate) fn new(dir: &Path) -> Self {
+        Self {
+            dir: dir.to_owned(),
+            before: record(dir),
+        }
+    }
+}
+
+impl Drop for SourceGuard {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            assert_eq!(record(&self.dir), self.before, "the source was changed");
+        }
+    }
+}
+
+fn record(dir: &Path) -> BTreeMap<PathBuf, String> {
+    let mut all = BTreeMap::new();
+    let mut todo = vec![dir.to_owned()];
+    while let Some(path) = todo.pop() {
+        let meta = std::fs::symlink_metadata(&path).unwrap();
+        let kind = meta.file_type();
+        let holds = if kind.is_dir() {
+            todo.extend(
+                std::fs::read_dir(&path)
+                    .unwrap()
+                    .map(|entry| entry.unwrap().path()),
+            );
+            "directory".to_owned()
+        } else if kind.is_symlink() {
+            format!("link to {}", std::fs::read_link(&path).unwrap().display())
+        } else if kind.is_fifo()
+            || kind.is_socket()
+            || kind.is_char_device()
+            || kind.is_block_device()
+        {
+            "special".to_owned()
+        } else {
+            content_digest(&path)
+        };
+        let state = format!(
+            "{holds}, {} bytes, mode {:o}, links {}, changed {}.{:09}",
+            meta.len(),
+            meta.mode(),
+            meta.nlink(),
+            meta.mtime(),
+            meta.mtime_nsec()
+        );
+        all.insert(path, state);
+    }
+    all
+}

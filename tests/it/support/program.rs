@@ -1,0 +1,196 @@
+//! Running the built program as a stranger would, and saying what it should have done.
+
+use serde_json::Value;
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+use std::process::Output;
+use std::time::Duration;
+
+/// Where the built program is.
+pub(crate) fn path() -> PathBuf {
+    PathBuf::from(env!("CARGO_BIN_EXE_ploopconv"))
+}
+
+/// One command line of the program.
+#[derive(Clone, Debug)]
+pub(crate) struct Program {
+    args: Vec<OsString>,
+    timeout: Duration,
+}
+
+impl Program {
+    pub(crate) fn new<I: IntoIterator<Item = A>, A: AsRef<OsStr>>(args: I) -> Self {
+        Self {
+            args: Vec::new(),
+            timeout: Duration::from_secs(120),
+        }
+        .args(args)
+    }
+
+    pub(crate) fn arg(self, arg: impl AsRef<OsStr>) -> Self {
+        self.args([arg])
+    }
+
+    pub(crate) fn args<I: IntoIterator<Item = A>, A: AsRef<OsStr>>(mut self, args: I) -> Self {
+        self.args
+            .extend(args.into_iter().map(|arg| arg.as_ref().to_owned()));
+        self
+    }
+
+    /// The run fails when it takes longer: for input that could make a careless reader hang.
+    pub(crate) fn within(mut self, seconds: u64) -> Self {
+        self.timeout = Duration::from_secs(seconds);
+        self
+    }
+
+    pub(crate) fn run(&self) -> Outcome {
+        let output = assert_cmd::Command::new(path())
+            .args(&self.args)
+            .timeout(self.timeout)
+            .output()
+            .unwrap();
+        Outcome::new(output, format!("{:?}", self.args))
+    }
+}
+
+/// What came of a run.
+#[derive(Clone, Debug)]
+pub(crate) struct Outcome {
+    pub(crate) status: Option<i32>,
+    pub(crate) stdout: Vec<u8>,
+    pub(crate) stderr: String,
+    what: String,
+}
+
+impl Outcome {
+    pub(crate) fn new(output: Output, what: String) -> Self {
+        Self {
+            status: output.status.code(),
+            stdout: output.stdout,
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+            what,
+        }
+    }
+
+    /// Asserts the exit status; a run that a signal or the time limit ended has none.
+    #[track_caller]
+    pub(crate) fn status(self, expected: i32) -> Self {
+        assert_eq!(
+            self.status,
+            Some(expected),
+            "exit status of {}\nstderr: {}\nstdout: {}",
+            self.what,
+            self.stderr,
+            String::from_utf8_lossy(&self.stdout[..self.stdout.len().min(2000)])
+        );
+        self
+    }
+
+    /// Asserts that a complaint holds all of these texts, in any case.
+    #[track_caller]
+    pub(crate) fn says<I: IntoIterator<Item = A>, A: AsRef<str>>(self, parts: I) -> Self {
+        let found = self.stderr.to_lowercase();
+        for part in parts {
+            let part = part.as_ref();
+            assert!(
+                found.contains(&part.to_lowercase()),
+                "{part:?} is missing in: {}",
+                self.stderr
+            );
+        }
+        self
+    }
+
+    /// Asserts success without a word on stderr that a person would have to read.
+    #[track_caller]
+    pub(crate) fn done(self) -> Self {
+        let this = self.status(0);
+        assert!(
+            !this.stderr.contains("warning"),
+            "unexpected warning: {}",
+            this.stderr
+        );
+        this
+    }
+
+    /// Asserts a refusal: the status, every one of the texts, the program's name in front, and
+    /// not a byte on stdout.
+    #[track_caller]
+    pub(crate) fn refused(self, status: i32, parts: &[&str]) -> Self {
+        let this = self.status(status).says(parts);
+        assert!(
+            this.stderr.contains("ploopconv:"),
+            "no name in front of: {}",
+            this.stderr
+        );
+        assert!(!this.stderr.contains("panicked"), "{}", this.stderr);
+        assert_eq!(this.stdout, b"", "a refusal wrote to stdout");
+        this
+    }
+
+    /// The report on stdout.
+    #[track_caller]
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_slice(&self.stdout).unwrap_or_else(|error| {
+            panic!(
+                "{} printed no JSON ({error}): {:?}\nstderr: {}",
+                self.what,
+                String::from_utf8_lossy(&self.stdout),
+                self.stderr
+            )
+        })
+    }
+
+    /// The codes of the findings of a `check --json` or `info --json` report, each once, sorted.
+    #[track_caller]
+    pub(crate) fn codes(&self) -> Vec<String> {
+        let mut codes: Vec<String> = self.json()["findings"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|finding| finding["code"].as_str().unwrap().to_owned())
+            .collect();
+        codes.sort();
+        codes.dedup();
+        codes
+    }
+
+    /// Asserts that a report has a finding of this code and class.
+    #[track_caller]
+    pub(crate) fn finds(self, code: &str, class: &str) -> Self {
+        let report = self.json();
+        let found = report["findings"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .any(|finding| finding["code"] == code && finding["class"] == class);
+        assert!(found, "no finding {code} of class {class} in {report}");
+        self
+    }
+}
+
+/// `convert IMAGE -o TARGET`.
+pub(crate) fn convert(image: &Path, target: &Path) -> Program {
+    Program::new([image.as_os_str(), "-o".as_ref(), target.as_os_str()])
+}
+
+/// `convert IMAGE -o TARGET`, run and expected to do it.
+#[track_caller]
+pub(crate) fn convert_to(image: &Path, target: &Path) -> Outcome {
+    convert(image, target).run().done()
+}
+
+/// `map IMAGE --json`.
+pub(crate) fn map(image: &Path) -> Program {
+    Program::new(["map".as_ref(), image.as_os_str(), "--json".as_ref()])
+}
+
+/// `check IMAGE --json`.
+pub(crate) fn check(image: &Path) -> Program {
+    Program::new(["check".as_ref(), image.as_os_str(), "--json".as_ref()])
+}
+
+/// `info IMAGE --json`.
+pub(crate) fn info(image: &Path) -> Program {
+    Program::new(["info".as_ref(), image.as_os_str(), "--json".as_ref()])
+}

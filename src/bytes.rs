@@ -1,4 +1,4 @@
-//! Fixed-width integers out of byte slices, without panics.
+//! Fixed-width integers out of byte slices, without panics; bytes that are all zero.
 
 /// Reads a little-endian `u16` at `at`; zero where `bytes` ends before it does.
 ///
@@ -31,6 +31,16 @@ pub(crate) fn be_u32(bytes: &[u8], at: usize) -> u32 {
 /// Reads `N` bytes at `at`; `None` where `bytes` ends before they do.
 pub(crate) fn field<const N: usize>(bytes: &[u8], at: usize) -> Option<[u8; N]> {
     bytes.get(at..)?.first_chunk::<N>().copied()
+}
+
+/// Whether all bytes are zero; stops at the first piece that is not.
+pub(crate) fn is_zero(bytes: &[u8]) -> bool {
+    // Folding over pieces lets the compiler use the widest registers.
+    let (pieces, rest) = bytes.as_chunks::<256>();
+    pieces
+        .iter()
+        .all(|piece| piece.iter().fold(0, |or, byte| or | byte) == 0)
+        && rest.iter().all(|&byte| byte == 0)
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ mod open;
 mod output;
 mod partitions;
 mod progress;
+mod qcow2;
 mod report;
 mod signals;
 mod size;
@@ -21,10 +22,9 @@ use clap::{Args, FromArgMatches, Subcommand};
 pub(crate) use self::exit::Verdict;
 use self::hints::quoted;
 
-const ABOUT: &str =
-    "Turn OpenVZ and Virtuozzo ploop disks into raw disks, right to the byte or not at all";
+const ABOUT: &str = "Turn OpenVZ and Virtuozzo ploop disks into raw or qcow2 disks, right to the byte or not at all";
 const LONG_ABOUT: &str =
-    "Turn OpenVZ and Virtuozzo ploop disks into raw disks, right to the byte or not at all
+    "Turn OpenVZ and Virtuozzo ploop disks into raw or qcow2 disks, right to the byte or not at all
 
 IMAGE is an image file, a DiskDescriptor.xml, the directory that holds one, a
 container's private directory, or a container id. A directory or descriptor

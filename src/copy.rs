@@ -5,10 +5,12 @@ mod holes;
 mod ordered;
 mod plan;
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::ops::Range;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use self::plan::{Plan, UNIT, Unit};
+use self::plan::{Pieces, Plan, UNIT, Unit};
+use crate::bytes::is_zero;
 use crate::disk::VirtualDisk;
 use crate::error::{Error, Result};
 use crate::sink::Sink;
@@ -49,7 +51,8 @@ const ZERO_BLOCK: usize = 4096;
 /// Copies the whole disk, and makes sure that it did not change meanwhile. The sink is still to
 /// be finished.
 ///
-/// Memory is bounded by the number of threads, whatever the disk's size and cluster size.
+/// Memory is bounded by the number of threads and the sink's grain, whatever the disk's size and
+/// cluster size.
 ///
 /// # Errors
 ///
@@ -67,7 +70,7 @@ pub fn copy(
         sink,
         options,
         progress,
-        plan: Mutex::new((0, Plan::new(disk))),
+        plan: Mutex::new((0, Plan::new(disk, sink.grain()))),
         failed: AtomicBool::new(false),
         written: AtomicU64::new(0),
         zeros: AtomicU64::new(0),
@@ -91,11 +94,32 @@ pub fn copy(
 ///
 /// What the disk says while its extents are walked.
 pub fn stored_bytes(disk: &dyn VirtualDisk) -> Result<u64> {
-    Plan::new(disk).try_fold(0u64, |sum, unit| {
-        Ok(match unit? {
-            Unit::Data { len, .. } => sum.saturating_add(len),
-            Unit::Zeros { .. } => sum,
-        })
+    stored_ranges(disk).try_fold(0u64, |sum, range| {
+        let range = range?;
+        Ok(sum.saturating_add(range.end - range.start))
+    })
+}
+
+/// The ranges that a copy which keeps holes would write, in the order of the disk: what is
+/// stored, less the holes of the files it is stored in. Reads no data. Ranges may touch.
+///
+/// Ends after the first error of the disk.
+pub fn stored_ranges(disk: &dyn VirtualDisk) -> impl Iterator<Item = Result<Range<u64>>> {
+    let mut pieces = Some(Pieces::new(disk));
+    std::iter::from_fn(move || {
+        loop {
+            match pieces.as_mut()?.next_piece() {
+                Ok(Some(piece)) if piece.data => {
+                    return Some(Ok(piece.offset..piece.offset + piece.len));
+                }
+                Ok(Some(_)) => {}
+                Ok(None) => return None,
+                Err(error) => {
+                    pieces = None;
+                    return Some(Err(error));
+                }
+            }
+        }
     })
 }
 
@@ -139,14 +163,19 @@ impl Job<'_> {
         if !self.options.find_zeros {
             return self.write_run(data, offset, false);
         }
+        // A sink with a grain takes it whole or not at all.
+        let block_size = match self.sink.grain() {
+            0 | 1 => ZERO_BLOCK,
+            grain => usize::try_from(grain).unwrap_or(ZERO_BLOCK),
+        };
         // The first block ends where the disk's blocks do, wherever the unit begins.
-        let head = offset.next_multiple_of(ZERO_BLOCK as u64) - offset;
+        let head = offset.next_multiple_of(block_size as u64) - offset;
         let head = usize::try_from(head).unwrap_or(0).min(data.len());
         let (head, blocks) = data.split_at(head);
         let blocks = (!head.is_empty())
             .then_some(head)
             .into_iter()
-            .chain(blocks.chunks(ZERO_BLOCK));
+            .chain(blocks.chunks(block_size));
         let mut rest = data;
         let mut run = (0, false);
         for block in blocks {
@@ -180,7 +209,11 @@ impl Job<'_> {
 
     fn run_unordered(&self, workers: &Workers) -> Result<()> {
         let first_error = Mutex::new(None);
+        let started = AtomicUsize::new(0);
         let work = || {
+            if started.fetch_add(1, Ordering::Relaxed) >= self.sink.max_writers() {
+                return;
+            }
             // Also when this worker panics, the others have to stop.
             let stop_others = OnDrop(|| self.failed.store(true, Ordering::Relaxed));
             match self.work() {
@@ -224,16 +257,6 @@ impl<F: Fn()> Drop for OnDrop<F> {
     fn drop(&mut self) {
         (self.0)();
     }
-}
-
-/// Whether all bytes are zero; stops at the first piece that is not.
-fn is_zero(bytes: &[u8]) -> bool {
-    // Folding over pieces lets the compiler use the widest registers.
-    let (pieces, rest) = bytes.as_chunks::<256>();
-    pieces
-        .iter()
-        .all(|piece| piece.iter().fold(0, |or, byte| or | byte) == 0)
-        && rest.iter().all(|&byte| byte == 0)
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use crate::foreign::Foreign;
 use crate::partition::{FileSystem, TableError, TableKind};
 use crate::ploop::{DescriptorError, Finding, Guid, HeaderError, SelectError};
+use crate::qcow2::LayoutError;
 
 /// The result of everything that can fail here.
 pub type Result<T> = std::result::Result<T, Error>;
@@ -229,6 +230,24 @@ pub enum Error {
         /// How many bytes would be written.
         needed: u64,
     },
+    /// The disk cannot be written as the qcow2 file that was asked for.
+    #[error("planning the qcow2 file")]
+    Qcow2 {
+        /// Why there is no plan.
+        source: LayoutError,
+    },
+    /// The disk has data where it had none when the target was planned.
+    #[error("data at offset {offset:#x} of the disk was not there when the target was planned")]
+    Unplanned {
+        /// Where the data begins, in bytes of the disk.
+        offset: u64,
+    },
+    /// A compressor could not be made ready.
+    #[error("starting a compressor")]
+    Compressor {
+        /// What the compressor said.
+        source: io::Error,
+    },
     /// The caller asked to stop.
     #[error("stopped")]
     Stopped,
@@ -284,7 +303,7 @@ impl Error {
             Self::Header { source, .. } if source.is_damage() => Class::Damaged,
             Self::Descriptor { source, .. } if source.is_damage() => Class::Damaged,
             Self::Select { source, .. } if source.is_damage() => Class::Damaged,
-            Self::InUse { .. } | Self::Changed { .. } => Class::InUse,
+            Self::InUse { .. } | Self::Changed { .. } | Self::Unplanned { .. } => Class::InUse,
             Self::UnknownRole { source, .. } => source.class(),
             _ => Class::Failed,
         }

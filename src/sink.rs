@@ -11,6 +11,7 @@ use nix::sys::statfs::{BTRFS_SUPER_MAGIC, FsType, statfs};
 pub use file::{FileSink, FileSinkOptions};
 pub use partial::PartialFile;
 pub use stream::StreamSink;
+pub(crate) use stream::zero_pieces;
 
 use crate::error::{Error, Result};
 
@@ -36,6 +37,18 @@ pub trait Sink: Send + Sync {
     /// Whether the target has to be given its bytes from start to end, by one thread at a time.
     fn needs_order(&self) -> bool {
         false
+    }
+
+    /// The sink takes data in pieces that begin and end at multiples of this many bytes (a power
+    /// of two), or end with the disk; what is a hole in between comes as zeros.
+    fn grain(&self) -> u64 {
+        1
+    }
+
+    /// How many threads may write at the same time, at least one; fewer than there are where
+    /// each one needs much memory.
+    fn max_writers(&self) -> usize {
+        usize::MAX
     }
 
     /// Makes the target complete and lasting.

@@ -13,6 +13,7 @@ use ploopconv::copy::{CopyOptions, Summary, copy, stored_bytes};
 use ploopconv::disk::VirtualDisk;
 use ploopconv::partition::{self, Warning};
 use ploopconv::ploop::Severity;
+use ploopconv::qcow2::{Layout, Qcow2Options, Qcow2Sink};
 use ploopconv::sink::{FileSink, FileSinkOptions, PartialFile, Sink, StreamSink, free_room};
 use ploopconv::{Error, Workers};
 use serde::Serialize;
@@ -22,6 +23,7 @@ use super::exit::Usage;
 use super::open::OpenArgs;
 use super::output::{complain, finish, json, line, results};
 use super::progress::{Display, When};
+use super::qcow2::{self, Qcow2Args};
 use super::report::warn;
 use super::signals::Guard;
 use super::size::{human, short};
@@ -34,9 +36,11 @@ pub(crate) struct ConvertArgs {
     /// Where to: a file that does not exist yet, or - for stdout
     #[arg(short, long, value_name = "TARGET", help_heading = "Writing")]
     pub(crate) output: PathBuf,
-    /// Format of the target [default: raw]
+    /// Format of the target [default: by its name, else raw]
     #[arg(short = 'O', long, help_heading = "Writing")]
     format: Option<Format>,
+    #[command(flatten)]
+    qcow2: Qcow2Args,
     /// Which zeros become holes: those of the image, all (a bare --sparse), none
     #[arg(
         long,
@@ -75,6 +79,17 @@ pub(crate) struct ConvertArgs {
 enum Format {
     /// The disk's bytes as they are
     Raw,
+    /// What QEMU, Proxmox and libvirt take; the default for .qcow2 and .qcow
+    Qcow2,
+}
+
+impl Format {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Raw => "raw",
+            Self::Qcow2 => "qcow2",
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -92,6 +107,9 @@ struct Report {
     image: String,
     target: String,
     format: &'static str,
+    /// Of a qcow2 target.
+    cluster_size: Option<u64>,
+    compression: Option<&'static str>,
     dry_run: bool,
     virtual_size: u64,
     /// Bytes that some layer stores.
@@ -100,6 +118,8 @@ struct Report {
     written_bytes: u64,
     /// Bytes that were, or at least would be, left as zeros.
     zero_bytes: u64,
+    /// The most room that the target takes.
+    needed_bytes: u64,
     /// Free room where the target goes, where the file system can tell.
     free_bytes: Option<u64>,
     fits: bool,
@@ -116,6 +136,7 @@ enum Target {
 pub(crate) fn run(args: &ConvertArgs) -> anyhow::Result<Verdict> {
     let context = || format!("converting {}", args.open.name());
     let target = Target::of(args)?;
+    args.refuse_nonsense(&target)?;
     let signals = Guard::start()?;
     let workers = args.open.workers()?;
     let examined = args.open.examine(&workers).with_context(context)?;
@@ -133,13 +154,13 @@ pub(crate) fn run(args: &ConvertArgs) -> anyhow::Result<Verdict> {
     if !args.quiet && args.open.partition.is_none() {
         say_what_hides_partitions(disk);
     }
-    let plan = Plan::new(args, &target, disk).with_context(context)?;
+    let mut plan = Plan::new(args, &target, disk).with_context(context)?;
     if args.dry_run {
         return plan.show(args);
     }
     plan.refuse_if_full().with_context(context)?;
     let started = Instant::now();
-    let summary = match write(args, &target, disk, &workers, &signals) {
+    let summary = match write(args, &target, plan.layout.take(), disk, &workers, &signals) {
         Ok(summary) => summary,
         Err(error) => {
             return Err(match signals.interrupted() {
@@ -181,6 +202,7 @@ fn say_what_hides_partitions(disk: &dyn VirtualDisk) {
 fn write(
     args: &ConvertArgs,
     target: &Target,
+    layout: Option<Layout>,
     disk: &dyn VirtualDisk,
     workers: &Workers,
     signals: &Guard,
@@ -204,9 +226,15 @@ fn write(
                 allocate: args.sparse == Sparse::Never,
                 sync: !args.no_sync,
             };
-            let sink = FileSink::create(path, disk.size(), options)?;
-            signals.partial(sink.partial_path());
-            Box::new(sink)
+            if let Some(layout) = layout {
+                let sink = Qcow2Sink::create(path, layout, options)?;
+                signals.partial(sink.partial_path());
+                Box::new(sink)
+            } else {
+                let sink = FileSink::create(path, disk.size(), options)?;
+                signals.partial(sink.partial_path());
+                Box::new(sink)
+            }
         }
     };
     let progress = Display::new(args.progress, args.quiet, disk.size());
@@ -224,6 +252,49 @@ fn write(
     Ok(summary)
 }
 
+impl ConvertArgs {
+    fn format(&self) -> Format {
+        let is_qcow =
+            |ext: &OsStr| ext.eq_ignore_ascii_case("qcow2") || ext.eq_ignore_ascii_case("qcow");
+        let by_name = || match self.output.extension() {
+            Some(ext) if is_qcow(ext) => Format::Qcow2,
+            _ => Format::Raw,
+        };
+        self.format.unwrap_or_else(by_name)
+    }
+
+    /// What the target is to look like where it is qcow2.
+    fn qcow2(&self) -> Option<Qcow2Options> {
+        (self.format() == Format::Qcow2).then(|| self.qcow2.options())
+    }
+
+    /// The format as people read it.
+    fn kind(&self) -> String {
+        let name = self.format().name();
+        let Some(options) = self.qcow2() else {
+            return name.to_owned();
+        };
+        let compressed = self.qcow2.compression_name();
+        let compressed = compressed.map_or_else(String::new, |how| format!(", {how}"));
+        format!("{name}, clusters of {}{compressed}", options.cluster_size)
+    }
+
+    /// Refuses options that cannot be followed together.
+    fn refuse_nonsense(&self, target: &Target) -> Result<(), Usage> {
+        let mistake = |text: &str| Err(Usage(text.to_owned()));
+        let Some(options) = self.qcow2() else {
+            return self.qcow2.refuse_any();
+        };
+        if !matches!(target, Target::File(_)) {
+            return mistake("qcow2 is not written from start to end; its target has to be a file");
+        }
+        if options.compression.is_some() && self.sparse == Sparse::Never {
+            return mistake("--sparse=never and --compress want opposite things");
+        }
+        Ok(())
+    }
+}
+
 impl Target {
     fn of(args: &ConvertArgs) -> anyhow::Result<Self> {
         let path = &args.output;
@@ -237,16 +308,6 @@ impl Target {
                 return Err(Usage(mistake.to_owned()).into());
             }
             return Ok(Self::Stdout);
-        }
-        let is_qcow =
-            |ext: &OsStr| ext.eq_ignore_ascii_case("qcow2") || ext.eq_ignore_ascii_case("qcow");
-        if args.format.is_none() && path.extension().is_some_and(is_qcow) {
-            return Err(Usage(format!(
-                "{} asks for qcow2, and this version writes raw disks only: name the target \
-                 otherwise or add -O raw, and use qemu-img convert -O qcow2 on the result",
-                path.display()
-            ))
-            .into());
         }
         let Ok(meta) = std::fs::metadata(path) else {
             return Ok(Self::File(path.clone()));
@@ -307,6 +368,10 @@ struct Plan {
     data: u64,
     /// The most bytes that may be written.
     needed: u64,
+    /// Whether it may be far less.
+    at_most: bool,
+    /// Of a qcow2 target.
+    layout: Option<Layout>,
     directory: Option<PathBuf>,
     /// Free bytes there, where that says something.
     free: Option<u64>,
@@ -318,20 +383,36 @@ impl Plan {
             PartialFile::admit(path, args.force)?;
         }
         let size = disk.size();
-        let data = stored_bytes(disk)?;
+        let allocate = args.sparse == Sparse::Never;
+        let layout = args
+            .qcow2()
+            .map(|options| qcow2::plan(disk, options, allocate))
+            .transpose()?;
+        let data = match &layout {
+            Some(layout) if !allocate => layout.stored_bytes(),
+            _ => stored_bytes(disk)?,
+        };
         let directory = target.directory();
         let free = directory.as_deref().map(free_room).transpose()?.flatten();
-        let needed = match (args.sparse, target) {
-            (Sparse::Never, _) | (_, Target::Stdout | Target::Stream(_)) => size,
-            (Sparse::Auto | Sparse::Always, _) => data,
+        let needed = match (&layout, target) {
+            (Some(layout), _) if allocate => layout.file_len(),
+            (Some(layout), _) => layout.needed_bytes(),
+            (None, Target::File(_)) if !allocate => data,
+            (None, _) => size,
         };
+        // Nobody knows how much of the data is zeros, or how small it becomes.
+        let compressed = args
+            .qcow2()
+            .is_some_and(|qcow2| qcow2.compression.is_some());
+        let at_most = args.sparse == Sparse::Always || compressed;
         Ok(Self {
             size,
             data,
             needed,
+            at_most,
+            layout,
             directory,
-            // With --sparse nobody knows how much of the data is zeros.
-            free: free.filter(|_| args.sparse != Sparse::Always),
+            free: free.filter(|_| !at_most),
         })
     }
 
@@ -351,15 +432,19 @@ impl Plan {
     }
 
     fn report(&self, args: &ConvertArgs, summary: Summary) -> Report {
+        let qcow2 = args.qcow2();
         Report {
             image: args.open.name().to_string(),
             target: args.output.display().to_string(),
-            format: "raw",
+            format: args.format().name(),
+            cluster_size: qcow2.map(|options| options.cluster_size.bytes()),
+            compression: qcow2.and(args.qcow2.compression_name()),
             dry_run: args.dry_run,
             virtual_size: self.size,
             data_bytes: self.data,
             written_bytes: summary.written,
             zero_bytes: summary.zeros,
+            needed_bytes: self.needed,
             free_bytes: self.free,
             fits: self.fits(),
         }
@@ -382,14 +467,13 @@ impl Plan {
         let mut out = results();
         let mut field = |name: &str, value: &str| line(&mut out, &format!("{name:<8} {value}"));
         field("image:", &args.open.name().to_string())?;
-        field("target:", &format!("{} (raw)", args.output.display()))?;
+        field(
+            "target:",
+            &format!("{} ({})", args.output.display(), args.kind()),
+        )?;
         field("disk:", &human(self.size))?;
         field("stored:", &human(self.data))?;
-        let most = if args.sparse == Sparse::Always {
-            "at most "
-        } else {
-            ""
-        };
+        let most = if self.at_most { "at most " } else { "" };
         field("needed:", &format!("{most}{}", human(self.needed)))?;
         match self.free {
             Some(free) => {

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use ploopconv::partition::FileSystem;
 use ploopconv::ploop::SelectError;
+use ploopconv::qcow2::LayoutError;
 use ploopconv::{Error, Foreign};
 
 /// Lines of advice for an error; `None` where the error says it all.
@@ -90,6 +91,14 @@ pub(crate) fn hint(error: &Error, retry: &dyn Fn(&str) -> String) -> Option<Stri
             let guids: Vec<_> = available.iter().map(ToString::to_string).collect();
             let guids: Vec<_> = guids.iter().map(|guid| bare(guid)).collect();
             format!("choose one of these with --snapshot: {}", guids.join(" "))
+        }
+        Error::Qcow2 {
+            source: LayoutError::TooLarge {
+                enough: Some(size), ..
+            },
+        } => format!("add --cluster-size {size}"),
+        Error::Unplanned { .. } => {
+            "stop whatever writes to the image, or convert a copy or a snapshot".to_owned()
         }
         Error::Io { source, .. } if source.kind() == ErrorKind::FileTooLarge => {
             "the file system (or a limit of this shell) takes no file of this size".to_owned()

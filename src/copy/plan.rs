@@ -11,7 +11,8 @@ pub(super) const UNIT: usize = 256 << 10;
 /// A piece of work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Unit {
-    /// Bytes to be read and written: at most [`UNIT`], and not over a multiple of it.
+    /// Bytes to be read and written: at most [`UNIT`] or one grain of the sink, and not over a
+    /// multiple of that.
     Data { offset: u64, len: u64 },
     /// Bytes that read as zeros, however many.
     Zeros { offset: u64, len: u64 },
@@ -28,37 +29,64 @@ impl Unit {
 
 /// The units of a disk, in its order, without gap or overlap.
 pub(super) struct Plan<'a> {
+    pieces: Pieces<'a>,
+    /// A sink's grain in bytes: data begins and ends at multiples of it, or with the disk.
+    grain: u64,
+    /// The most bytes of data in a unit; a multiple of the grain.
+    limit: u64,
+    /// A piece that was taken too early; it begins at a multiple of the grain.
+    ahead: Option<Piece>,
+}
+
+/// A run of the disk that is all data or all zeros.
+#[derive(Clone, Copy)]
+pub(super) struct Piece {
+    pub(super) offset: u64,
+    pub(super) len: u64,
+    pub(super) data: bool,
+}
+
+impl Piece {
+    fn end(&self) -> u64 {
+        self.offset.saturating_add(self.len)
+    }
+
+    /// What is left of the piece from `offset` on.
+    fn from(self, offset: u64) -> Option<Self> {
+        let len = self.end().saturating_sub(offset);
+        (len > 0).then_some(Self {
+            offset,
+            len,
+            ..self
+        })
+    }
+}
+
+/// The pieces of a disk, in its order, without gap or overlap.
+pub(super) struct Pieces<'a> {
     disk: &'a dyn VirtualDisk,
     extents: Box<dyn Iterator<Item = Result<Extent>> + Send + 'a>,
     /// What is left of an extent that was cut.
     rest: Option<Extent>,
-    /// A piece that was taken too early.
-    ahead: Option<Piece>,
+    /// What is left of a piece of which only a part was wanted.
+    back: Option<Piece>,
     /// The holes in the file of each layer that was met so far.
     holes: Vec<Option<HoleMap>>,
 }
 
-/// A run of an extent that is all data or all zeros.
-#[derive(Clone, Copy)]
-struct Piece {
-    offset: u64,
-    len: u64,
-    data: bool,
-}
-
-impl<'a> Plan<'a> {
+impl<'a> Pieces<'a> {
     pub(super) fn new(disk: &'a dyn VirtualDisk) -> Self {
         Self {
             disk,
             extents: disk.extents(),
             rest: None,
-            ahead: None,
+            back: None,
             holes: Vec::new(),
         }
     }
 
-    fn next_piece(&mut self) -> Result<Option<Piece>> {
-        if let Some(piece) = self.ahead.take() {
+    pub(super) fn next_piece(&mut self) -> Result<Option<Piece>> {
+        if let Some(piece) = self.back.take() {
             return Ok(Some(piece));
         }
         let Some(extent) = self.rest.take().map(Ok).or_else(|| self.extents.next()) else {
@@ -107,12 +135,64 @@ impl<'a> Plan<'a> {
         }
     }
 
+    /// The next run of whole grains; the last one ends with the disk.
+    fn next_grains(&mut self, grain: u64) -> Result<Option<Piece>> {
+        let Some(piece) = self.next_piece()? else {
+            return Ok(None);
+        };
+        let size = self.disk.size();
+        let whole = if piece.end() >= size {
+            piece.end()
+        } else {
+            piece.end() - piece.end() % grain
+        };
+        if whole > piece.offset {
+            self.back = piece.from(whole);
+            let len = whole - piece.offset;
+            return Ok(Some(Piece { len, ..piece }));
+        }
+        // A grain of several pieces is data where one of them is.
+        let end = piece.offset.saturating_add(grain).min(size);
+        let mut data = piece.data;
+        let mut at = piece.end();
+        while at < end {
+            let Some(next) = self.next_piece()? else {
+                break;
+            };
+            data |= next.data;
+            at = next.end();
+            self.back = next.from(end);
+        }
+        let len = end - piece.offset;
+        Ok(Some(Piece { len, data, ..piece }))
+    }
+}
+
+impl<'a> Plan<'a> {
+    /// The units of `disk` for a sink that wants grains of `grain` bytes, a power of two.
+    pub(super) fn new(disk: &'a dyn VirtualDisk, grain: u64) -> Self {
+        let grain = grain.max(1);
+        Self {
+            pieces: Pieces::new(disk),
+            grain,
+            limit: grain.max(UNIT as u64),
+            ahead: None,
+        }
+    }
+
+    fn next_piece(&mut self) -> Result<Option<Piece>> {
+        match self.ahead.take() {
+            Some(piece) => Ok(Some(piece)),
+            None => self.pieces.next_grains(self.grain),
+        }
+    }
+
     fn next_unit(&mut self) -> Result<Option<Unit>> {
         let Some(Piece { offset, len, data }) = self.next_piece()? else {
             return Ok(None);
         };
         let limit = if data {
-            UNIT as u64 - offset % UNIT as u64
+            self.limit - offset % self.limit
         } else {
             u64::MAX
         };

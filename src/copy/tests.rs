@@ -127,6 +127,10 @@ impl VirtualDisk for FakeDisk {
 #[derive(Default)]
 struct LogSink<'a> {
     ordered: bool,
+    grain: u64,
+    /// The most writers it allows, if not any number, and those that write now.
+    most_writers: Option<usize>,
+    writers: AtomicU64,
     log: Mutex<Vec<(u64, u64, &'static str)>>,
     broken: Option<u64>,
     disk: Option<&'a FakeDisk>,
@@ -169,6 +173,12 @@ impl LogSink<'_> {
 
 impl Sink for LogSink<'_> {
     fn write_at(&self, data: &[u8], offset: u64) -> Result<()> {
+        if let Some(most) = self.most_writers {
+            let now = self.writers.fetch_add(1, Ordering::SeqCst) + 1;
+            assert!(now <= most as u64, "{now} writers");
+            std::thread::sleep(Duration::from_millis(2));
+            self.writers.fetch_sub(1, Ordering::SeqCst);
+        }
         self.note(offset, data.len() as u64, "data")
     }
     fn zero_at(&self, offset: u64, len: u64) -> Result<()> {
@@ -176,6 +186,12 @@ impl Sink for LogSink<'_> {
     }
     fn needs_order(&self) -> bool {
         self.ordered
+    }
+    fn grain(&self) -> u64 {
+        self.grain
+    }
+    fn max_writers(&self) -> usize {
+        self.most_writers.unwrap_or(usize::MAX)
     }
     fn finish(self: Box<Self>) -> Result<()> {
         Ok(())
@@ -248,6 +264,72 @@ fn zero_blocks_are_found_at_the_edges_of_the_disks_own_blocks() {
         sink.text(),
         "zeros 0+1000, data 1000+3096, zeros 4096+4096, data 8192+12288, zeros 20480+100"
     );
+}
+
+#[test]
+fn a_sink_with_a_grain_is_given_whole_grains_and_holes_in_them_as_data() {
+    let mut disk = FakeDisk::new(3 * MIB + 777);
+    disk.holes = vec![0..100, 200..70_000, MIB - 1..3 * MIB + 5];
+    disk.file_holes = std::iter::once(300_000..400_000).collect();
+    for ordered in [false, true] {
+        for grain in [1, 4096, 65536, 2 * MIB, 4 * MIB] {
+            let sink = LogSink {
+                ordered,
+                grain,
+                ..LogSink::default()
+            };
+            let summary = run(&disk, &sink, false, 3).unwrap();
+            let expected = match grain {
+                1 => {
+                    "zeros 0+100, data 100+100, zeros 200+69800, data 70000+230000, \
+                     zeros 300000+100000, data 400000+648575, zeros 1048575+2097158, \
+                     data 3145733+772"
+                }
+                4096 => {
+                    "data 0+4096, zeros 4096+65536, data 69632+233472, zeros 303104+94208, \
+                     data 397312+651264, zeros 1048576+2097152, data 3145728+777"
+                }
+                65536 => {
+                    "data 0+327680, zeros 327680+65536, data 393216+655360, \
+                     zeros 1048576+2097152, data 3145728+777"
+                }
+                _ => "data 0+3146505",
+            };
+            assert_eq!(sink.text(), expected, "{grain}");
+            assert_eq!(summary.written + summary.zeros, disk.size);
+            let log = sink.log.lock().unwrap();
+            let whole = |&(at, len, _): &(u64, u64, &str)| {
+                at % grain == 0 && ((at + len) % grain == 0 || at + len == disk.size)
+            };
+            assert!(log.iter().all(whole), "{log:?}");
+        }
+    }
+}
+
+#[test]
+fn a_grain_of_zeros_is_left_out_and_one_with_a_byte_is_not() {
+    let mut disk = FakeDisk::new(4 * 65536 + 10);
+    disk.zeros = vec![65536..2 * 65536, 3 * 65536 + 1..4 * 65536 + 10];
+    let sink = LogSink {
+        grain: 65536,
+        ..LogSink::default()
+    };
+    run(&disk, &sink, true, 2).unwrap();
+    assert_eq!(
+        sink.text(),
+        "data 0+65536, zeros 65536+65536, data 131072+131072, zeros 262144+10"
+    );
+}
+
+#[test]
+fn no_more_threads_write_than_the_sink_can_bear() {
+    let disk = FakeDisk::new(16 * MIB);
+    let sink = LogSink {
+        most_writers: Some(2),
+        ..LogSink::default()
+    };
+    run(&disk, &sink, false, 7).unwrap();
+    assert_eq!(sink.text(), "data 0+16777216");
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 const ROOMS: &[(&str, &[&str])] = &[
     ("bytes", &[]),
     ("text", &[]),
-    ("error", &["foreign", "partition", "ploop"]),
+    ("error", &["foreign", "partition", "ploop", "qcow2"]),
     ("source", &["error"]),
     ("foreign", &["source"]),
     ("workers", &["error"]),
@@ -16,7 +16,8 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("partition", &["bytes", "disk", "error"]),
     ("ploop", &["bytes", "disk", "error", "foreign", "source"]),
     ("sink", &["error"]),
-    ("copy", &["disk", "error", "sink", "workers"]),
+    ("qcow2", &["bytes", "error", "sink"]),
+    ("copy", &["bytes", "disk", "error", "sink", "workers"]),
 ];
 
 fn rust_files(dir: &Path) -> Vec<PathBuf> {

@@ -25,6 +25,7 @@ mod memory;
 mod names;
 mod oracles;
 mod partitions;
+mod qcow2;
 mod reading;
 mod readme;
 mod room;

@@ -36,6 +36,26 @@ impl Progress for () {
     fn advance(&self, _bytes: u64) {}
 }
 
+/// Sees the disk's bytes once, in the order of the disk, while they are copied.
+pub trait Observer: Send {
+    /// Data is seen in pieces that begin and end at multiples of this many bytes (a power of two)
+    /// or end with the disk.
+    fn grain(&self) -> u64 {
+        1
+    }
+
+    /// What can be done with a piece by itself, on many threads, before its turn comes.
+    fn beforehand(&self) -> Option<fn(&[u8]) -> Vec<u8>> {
+        None
+    }
+
+    /// The next bytes of the disk, and what [`beforehand`](Observer::beforehand) made of them.
+    fn data(&mut self, bytes: &[u8], beforehand: &[u8]);
+
+    /// The next `len` bytes of the disk are zeros.
+    fn zeros(&mut self, len: u64);
+}
+
 /// What a copy did; every byte of the disk is in one of the two.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Summary {
@@ -49,7 +69,7 @@ pub struct Summary {
 const ZERO_BLOCK: usize = 4096;
 
 /// Copies the whole disk, and makes sure that it did not change meanwhile. The sink is still to
-/// be finished.
+/// be finished. An observer sees all of it.
 ///
 /// Memory is bounded by the number of threads and the sink's grain, whatever the disk's size and
 /// cluster size.
@@ -64,19 +84,22 @@ pub fn copy(
     workers: &Workers,
     options: CopyOptions<'_>,
     progress: &dyn Progress,
+    observer: Option<&mut dyn Observer>,
 ) -> Result<Summary> {
+    let grain = observer.as_ref().map_or(1, |observer| observer.grain());
+    let grain = grain.max(sink.grain());
     let job = Job {
         disk,
         sink,
         options,
         progress,
-        plan: Mutex::new((0, Plan::new(disk, sink.grain()))),
+        plan: Mutex::new((0, Plan::new(disk, grain))),
         failed: AtomicBool::new(false),
         written: AtomicU64::new(0),
         zeros: AtomicU64::new(0),
     };
-    if sink.needs_order() {
-        ordered::run(&job, workers)?;
+    if sink.needs_order() || observer.is_some() {
+        ordered::run(&job, workers, observer, grain)?;
     } else {
         job.run_unordered(workers)?;
     }
@@ -158,9 +181,11 @@ impl Job<'_> {
     }
 
     /// Gives a unit that was read to the sink.
-    fn write(&self, data: &[u8], offset: u64) -> Result<()> {
+    fn write(&self, data: &[u8], offset: u64, mixed: bool) -> Result<()> {
         let mut offset = offset;
-        if !self.options.find_zeros {
+        // Holes that were read for an observer's sake stay holes.
+        let find_holes = mixed && self.sink.grain() <= 1;
+        if !self.options.find_zeros && !find_holes {
             return self.write_run(data, offset, false);
         }
         // A sink with a grain takes it whole or not at all.
@@ -239,9 +264,9 @@ impl Job<'_> {
         while let Some((_, unit)) = self.next_unit()? {
             match unit {
                 Unit::Zeros { offset, len } => self.zero(offset, len)?,
-                Unit::Data { offset, len } => {
+                Unit::Data { offset, len, mixed } => {
                     self.read(&mut buffer, offset, len)?;
-                    self.write(&buffer, offset)?;
+                    self.write(&buffer, offset, mixed)?;
                 }
             }
             self.progress.advance(unit.len());

@@ -20,6 +20,7 @@ pub mod copy;
 pub mod disk;
 mod error;
 mod foreign;
+pub mod hash;
 pub mod partition;
 pub mod ploop;
 pub mod qcow2;

@@ -13,7 +13,12 @@ pub(super) const UNIT: usize = 256 << 10;
 pub(super) enum Unit {
     /// Bytes to be read and written: at most [`UNIT`] or one grain of the sink, and not over a
     /// multiple of that.
-    Data { offset: u64, len: u64 },
+    Data {
+        offset: u64,
+        len: u64,
+        /// Whether it was filled up to whole grains with what is not stored.
+        mixed: bool,
+    },
     /// Bytes that read as zeros, however many.
     Zeros { offset: u64, len: u64 },
 }
@@ -44,6 +49,8 @@ pub(super) struct Piece {
     pub(super) offset: u64,
     pub(super) len: u64,
     pub(super) data: bool,
+    /// Whether part of the data is not stored, but was taken along for the grain's sake.
+    mixed: bool,
 }
 
 impl Piece {
@@ -97,7 +104,12 @@ impl<'a> Pieces<'a> {
             ExtentKind::Data { layer, host_offset } => (layer, host_offset),
             ExtentKind::Hole => {
                 let data = false;
-                return Ok(Some(Piece { offset, len, data }));
+                return Ok(Some(Piece {
+                    offset,
+                    len,
+                    data,
+                    mixed: false,
+                }));
             }
             ExtentKind::Lost { .. } => return Err(Error::Lost { offset, len }),
         };
@@ -117,6 +129,7 @@ impl<'a> Pieces<'a> {
             offset,
             len: now,
             data,
+            mixed: false,
         }))
     }
 
@@ -163,8 +176,12 @@ impl<'a> Pieces<'a> {
             at = next.end();
             self.back = next.from(end);
         }
-        let len = end - piece.offset;
-        Ok(Some(Piece { len, data, ..piece }))
+        Ok(Some(Piece {
+            len: end - piece.offset,
+            data,
+            mixed: data,
+            ..piece
+        }))
     }
 }
 
@@ -188,18 +205,22 @@ impl<'a> Plan<'a> {
     }
 
     fn next_unit(&mut self) -> Result<Option<Unit>> {
-        let Some(Piece { offset, len, data }) = self.next_piece()? else {
+        let Some(first) = self.next_piece()? else {
             return Ok(None);
         };
+        let Piece { offset, data, .. } = first;
         let limit = if data {
             self.limit - offset % self.limit
         } else {
             u64::MAX
         };
-        let mut len = len;
+        let (mut len, mut mixed) = (first.len, first.mixed);
         while len < limit {
             match self.next_piece()? {
-                Some(next) if next.data == data => len += next.len,
+                Some(next) if next.data == data => {
+                    len += next.len;
+                    mixed |= next.mixed;
+                }
                 other => {
                     self.ahead = other;
                     break;
@@ -212,11 +233,12 @@ impl<'a> Plan<'a> {
                 offset: offset + limit,
                 len: len - limit,
                 data,
+                mixed,
             });
             len = limit;
         }
         Ok(Some(if data {
-            Unit::Data { offset, len }
+            Unit::Data { offset, len, mixed }
         } else {
             Unit::Zeros { offset, len }
         }))

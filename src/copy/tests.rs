@@ -205,7 +205,76 @@ fn run(disk: &FakeDisk, sink: &LogSink<'_>, find_zeros: bool, threads: usize) ->
         find_zeros,
         stop: &stop,
     };
-    copy(disk, sink, &workers, options, &())
+    copy(disk, sink, &workers, options, &(), None)
+}
+
+/// Puts the disk together again from what it is shown.
+struct Witness {
+    grain: u64,
+    seen: Vec<u8>,
+}
+
+impl Observer for Witness {
+    fn grain(&self) -> u64 {
+        self.grain
+    }
+    fn beforehand(&self) -> Option<fn(&[u8]) -> Vec<u8>> {
+        Some(|bytes| bytes.iter().rev().copied().collect())
+    }
+    fn data(&mut self, bytes: &[u8], beforehand: &[u8]) {
+        assert!(
+            self.seen.len() as u64 % self.grain == 0,
+            "a piece begins at a grain"
+        );
+        assert!(bytes.iter().rev().eq(beforehand));
+        self.seen.extend(bytes);
+    }
+    fn zeros(&mut self, len: u64) {
+        self.seen.extend(std::iter::repeat_n(0, len as usize));
+    }
+}
+
+#[test]
+fn an_observer_sees_the_disk_in_order_and_holes_stay_holes_for_the_sink() {
+    let mut disk = FakeDisk::new(2 * MIB + 777);
+    disk.holes = vec![0..100 * 4096, MIB..MIB + 8192];
+    disk.file_holes = vec![MIB + 12_288..MIB + 16_384];
+    let mut content = vec![0; disk.size as usize];
+    disk.holes.push(MIB + 12_288..MIB + 16_384);
+    for (at, byte) in content.iter_mut().enumerate() {
+        let hole = disk.holes.iter().any(|hole| hole.contains(&(at as u64)));
+        *byte = if hole { 0 } else { 0x11 };
+    }
+    disk.zeros = disk.holes.clone();
+    disk.holes.pop();
+    for (ordered, grain) in [(false, 1), (false, 65_536), (true, 65_536)] {
+        for threads in [1, 3] {
+            let sink = LogSink {
+                ordered,
+                ..LogSink::default()
+            };
+            let mut witness = Witness {
+                grain,
+                seen: Vec::new(),
+            };
+            let stop = AtomicBool::new(false);
+            let options = CopyOptions {
+                find_zeros: false,
+                stop: &stop,
+            };
+            let workers = Workers::new(threads).unwrap();
+            let summary = copy(&disk, &sink, &workers, options, &(), Some(&mut witness)).unwrap();
+            assert!(witness.seen == content, "ordered {ordered}, grain {grain}");
+            assert_eq!(summary.written + summary.zeros, disk.size);
+            if !ordered {
+                assert_eq!(
+                    sink.text(),
+                    "zeros 0+409600, data 409600+638976, zeros 1048576+8192, \
+                     data 1056768+4096, zeros 1060864+4096, data 1064960+1032969"
+                );
+            }
+        }
+    }
 }
 
 #[test]
@@ -399,7 +468,7 @@ fn a_copy_that_is_told_to_stop_stops() {
             find_zeros: false,
             stop: &stop,
         };
-        let result = copy(&disk, &sink, &Workers::new(2).unwrap(), options, &());
+        let result = copy(&disk, &sink, &Workers::new(2).unwrap(), options, &(), None);
         assert!(matches!(result, Err(Error::Stopped)));
         assert_eq!(sink.text(), "");
     }

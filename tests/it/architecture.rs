@@ -17,6 +17,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("ploop", &["bytes", "disk", "error", "foreign", "source"]),
     ("sink", &["error"]),
     ("qcow2", &["bytes", "error", "sink"]),
+    ("hash", &["copy"]),
     ("copy", &["bytes", "disk", "error", "sink", "workers"]),
 ];
 

@@ -1,5 +1,6 @@
 //! What a target owes to the copy that fills it.
 
+mod block;
 mod file;
 mod partial;
 mod stream;
@@ -8,6 +9,7 @@ use std::path::Path;
 
 use nix::sys::statfs::{BTRFS_SUPER_MAGIC, FsType, statfs};
 
+pub use block::{BlockSink, backing_file};
 pub use file::{FileSink, FileSinkOptions};
 pub use partial::PartialFile;
 pub use stream::StreamSink;

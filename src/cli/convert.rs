@@ -1,32 +1,38 @@
 //! `ploopconv IMAGE -o TARGET`: the main job.
 
+mod checksum;
+mod plan;
+mod target;
+
 use std::ffi::OsStr;
 use std::fs::File;
-use std::io::{IsTerminal, stdout};
+use std::io::stdout;
 use std::os::fd::AsFd;
-use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::Context;
-use ploopconv::copy::{CopyOptions, Summary, copy, stored_bytes};
+use ploopconv::copy::{CopyOptions, Observer, Summary, copy};
 use ploopconv::disk::VirtualDisk;
+use ploopconv::hash::Hasher;
 use ploopconv::partition::{self, Warning};
 use ploopconv::ploop::Severity;
 use ploopconv::qcow2::{Layout, Qcow2Options, Qcow2Sink};
-use ploopconv::sink::{FileSink, FileSinkOptions, PartialFile, Sink, StreamSink, free_room};
+use ploopconv::sink::{BlockSink, FileSink, FileSinkOptions, Sink, StreamSink};
 use ploopconv::{Error, Workers};
-use serde::Serialize;
 
+use self::checksum::{Algorithm, ChecksumFile};
+use self::plan::Plan;
+use self::target::Target;
 use super::Verdict;
 use super::exit::Usage;
 use super::open::OpenArgs;
-use super::output::{complain, finish, json, line, results};
+use super::output::{complain, json};
 use super::progress::{Display, When};
-use super::qcow2::{self, Qcow2Args};
+use super::qcow2::Qcow2Args;
 use super::report::warn;
 use super::signals::Guard;
-use super::size::{human, short};
+use super::size::short;
 
 /// Convert a disk (the same as giving no command)
 #[derive(Debug, clap::Args)]
@@ -55,6 +61,16 @@ pub(crate) struct ConvertArgs {
     /// Replace an existing file, once the new one is complete
     #[arg(short, long, help_heading = "Writing")]
     force: bool,
+    /// Write TARGET.sha256 (or TARGET.blkhash), computed while converting
+    #[arg(
+        long,
+        value_name = "HOW",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "sha256",
+        help_heading = "Writing"
+    )]
+    checksum: Option<Algorithm>,
     /// Only say what would be done, and whether there is room for it
     #[arg(long, help_heading = "Writing")]
     dry_run: bool,
@@ -93,44 +109,13 @@ impl Format {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum Sparse {
+pub(crate) enum Sparse {
     /// Holes of the disk and of its images
     Auto,
     /// Also zero blocks of 4 KiB in what is stored
     Always,
     /// The target is fully allocated
     Never,
-}
-
-#[derive(Serialize)]
-struct Report {
-    image: String,
-    target: String,
-    format: &'static str,
-    /// Of a qcow2 target.
-    cluster_size: Option<u64>,
-    compression: Option<&'static str>,
-    dry_run: bool,
-    virtual_size: u64,
-    /// Bytes that some layer stores.
-    data_bytes: u64,
-    /// Bytes that were, or at most would be, written as data.
-    written_bytes: u64,
-    /// Bytes that were, or at least would be, left as zeros.
-    zero_bytes: u64,
-    /// The most room that the target takes.
-    needed_bytes: u64,
-    /// Free room where the target goes, where the file system can tell.
-    free_bytes: Option<u64>,
-    fits: bool,
-}
-
-/// What a target is, told before anything is opened.
-enum Target {
-    Stdout,
-    /// A pipe or a character device.
-    Stream(PathBuf),
-    File(PathBuf),
 }
 
 pub(crate) fn run(args: &ConvertArgs) -> anyhow::Result<Verdict> {
@@ -159,8 +144,13 @@ pub(crate) fn run(args: &ConvertArgs) -> anyhow::Result<Verdict> {
         return plan.show(args);
     }
     plan.refuse_if_full().with_context(context)?;
+    let checksum = args
+        .checksum
+        .map(|how| ChecksumFile::admit(how, &args.output, args.force));
+    let checksum = checksum.transpose().with_context(context)?;
     let started = Instant::now();
-    let summary = match write(args, &target, plan.layout.take(), disk, &workers, &signals) {
+    let layout = plan.layout.take();
+    let summary = match write(args, &target, layout, checksum, disk, &workers, &signals) {
         Ok(summary) => summary,
         Err(error) => {
             return Err(match signals.interrupted() {
@@ -203,6 +193,7 @@ fn write(
     args: &ConvertArgs,
     target: &Target,
     layout: Option<Layout>,
+    checksum: Option<ChecksumFile>,
     disk: &dyn VirtualDisk,
     workers: &Workers,
     signals: &Guard,
@@ -219,6 +210,7 @@ fn write(
                 Path::new("stdout"),
             ))
         }
+        Target::Device(path) => Box::new(BlockSink::open(path, disk.size(), !args.no_sync)?),
         Target::Stream(path) => Box::new(StreamSink::open(path, signals.stop())?),
         Target::File(path) => {
             let options = FileSinkOptions {
@@ -242,13 +234,20 @@ fn write(
         find_zeros: args.sparse == Sparse::Always,
         stop: signals.stop(),
     };
-    let copied = copy(disk, sink.as_ref(), workers, options, &progress);
+    let mut hasher = checksum.as_ref().map(|file| Hasher::new(file.algorithm()));
+    let observer = hasher.as_mut().map(|hasher| hasher as &mut dyn Observer);
+    let copied = copy(disk, sink.as_ref(), workers, options, &progress, observer);
     progress.clear();
     let summary = copied?;
     if signals.interrupted().is_some() {
         return Err(Error::Stopped.into());
     }
-    sink.finish()?;
+    match checksum.zip(hasher) {
+        // The checksum is ready before the target is there, so that nothing but two names is
+        // left to be given.
+        Some((file, hasher)) => file.write(&hasher.finish(), !args.no_sync, || sink.finish())?,
+        None => sink.finish()?,
+    }
     Ok(summary)
 }
 
@@ -282,6 +281,15 @@ impl ConvertArgs {
     /// Refuses options that cannot be followed together.
     fn refuse_nonsense(&self, target: &Target) -> Result<(), Usage> {
         let mistake = |text: &str| Err(Usage(text.to_owned()));
+        if self.checksum.is_some() && !matches!(target, Target::File(_)) {
+            return mistake("--checksum writes a file beside the target, which has to be a file");
+        }
+        if self.checksum == Some(Algorithm::Sha256) && self.qcow2().is_some() {
+            return mistake(
+                "the sha256 of a qcow2 file is not known before its tables are; \
+                 --checksum=blkhash covers the disk in it, or use sha256sum on the target",
+            );
+        }
         let Some(options) = self.qcow2() else {
             return self.qcow2.refuse_any();
         };
@@ -292,202 +300,5 @@ impl ConvertArgs {
             return mistake("--sparse=never and --compress want opposite things");
         }
         Ok(())
-    }
-}
-
-impl Target {
-    fn of(args: &ConvertArgs) -> anyhow::Result<Self> {
-        let path = &args.output;
-        if path == OsStr::new("-") {
-            if args.json {
-                let mistake = "--json and -o - would both write to stdout";
-                return Err(Usage(mistake.to_owned()).into());
-            }
-            if !args.dry_run && stdout().is_terminal() {
-                let mistake = "a disk is not written to a terminal; redirect stdout";
-                return Err(Usage(mistake.to_owned()).into());
-            }
-            return Ok(Self::Stdout);
-        }
-        let Ok(meta) = std::fs::metadata(path) else {
-            return Ok(Self::File(path.clone()));
-        };
-        let kind = meta.file_type();
-        if kind.is_block_device() {
-            return Err(Error::TargetKind {
-                path: path.clone(),
-                why: "it is a block device, and this version writes files and streams only; \
-                      use -o - and dd",
-            }
-            .into());
-        }
-        if kind.is_char_device() || kind.is_fifo() {
-            return Ok(Self::Stream(path.clone()));
-        }
-        Ok(Self::File(path.clone()))
-    }
-
-    /// Makes sure that no file of the source is written over, under whatever name.
-    fn refuse_sources(&self, files: &[(u64, u64)]) -> anyhow::Result<()> {
-        let meta = match self {
-            Self::Stdout => {
-                let out = stdout()
-                    .as_fd()
-                    .try_clone_to_owned()
-                    .context("opening stdout")?;
-                File::from(out).metadata()
-            }
-            Self::Stream(path) | Self::File(path) => std::fs::metadata(path),
-        };
-        let Ok(meta) = meta else { return Ok(()) };
-        let identity = (meta.dev(), meta.ino());
-        if files.contains(&identity) {
-            let path = match self {
-                Self::Stdout => PathBuf::from("stdout"),
-                Self::Stream(path) | Self::File(path) => path.clone(),
-            };
-            return Err(Error::TargetIsSource { path }.into());
-        }
-        Ok(())
-    }
-
-    /// The directory that takes a file.
-    fn directory(&self) -> Option<PathBuf> {
-        let Self::File(path) = self else { return None };
-        let real = path.canonicalize().unwrap_or_else(|_| path.clone());
-        let parent = real
-            .parent()
-            .filter(|parent| !parent.as_os_str().is_empty());
-        Some(parent.map_or_else(|| PathBuf::from("."), Path::to_owned))
-    }
-}
-
-/// What a conversion would do.
-struct Plan {
-    size: u64,
-    data: u64,
-    /// The most bytes that may be written.
-    needed: u64,
-    /// Whether it may be far less.
-    at_most: bool,
-    /// Of a qcow2 target.
-    layout: Option<Layout>,
-    directory: Option<PathBuf>,
-    /// Free bytes there, where that says something.
-    free: Option<u64>,
-}
-
-impl Plan {
-    fn new(args: &ConvertArgs, target: &Target, disk: &dyn VirtualDisk) -> anyhow::Result<Self> {
-        if let Target::File(path) = target {
-            PartialFile::admit(path, args.force)?;
-        }
-        let size = disk.size();
-        let allocate = args.sparse == Sparse::Never;
-        let layout = args
-            .qcow2()
-            .map(|options| qcow2::plan(disk, options, allocate))
-            .transpose()?;
-        let data = match &layout {
-            Some(layout) if !allocate => layout.stored_bytes(),
-            _ => stored_bytes(disk)?,
-        };
-        let directory = target.directory();
-        let free = directory.as_deref().map(free_room).transpose()?.flatten();
-        let needed = match (&layout, target) {
-            (Some(layout), _) if allocate => layout.file_len(),
-            (Some(layout), _) => layout.needed_bytes(),
-            (None, Target::File(_)) if !allocate => data,
-            (None, _) => size,
-        };
-        // Nobody knows how much of the data is zeros, or how small it becomes.
-        let compressed = args
-            .qcow2()
-            .is_some_and(|qcow2| qcow2.compression.is_some());
-        let at_most = args.sparse == Sparse::Always || compressed;
-        Ok(Self {
-            size,
-            data,
-            needed,
-            at_most,
-            layout,
-            directory,
-            free: free.filter(|_| !at_most),
-        })
-    }
-
-    fn fits(&self) -> bool {
-        self.free.is_none_or(|free| self.needed <= free)
-    }
-
-    fn refuse_if_full(&self) -> Result<(), Error> {
-        match (self.free, &self.directory) {
-            (Some(free), Some(directory)) if free < self.needed => Err(Error::NoRoom {
-                path: directory.clone(),
-                free,
-                needed: self.needed,
-            }),
-            _ => Ok(()),
-        }
-    }
-
-    fn report(&self, args: &ConvertArgs, summary: Summary) -> Report {
-        let qcow2 = args.qcow2();
-        Report {
-            image: args.open.name().to_string(),
-            target: args.output.display().to_string(),
-            format: args.format().name(),
-            cluster_size: qcow2.map(|options| options.cluster_size.bytes()),
-            compression: qcow2.and(args.qcow2.compression_name()),
-            dry_run: args.dry_run,
-            virtual_size: self.size,
-            data_bytes: self.data,
-            written_bytes: summary.written,
-            zero_bytes: summary.zeros,
-            needed_bytes: self.needed,
-            free_bytes: self.free,
-            fits: self.fits(),
-        }
-    }
-
-    fn show(&self, args: &ConvertArgs) -> anyhow::Result<Verdict> {
-        let verdict = if self.fits() {
-            Verdict::Done
-        } else {
-            Verdict::No
-        };
-        if args.json {
-            let expected = Summary {
-                written: self.data,
-                zeros: self.size - self.data,
-            };
-            json(&self.report(args, expected))?;
-            return Ok(verdict);
-        }
-        let mut out = results();
-        let mut field = |name: &str, value: &str| line(&mut out, &format!("{name:<8} {value}"));
-        field("image:", &args.open.name().to_string())?;
-        field(
-            "target:",
-            &format!("{} ({})", args.output.display(), args.kind()),
-        )?;
-        field("disk:", &human(self.size))?;
-        field("stored:", &human(self.data))?;
-        let most = if self.at_most { "at most " } else { "" };
-        field("needed:", &format!("{most}{}", human(self.needed)))?;
-        match self.free {
-            Some(free) => {
-                let fits = if self.fits() {
-                    "it fits"
-                } else {
-                    "it does not fit"
-                };
-                field("free:", &format!("{}: {fits}", human(free)))?;
-            }
-            None if self.directory.is_some() => field("free:", "not known beforehand")?,
-            None => {}
-        }
-        finish(out)?;
-        Ok(verdict)
     }
 }

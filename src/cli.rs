@@ -15,12 +15,13 @@ mod report;
 mod signals;
 mod size;
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::{Args, FromArgMatches, Subcommand};
 
 pub(crate) use self::exit::Verdict;
-use self::hints::quoted;
+use self::hints::shell_word;
 
 const ABOUT: &str = "Turn OpenVZ and Virtuozzo ploop disks into raw or qcow2 disks, right to the byte or not at all";
 const LONG_ABOUT: &str =
@@ -57,13 +58,29 @@ impl Command {
         .map_err(|error| error.format(&mut command()))
     }
 
-    /// This command for another image; `image` may have options behind it.
+    /// The command line that was typed, for another image; `image` may have options behind it.
     fn retry(&self, image: &str) -> String {
+        let given = self.image();
+        let mut new = Some(image);
+        let words = std::env::args_os().skip(1).map(|word| {
+            match new.take_if(|_| word == given.as_os_str()) {
+                Some(image) => image.to_owned(),
+                None => shell_word(&word),
+            }
+        });
+        let words: Vec<_> = std::iter::once("ploopconv".to_owned())
+            .chain(words)
+            .collect();
+        words.join(" ")
+    }
+
+    /// The image as it was given.
+    fn image(&self) -> &Path {
         match self {
-            Self::Convert(args) => format!("ploopconv {image} -o {}", quoted(&args.output)),
-            Self::Info(_) => format!("ploopconv info {image}"),
-            Self::Check(_) => format!("ploopconv check {image}"),
-            Self::Map(_) => format!("ploopconv map {image}"),
+            Self::Convert(args) => &args.open.image,
+            Self::Info(args) => &args.open.image,
+            Self::Check(args) => &args.open.image,
+            Self::Map(args) => &args.open.image,
         }
     }
 }

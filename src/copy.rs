@@ -36,6 +36,9 @@ impl Progress for () {
     fn advance(&self, _bytes: u64) {}
 }
 
+/// Work on a piece of the disk that needs nothing but its bytes.
+pub type Beforehand = fn(&[u8]) -> Vec<u8>;
+
 /// Sees the disk's bytes once, in the order of the disk, while they are copied.
 pub trait Observer: Send {
     /// Data is seen in pieces that begin and end at multiples of this many bytes (a power of two)
@@ -45,7 +48,7 @@ pub trait Observer: Send {
     }
 
     /// What can be done with a piece by itself, on many threads, before its turn comes.
-    fn beforehand(&self) -> Option<fn(&[u8]) -> Vec<u8>> {
+    fn beforehand(&self) -> Option<Beforehand> {
         None
     }
 

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use sha2::{Digest, Sha256};
 
-use crate::copy::Observer;
+use crate::copy::{Beforehand, Observer};
 
 /// How a digest is computed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,7 +65,7 @@ impl Observer for Hasher {
         }
     }
 
-    fn beforehand(&self) -> Option<fn(&[u8]) -> Vec<u8>> {
+    fn beforehand(&self) -> Option<Beforehand> {
         match self {
             Self::Sha256(_) => None,
             Self::Blkhash(_) => Some(block_digests),

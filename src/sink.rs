@@ -3,6 +3,7 @@
 mod block;
 mod file;
 mod partial;
+mod partials;
 mod stream;
 
 use std::path::Path;
@@ -12,6 +13,7 @@ use nix::sys::statfs::{BTRFS_SUPER_MAGIC, FsType, statfs};
 pub use block::{BlockSink, backing_file};
 pub use file::{FileSink, FileSinkOptions};
 pub use partial::PartialFile;
+pub use partials::Partials;
 pub use stream::StreamSink;
 pub(crate) use stream::zero_pieces;
 

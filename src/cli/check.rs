@@ -1,6 +1,7 @@
 //! `ploopconv check`: everything that is wrong with an image or a chain.
 
 use anyhow::Context;
+use ploopconv::disk::VirtualDisk;
 use ploopconv::ploop::{Examined, Severity};
 use serde::Serialize;
 
@@ -13,7 +14,7 @@ use super::report::{JsonFinding, finding_line, json_findings, unreferenced_bytes
 #[derive(Debug, clap::Args)]
 pub(crate) struct CheckArgs {
     #[command(flatten)]
-    open: OpenArgs,
+    pub(crate) open: OpenArgs,
     /// Print JSON instead of text
     #[arg(long)]
     json: bool,
@@ -53,6 +54,9 @@ pub(crate) fn run(args: &CheckArgs) -> anyhow::Result<Verdict> {
         })?;
     } else {
         print(&examined, &format!("{}: {status}", args.open.name()))?;
+    }
+    if let (Some(disk), false) = (examined.disk(), args.open.allow_dirty) {
+        disk.check_unchanged()?;
     }
     Ok(verdict)
 }

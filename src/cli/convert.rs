@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::Context;
+use ploopconv::Workers;
 use ploopconv::copy::{CopyOptions, Observer, Summary, copy};
 use ploopconv::disk::VirtualDisk;
 use ploopconv::hash::Hasher;
@@ -19,7 +20,6 @@ use ploopconv::partition::{self, Warning};
 use ploopconv::ploop::Severity;
 use ploopconv::qcow2::{Layout, Qcow2Options, Qcow2Sink};
 use ploopconv::sink::{BlockSink, FileSink, FileSinkOptions, Sink, StreamSink};
-use ploopconv::{Error, Workers};
 
 use self::checksum::{Algorithm, ChecksumFile};
 use self::plan::Plan;
@@ -38,7 +38,7 @@ use super::size::short;
 #[derive(Debug, clap::Args)]
 pub(crate) struct ConvertArgs {
     #[command(flatten)]
-    open: OpenArgs,
+    pub(crate) open: OpenArgs,
     /// Where to: a file that does not exist yet, or - for stdout
     #[arg(short, long, value_name = "TARGET", help_heading = "Writing")]
     pub(crate) output: PathBuf,
@@ -219,13 +219,19 @@ fn write(
                 sync: !args.no_sync,
             };
             if let Some(layout) = layout {
-                let sink = Qcow2Sink::create(path, layout, options)?;
-                signals.partial(sink.partial_path());
-                Box::new(sink)
+                Box::new(Qcow2Sink::create(
+                    path,
+                    layout,
+                    options,
+                    signals.partials(),
+                )?)
             } else {
-                let sink = FileSink::create(path, disk.size(), options)?;
-                signals.partial(sink.partial_path());
-                Box::new(sink)
+                Box::new(FileSink::create(
+                    path,
+                    disk.size(),
+                    options,
+                    signals.partials(),
+                )?)
             }
         }
     };
@@ -239,13 +245,13 @@ fn write(
     let copied = copy(disk, sink.as_ref(), workers, options, &progress, observer);
     progress.clear();
     let summary = copied?;
-    if signals.interrupted().is_some() {
-        return Err(Error::Stopped.into());
-    }
     match checksum.zip(hasher) {
         // The checksum is ready before the target is there, so that nothing but two names is
         // left to be given.
-        Some((file, hasher)) => file.write(&hasher.finish(), !args.no_sync, || sink.finish())?,
+        Some((file, hasher)) => {
+            let partials = signals.partials();
+            file.write(&hasher.finish(), !args.no_sync, partials, || sink.finish())?;
+        }
         None => sink.finish()?,
     }
     Ok(summary)

@@ -1,12 +1,13 @@
 //! What to type next, where there is something to type.
 
+use std::ffi::OsStr;
 use std::io::ErrorKind;
 use std::path::Path;
 
 use ploopconv::partition::FileSystem;
 use ploopconv::ploop::SelectError;
 use ploopconv::qcow2::LayoutError;
-use ploopconv::{Error, Foreign};
+use ploopconv::{Error, Foreign, text};
 
 /// Lines of advice for an error; `None` where the error says it all.
 ///
@@ -141,14 +142,21 @@ fn bare(guid: &str) -> &str {
     guid.trim_start_matches('{').trim_end_matches('}')
 }
 
-/// A path as a shell takes it.
+/// A path as a shell and this program take it.
 pub(crate) fn quoted(path: &Path) -> String {
-    let text = path.display().to_string();
+    if path.as_os_str().as_encoded_bytes().starts_with(b"-") {
+        return quoted(&Path::new(".").join(path));
+    }
+    shell_word(path.as_os_str())
+}
+
+/// A word of a command line as a shell takes it.
+pub(crate) fn shell_word(word: &OsStr) -> String {
+    // A name with a line end must not look like a line of ours.
+    let text = text::safe(&word.to_string_lossy()).into_owned();
     let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+=:,@%".contains(c);
-    if !text.is_empty() && !text.starts_with('-') && text.chars().all(plain) {
+    if !text.is_empty() && text.chars().all(plain) {
         text
-    } else if text.starts_with('-') {
-        quoted(&Path::new(".").join(path))
     } else {
         format!("'{}'", text.replace('\'', r"'\''"))
     }

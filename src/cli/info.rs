@@ -17,7 +17,7 @@ use super::size::{human, short};
 #[derive(Debug, clap::Args)]
 pub(crate) struct InfoArgs {
     #[command(flatten)]
-    open: OpenArgs,
+    pub(crate) open: OpenArgs,
     /// Print JSON instead of text
     #[arg(long)]
     json: bool,
@@ -122,6 +122,9 @@ pub(crate) fn run(args: &InfoArgs) -> anyhow::Result<Verdict> {
         json(&report(&examined, name, view))?;
     } else {
         print(&examined, &name, &view)?;
+    }
+    if let Some(disk) = examined.disk() {
+        disk.check_unchanged()?;
     }
     if !damaged {
         return Ok(Verdict::Done);

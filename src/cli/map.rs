@@ -16,7 +16,7 @@ use super::report::{path, warn};
 #[derive(Debug, clap::Args)]
 pub(crate) struct MapArgs {
     #[command(flatten)]
-    open: OpenArgs,
+    pub(crate) open: OpenArgs,
     /// Print JSON instead of text
     #[arg(long)]
     json: bool,
@@ -34,6 +34,7 @@ pub(crate) fn run(args: &MapArgs) -> anyhow::Result<Verdict> {
     } else {
         print_text(&opened, out)?;
     }
+    opened.disk.check_unchanged().with_context(context)?;
     Ok(Verdict::Done)
 }
 

@@ -1,5 +1,6 @@
 //! What to read: the arguments that every reading command takes.
 
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use ploopconv::Workers;
@@ -80,8 +81,17 @@ impl OpenArgs {
     /// Gives the disk to read, whole or the partition that was asked for, or says why it may not
     /// be read.
     pub(crate) fn disk(&self, examined: Examined) -> ploopconv::Result<Opened> {
+        let related = examined
+            .related
+            .iter()
+            .filter_map(|file| std::fs::metadata(file).ok());
+        let related: Vec<_> = related.map(|meta| (meta.dev(), meta.ino())).collect();
         let disk = examined.into_disk(self.allow_dirty)?;
-        let files = disk.files().map(|file| file.identity()).collect();
+        let files = disk
+            .files()
+            .map(|file| file.identity())
+            .chain(related)
+            .collect();
         let layers = disk.layers().iter();
         let layer_files = layers.map(|layer| layer.source().path().to_owned());
         let layer_files = layer_files.collect();

@@ -10,7 +10,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Mutex, PoisonError};
 
 use super::plan::{UNIT, Unit};
-use super::{Job, Observer, OnDrop};
+use super::{Beforehand, Job, Observer, OnDrop};
 use crate::error::Result;
 use crate::workers::Workers;
 
@@ -35,9 +35,6 @@ struct Ready {
     /// What the observer's part that needs no order made of them.
     beforehand: Vec<u8>,
 }
-
-/// What workers do with a unit of data besides reading it.
-type Beforehand = Option<fn(&[u8]) -> Vec<u8>>;
 
 /// `grain` is that of the plan: a unit has at most so many bytes, or [`UNIT`].
 pub(super) fn run(
@@ -96,7 +93,7 @@ fn read_units(
     job: &Job<'_>,
     free: &Mutex<Receiver<Vec<u8>>>,
     ready: &Sender<Message>,
-    beforehand: Beforehand,
+    beforehand: Option<Beforehand>,
 ) -> Result<()> {
     loop {
         let buffer = free.lock().unwrap_or_else(PoisonError::into_inner).recv();

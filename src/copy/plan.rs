@@ -1,6 +1,6 @@
 //! What there is to copy, cut into units that a worker takes one at a time.
 
-use super::holes::HoleMap;
+use super::holes::{HoleMap, KEPT};
 use crate::disk::{Extent, ExtentKind, VirtualDisk};
 use crate::error::{Error, Result};
 
@@ -79,6 +79,8 @@ pub(super) struct Pieces<'a> {
     back: Option<Piece>,
     /// The holes in the file of each layer that was met so far.
     holes: Vec<Option<HoleMap>>,
+    /// How many runs of data may still be remembered.
+    room: usize,
 }
 
 impl<'a> Pieces<'a> {
@@ -89,6 +91,7 @@ impl<'a> Pieces<'a> {
             rest: None,
             back: None,
             holes: Vec::new(),
+            room: KEPT,
         }
     }
 
@@ -141,7 +144,9 @@ impl<'a> Pieces<'a> {
         match self.holes.get_mut(layer) {
             Some(Some(holes)) => holes.at(self.disk, host_offset),
             Some(place) => {
-                let holes = place.insert(HoleMap::new(self.disk, layer)?);
+                let holes = HoleMap::new(self.disk, layer, self.room)?;
+                self.room -= holes.len();
+                let holes = place.insert(holes);
                 holes.at(self.disk, host_offset)
             }
             None => Ok((true, host_offset + 1)),

@@ -218,12 +218,12 @@ impl Observer for Witness {
     fn grain(&self) -> u64 {
         self.grain
     }
-    fn beforehand(&self) -> Option<fn(&[u8]) -> Vec<u8>> {
+    fn beforehand(&self) -> Option<Beforehand> {
         Some(|bytes| bytes.iter().rev().copied().collect())
     }
     fn data(&mut self, bytes: &[u8], beforehand: &[u8]) {
         assert!(
-            self.seen.len() as u64 % self.grain == 0,
+            (self.seen.len() as u64).is_multiple_of(self.grain),
             "a piece begins at a grain"
         );
         assert!(bytes.iter().rev().eq(beforehand));

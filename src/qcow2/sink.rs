@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::os::fd::AsFd;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use nix::errno::Errno;
 use nix::fcntl::{FallocateFlags, fallocate};
@@ -17,7 +17,7 @@ use super::refcount::Section;
 use super::tables::{COPIED, TargetFile};
 use crate::bytes::is_zero;
 use crate::error::{Error, Result};
-use crate::sink::{FileSinkOptions, PartialFile, Sink, zero_pieces};
+use crate::sink::{FileSinkOptions, PartialFile, Partials, Sink, zero_pieces};
 
 /// A qcow2 file, written under a temporary name in the directory of the target and given its name
 /// at the end.
@@ -55,8 +55,13 @@ impl Qcow2Sink {
     /// # Errors
     ///
     /// As [`PartialFile::create`], and [`Error::Io`] where the file system does not take the size.
-    pub fn create(target: &Path, layout: Layout, options: FileSinkOptions) -> Result<Self> {
-        let partial = PartialFile::create(target, options.replace)?;
+    pub fn create(
+        target: &Path,
+        layout: Layout,
+        options: FileSinkOptions,
+        partials: &Arc<Partials>,
+    ) -> Result<Self> {
+        let partial = PartialFile::create(target, options.replace, partials)?;
         let body = if let Some(compression) = layout.options().compression {
             let space = Space::new(layout.data_offset(), layout.cluster_size());
             Body::Packed {
@@ -81,12 +86,6 @@ impl Qcow2Sink {
         };
         sink.set_size()?;
         Ok(sink)
-    }
-
-    /// The partial file's path, so that somebody can remove it when the program ends at once.
-    #[must_use]
-    pub fn partial_path(&self) -> &Path {
-        self.partial.path()
     }
 
     /// Gives the file its planned length, which spares its writers the work of making it longer.
@@ -393,7 +392,7 @@ mod tests {
         };
         // Two tables; only the first one is planned where clusters are compressed.
         let layout = Layout::plan(1 << 30, options, [Ok(65536..65540)]).unwrap();
-        Qcow2Sink::create(&dir.join("disk.qcow2"), layout, OPTIONS).unwrap()
+        Qcow2Sink::create(&dir.join("disk.qcow2"), layout, OPTIONS, &Arc::default()).unwrap()
     }
 
     #[test]
@@ -415,13 +414,18 @@ mod tests {
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
     }
 
+    fn only_file(dir: &Path) -> std::path::PathBuf {
+        let mut entries = std::fs::read_dir(dir).unwrap();
+        entries.next().unwrap().unwrap().path()
+    }
+
     #[test]
     fn nothing_is_a_qcow2_file_before_the_end() {
         let dir = tempfile::tempdir().unwrap();
         for compression in [None, Some(Compression::Zlib)] {
             let sink = sink(dir.path(), compression);
             sink.write_at(&[1; 65536], 65536).unwrap();
-            let partial = std::fs::read(sink.partial_path()).unwrap();
+            let partial = std::fs::read(only_file(dir.path())).unwrap();
             assert!(!partial.starts_with(b"QFI"));
             Box::new(sink).finish().unwrap();
             let target = dir.path().join("disk.qcow2");

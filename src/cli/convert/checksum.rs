@@ -4,10 +4,11 @@ use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use ploopconv::Error;
 use ploopconv::hash;
-use ploopconv::sink::PartialFile;
+use ploopconv::sink::{PartialFile, Partials};
 
 /// How the digest is computed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -57,9 +58,10 @@ impl ChecksumFile {
         self,
         digest: &str,
         sync: bool,
+        partials: &Arc<Partials>,
         finish: impl FnOnce() -> Result<(), Error>,
     ) -> Result<(), Error> {
-        let partial = PartialFile::create(&self.path, self.replace)?;
+        let partial = PartialFile::create(&self.path, self.replace, partials)?;
         let name = self.target.file_name().unwrap_or(self.target.as_os_str());
         partial
             .file()

@@ -1,10 +1,10 @@
 //! What a target is, told before anything is opened.
 
 use std::ffi::OsStr;
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io::{IsTerminal, stdout};
 use std::os::fd::AsFd;
-use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
@@ -47,7 +47,14 @@ impl Target {
         if kind.is_block_device() {
             return Ok(Self::Device(path.clone()));
         }
-        if kind.is_char_device() || kind.is_fifo() {
+        if kind.is_char_device() {
+            refuse_terminal(path)?;
+            if !args.force && !is_memory_device(&meta) {
+                return Err(Error::TargetExists { path: path.clone() }.into());
+            }
+            return Ok(Self::Stream(path.clone()));
+        }
+        if kind.is_fifo() {
             return Ok(Self::Stream(path.clone()));
         }
         Ok(Self::File(path.clone()))
@@ -103,4 +110,28 @@ impl Target {
             }
         }
     }
+}
+
+/// Refuses a terminal under whatever name.
+fn refuse_terminal(path: &Path) -> Result<(), Usage> {
+    let device = File::options()
+        .write(true)
+        .custom_flags(OPEN_FLAGS)
+        .open(path);
+    if device.is_ok_and(|device| device.is_terminal()) {
+        let mistake = "a disk is not written to a terminal";
+        return Err(Usage(mistake.to_owned()));
+    }
+    Ok(())
+}
+
+/// Neither waits for a line nor makes it our own: O_NONBLOCK and O_NOCTTY of Linux.
+const OPEN_FLAGS: i32 = 0o4000 | 0o400;
+
+/// `/dev/null`, `/dev/zero` and `/dev/full`, which nobody misses anything of: 3, 5 and 7 of the
+/// kernel's memory devices (devices.txt).
+fn is_memory_device(meta: &Metadata) -> bool {
+    let device = meta.rdev();
+    let (major, minor) = (device >> 8 & 0xfff, device & 0xff);
+    major == 1 && [3, 5, 7].contains(&minor)
 }

@@ -1,17 +1,21 @@
 //! Opens what a user named: finds the layers, looks at every one of them, and says what it found.
 
+mod beside;
+mod judge;
+mod lone;
+
 use std::collections::HashMap;
 use std::io::ErrorKind;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use super::chain::{Admitted, ChainPlan, Gate, PlannedLayer, current_top};
+use self::lone::refuse_lone_layer;
+use super::chain::{Admitted, ChainPlan, Gate, current_top};
 use super::check::{Finding, FindingKind as Kind, Severity};
 use super::descriptor::{Descriptor, DescriptorError, Guid, Temporary};
 use super::disk::{Layer, PloopDisk};
 use super::header::{State, Version};
-use super::image::{Image, peek};
-use super::locate::{DEFAULT_PRIVATE_DIRS, Located, companions_in, images_in, locate};
+use super::image::Image;
+use super::locate::{DEFAULT_PRIVATE_DIRS, Located, locate};
 use crate::error::{Class, Error, Result};
 use crate::source::{FileSource, Source};
 
@@ -393,92 +397,6 @@ impl Examined {
         Ok(Some(layer))
     }
 
-    /// What only shows when the layers are seen side by side.
-    fn judge_chain(&mut self, layers: &[Layer], descriptor: &Descriptor) {
-        for (at, pair) in (1..).zip(layers.windows(2)) {
-            if let [parent, child] = pair
-                && child.virtual_size() < parent.virtual_size()
-            {
-                let message = format!(
-                    "its disk of {} bytes is smaller than its parent's of {}",
-                    child.virtual_size(),
-                    parent.virtual_size()
-                );
-                let finding = Finding::new(Kind::LayerSmaller, message);
-                self.findings.push(finding.of(at, child.source().path()));
-            }
-        }
-        let headers = || {
-            layers.iter().filter_map(|layer| match layer {
-                Layer::Image(image) => Some(image.header()),
-                Layer::Raw(_) => None,
-            })
-        };
-        if let Some(first) = headers().next() {
-            if headers().any(|header| header.version() != first.version()) {
-                let message = "the chain mixes version 1 and version 2 images".to_owned();
-                self.say(Kind::MixedVersions, message);
-            }
-            if headers().any(|header| header.cluster_size() != first.cluster_size()) {
-                let message = "the chain mixes cluster sizes".to_owned();
-                self.say(Kind::MixedClusterSizes, message);
-            }
-            if let Some(stated) = descriptor.block_size
-                && headers().all(|header| header.cluster_size().bytes() != stated)
-            {
-                let found = first.cluster_size().bytes();
-                let message =
-                    format!("the descriptor states clusters of {stated} bytes, the image {found}");
-                self.say(Kind::BlockSizeDiffers, message);
-            }
-        }
-        // The sizes are those of the current state, so an older snapshot says nothing of them.
-        let stated = [descriptor.disk_size, descriptor.end].into_iter().flatten();
-        if let Some(top) = layers.last()
-            && let Some(stated) = stated.into_iter().find(|&size| size != top.virtual_size())
-            && self
-                .snapshots
-                .iter()
-                .all(|shot| !shot.top || Some(shot.guid) == self.snapshot)
-        {
-            let found = top.virtual_size();
-            let message =
-                format!("the descriptor states a disk of {stated} bytes, the last layer {found}");
-            self.say(Kind::DiskSizeDiffers, message);
-        }
-    }
-
-    /// A snapshot that was asked for by name may hold what a merge already moved into it.
-    fn judge_temporary(&mut self, plan: &ChainPlan) {
-        let temporary = |layer: &&PlannedLayer| layer.temporary == Temporary::Temporary;
-        for layer in plan.layers.iter().filter(temporary) {
-            let message = format!(
-                "snapshot {} is temporary: a backup or an unfinished merge may have changed it",
-                layer.guid
-            );
-            self.say(Kind::TemporarySnapshot, message);
-        }
-    }
-
-    /// Everything in the folders of the disk that could be part of it, told by its name or by its
-    /// first bytes, and every file that the descriptor names.
-    fn list_related(&mut self) {
-        let layers = self.layers.iter().map(|layer| layer.file.clone());
-        let mut related: Vec<PathBuf> = layers.chain(self.descriptor.clone()).collect();
-        related.extend(self.input.is_file().then(|| self.input.clone()));
-        let resolved = related.iter().filter_map(|file| file.canonicalize().ok());
-        let mut folders: Vec<PathBuf> = resolved
-            .filter_map(|file| Some(file.parent()?.to_owned()))
-            .collect();
-        folders.sort_unstable();
-        folders.dedup();
-        for folder in folders {
-            related.extend(images_in(&folder));
-            related.extend(companions_in(&folder));
-        }
-        self.related.extend(related);
-    }
-
     fn list_snapshots(&mut self, descriptor: &Descriptor) {
         let top = current_top(descriptor).map(|(top, _)| top);
         let info = |shot: &super::Shot| SnapshotInfo {
@@ -488,47 +406,6 @@ impl Examined {
             temporary: shot.temporary,
         };
         self.snapshots = descriptor.shots.iter().map(info).collect();
-    }
-
-    fn list_unlisted(&mut self, path: &Path, descriptor: &Descriptor, gate: &Gate) {
-        let listed: Vec<PathBuf> = descriptor
-            .images
-            .iter()
-            .filter_map(|image| Some(gate.admit(&image.file).ok()?.path))
-            .collect();
-        let folder = path.canonicalize().unwrap_or_else(|_| path.to_owned());
-        let mut images = images_in(folder.parent().unwrap_or(Path::new(".")));
-        images.retain(|image| !listed.contains(image));
-        self.unlisted = images;
-        self.related.extend(listed);
-    }
-
-    /// Signs beside the descriptor that somebody was changing the disk.
-    fn look_beside(&mut self, descriptor: &Path, disk_size: u64) {
-        let mut unfinished = descriptor.as_os_str().to_owned();
-        unfinished.push(".tmp");
-        if Path::new(&unfinished).symlink_metadata().is_ok() {
-            let message = "DiskDescriptor.xml.tmp lies beside the descriptor: a snapshot, merge or \
-                           resize was cut short; the descriptor in force is read";
-            self.say(Kind::UnfinishedDescriptor, message.to_owned());
-        }
-        for path in std::mem::take(&mut self.unlisted) {
-            let header = FileSource::open(&path)
-                .ok()
-                .and_then(|source| peek(&source));
-            if header.is_some_and(|header| {
-                header.state() == State::InUse && header.virtual_size() == disk_size
-            }) {
-                let message = "not named by the descriptor, marked in use, and of the disk's size: \
-                               the guest's last writes may be in this file";
-                let finding = Finding::new(Kind::UnlistedLayerInUse, message.to_owned());
-                self.findings.push(Finding {
-                    file: Some(path.clone()),
-                    ..finding
-                });
-            }
-            self.unlisted.push(path);
-        }
     }
 }
 
@@ -572,56 +449,6 @@ fn read_descriptor(path: &Path) -> Result<(FileSource, Descriptor)> {
         .map_err(|error| Error::io("reading", path, error))?;
     let descriptor = Descriptor::parse(&bytes).map_err(wrong)?;
     Ok((source, descriptor))
-}
-
-/// Refuses an image file whose descriptor says that it is not the whole disk.
-fn refuse_lone_layer(path: &Path, descriptor_path: &Path) -> Result<()> {
-    let (_, descriptor) =
-        read_descriptor(descriptor_path).map_err(|source| Error::UnknownRole {
-            path: path.to_owned(),
-            descriptor: descriptor_path.to_owned(),
-            source: Box::new(source),
-        })?;
-    // Only asked for, never opened: the names were not through the gate.
-    let identity = |path: &Path| {
-        let meta = std::fs::metadata(path).ok()?;
-        Some((meta.dev(), meta.ino()))
-    };
-    let this_file = identity(path);
-    let gate = Gate::new(descriptor_path, true)?;
-    let is_this_file = |image: &&super::ImageEntry| {
-        let named = gate.admit(&image.file).ok();
-        this_file.is_some() && named.and_then(|named| identity(&named.path)) == this_file
-    };
-    let lone = |why: String, snapshot| {
-        Err(Error::LoneLayer {
-            path: path.to_owned(),
-            why,
-            descriptor: descriptor_path.to_owned(),
-            snapshot,
-        })
-    };
-    let Some(image) = descriptor.images.iter().find(is_this_file) else {
-        return lone("the descriptor beside it does not name it".to_owned(), None);
-    };
-    let guid = image.guid;
-    // A broken chain is no reason to take one of its files for the whole.
-    let current = ChainPlan::select(&descriptor, None);
-    let place = current.as_ref().ok().and_then(|plan| {
-        let at = plan.layers.iter().position(|layer| layer.guid == guid)?;
-        Some((at, plan.layers.len()))
-    });
-    match place {
-        Some((0, 1)) => Ok(()),
-        Some((at, layers)) => lone(
-            format!("it is layer {at} of a chain of {layers}"),
-            Some(guid),
-        ),
-        None => lone(
-            "it is not part of the disk's current state".to_owned(),
-            Some(guid),
-        ),
-    }
 }
 
 fn is_missing(error: &Error) -> bool {

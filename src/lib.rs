@@ -4,6 +4,18 @@
 //! A byte's way: it is read through a [`source`], is given meaning by [`ploop`], becomes part of a
 //! [`disk`], may be seen through a [`partition`], is moved by [`copy`] and lands in a [`sink`];
 //! one of them writes [`qcow2`].
+//!
+//! ```
+//! use ploopconv::disk::VirtualDisk;
+//! use ploopconv::ploop::{OpenOptions, examine};
+//!
+//! let container = "fixtures/101".as_ref();
+//! let disk = examine(container, &OpenOptions::default())?.into_disk(false)?;
+//! let mut signature = [0; 8];
+//! disk.read_at(&mut signature, 512)?;
+//! assert_eq!(&signature, b"EFI PART");
+//! # Ok::<(), ploopconv::Error>(())
+//! ```
 
 #![cfg_attr(
     test,

@@ -1,9 +1,15 @@
 //! What a readable virtual disk is, whatever it is stored in.
 
+mod raw;
+mod slice;
+
 use std::fmt::Debug;
 use std::ops::Range;
 
 use crate::error::Result;
+
+pub use raw::RawDisk;
+pub use slice::Slice;
 
 /// A readable virtual disk.
 pub trait VirtualDisk: Debug + Send + Sync {
@@ -31,6 +37,16 @@ pub trait VirtualDisk: Debug + Send + Sync {
     /// Walks over all extents from the start to the end of the disk, without gap or overlap. No
     /// extent continues the one before it.
     fn extents(&self) -> Box<dyn Iterator<Item = Result<Extent>> + Send + '_>;
+
+    /// Walks over the extents of a part of the disk, as [`extents`](Self::extents) does; the first
+    /// and the last are cut off at the ends of `range`. A disk that can begin its walk anywhere
+    /// does not walk over what lies in front.
+    fn extents_in(
+        &self,
+        range: Range<u64>,
+    ) -> Box<dyn Iterator<Item = Result<Extent>> + Send + '_> {
+        Box::new(cut(self.extents(), range))
+    }
 
     /// In the file of a layer, the first run of bytes at or after `host_offset` that may hold
     /// anything but zeros; `None` where only zeros follow. See
@@ -88,6 +104,22 @@ impl Extent {
         self.offset.saturating_add(self.len)
     }
 
+    /// The part of the extent that lies in `range`; `None` where none does.
+    #[must_use]
+    pub fn within(&self, range: &Range<u64>) -> Option<Self> {
+        let offset = self.offset.max(range.start);
+        let len = self.end().min(range.end).checked_sub(offset)?;
+        let passed = offset - self.offset;
+        let kind = match self.kind {
+            ExtentKind::Data { layer, host_offset } => ExtentKind::Data {
+                layer,
+                host_offset: host_offset.saturating_add(passed),
+            },
+            other => other,
+        };
+        (len > 0).then_some(Self { offset, len, kind })
+    }
+
     /// Whether `next` continues this extent, so that the two could be one.
     #[must_use]
     pub fn continues_in(&self, next: &Self) -> bool {
@@ -108,6 +140,17 @@ impl Extent {
                 _ => false,
             }
     }
+}
+
+/// Leaves out what lies outside `range`, of extents that follow each other.
+pub(crate) fn cut<I>(extents: I, range: Range<u64>) -> impl Iterator<Item = Result<Extent>>
+where
+    I: Iterator<Item = Result<Extent>>,
+{
+    let end = range.end;
+    extents
+        .take_while(move |extent| extent.as_ref().map_or(true, |extent| extent.offset < end))
+        .filter_map(move |extent| extent.map(|extent| extent.within(&range)).transpose())
 }
 
 /// Joins extents that continue each other.
@@ -169,5 +212,19 @@ mod tests {
             .map(Result::unwrap)
             .collect();
         assert_eq!(joined, [data(0, 8, 8), data(8, 4, 20)]);
+    }
+
+    #[test]
+    fn a_part_of_the_extents_begins_and_ends_inside_them() {
+        let parts = || [data(0, 4, 8), data(4, 4, 20), data(8, 4, 40)].map(Ok);
+        let part = |range| -> Vec<_> {
+            cut(parts().into_iter(), range)
+                .map(Result::unwrap)
+                .collect()
+        };
+        assert_eq!(part(1..9), [data(1, 3, 9), data(4, 4, 20), data(8, 1, 40)]);
+        assert_eq!(part(5..6), [data(5, 1, 21)]);
+        assert_eq!(part(8..12), [data(8, 4, 40)]);
+        assert_eq!(part(4..4), []);
     }
 }

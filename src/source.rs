@@ -1,7 +1,7 @@
 //! Where image bytes come from: a file opened for reading only, or a byte vector in tests.
 
 use std::fmt::Debug;
-use std::fs::File;
+use std::fs::{File, FileType};
 use std::io;
 use std::ops::Range;
 use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt, OpenOptionsExt};
@@ -81,6 +81,17 @@ struct FileState {
 impl FileState {
     fn of(file: &File) -> io::Result<Self> {
         let meta = file.metadata()?;
+        if meta.file_type().is_block_device() {
+            let size = lseek64(file, 0, Whence::SeekEnd)?;
+            return Ok(Self {
+                device: meta.dev(),
+                inode: meta.ino(),
+                size: u64::try_from(size).map_err(io::Error::other)?,
+                // Those of the node in /dev, which say nothing about what is on the device.
+                modified: (0, 0),
+                changed: (0, 0),
+            });
+        }
         Ok(Self {
             device: meta.dev(),
             inode: meta.ino(),
@@ -88,6 +99,23 @@ impl FileState {
             modified: (meta.mtime(), meta.mtime_nsec()),
             changed: (meta.ctime(), meta.ctime_nsec()),
         })
+    }
+}
+
+/// What something is that can be opened, with its article.
+fn name_of(kind: &FileType) -> &'static str {
+    if kind.is_file() {
+        "a file"
+    } else if kind.is_dir() {
+        "a directory"
+    } else if kind.is_block_device() {
+        "a block device"
+    } else if kind.is_fifo() {
+        "a pipe"
+    } else if kind.is_socket() {
+        "a socket"
+    } else {
+        "a character device"
     }
 }
 
@@ -100,6 +128,20 @@ impl FileSource {
     /// [`Error::Io`] where it cannot be opened, [`Error::NotAFile`] where it is a directory, a
     /// device, a pipe or a socket (none of which is waited for).
     pub fn open(path: &Path) -> Result<Self> {
+        Self::open_kind(path, FileType::is_file)
+    }
+
+    /// As [`FileSource::open`], and opens block devices too. Nobody can tell whether a device was
+    /// written to, so only its size is watched.
+    ///
+    /// # Errors
+    ///
+    /// As [`FileSource::open`], but for block devices.
+    pub fn open_file_or_device(path: &Path) -> Result<Self> {
+        Self::open_kind(path, |kind| kind.is_file() || kind.is_block_device())
+    }
+
+    fn open_kind(path: &Path, wanted: impl Fn(&FileType) -> bool) -> Result<Self> {
         let failed = |source| Error::io("opening", path, source);
         // O_NONBLOCK: opening a pipe that nobody writes must not hang; regular files ignore it.
         let open = |flags: OFlag| {
@@ -115,21 +157,10 @@ impl FileSource {
         }
         .map_err(failed)?;
         let kind = file.metadata().map_err(failed)?.file_type();
-        if !kind.is_file() {
-            let what = if kind.is_dir() {
-                "a directory"
-            } else if kind.is_block_device() {
-                "a block device"
-            } else if kind.is_fifo() {
-                "a pipe"
-            } else if kind.is_socket() {
-                "a socket"
-            } else {
-                "a character device"
-            };
+        if !wanted(&kind) {
             return Err(Error::NotAFile {
                 path: path.to_owned(),
-                what,
+                what: name_of(&kind),
             });
         }
         let opened = FileState::of(&file).map_err(failed)?;

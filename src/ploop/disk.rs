@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::bat::Slot;
 use super::image::Image;
-use crate::disk::{Extent, ExtentKind, Joined, VirtualDisk};
+use crate::disk::{Extent, ExtentKind, Joined, VirtualDisk, cut};
 use crate::error::{Error, Result};
 use crate::source::{FileSource, Source};
 
@@ -194,7 +194,15 @@ impl VirtualDisk for PloopDisk {
     }
 
     fn extents(&self) -> Box<dyn Iterator<Item = Result<Extent>> + Send + '_> {
-        Box::new(Joined::new(Walk::new(self)))
+        self.extents_in(0..self.size)
+    }
+
+    fn extents_in(
+        &self,
+        range: Range<u64>,
+    ) -> Box<dyn Iterator<Item = Result<Extent>> + Send + '_> {
+        let walk = Walk::new(self, range.start);
+        Box::new(cut(Joined::new(walk), range))
     }
 
     fn next_data(&self, layer: usize, host_offset: u64) -> Result<Option<Range<u64>>> {
@@ -249,15 +257,15 @@ impl Run {
 }
 
 impl<'a> Walk<'a> {
-    fn new(disk: &'a PloopDisk) -> Self {
+    fn new(disk: &'a PloopDisk, offset: u64) -> Self {
         // Runs of no length, so that each layer is asked at the start.
         let unasked = Run {
-            start: 0,
+            start: offset,
             slot: Slot::Absent { len: 0 },
         };
         Self {
             disk,
-            offset: 0,
+            offset,
             runs: vec![unasked; disk.layers.len()],
         }
     }

@@ -1,19 +1,40 @@
-//! Fixed-width little-endian integers out of byte slices, without panics.
+//! Fixed-width integers out of byte slices, without panics; bytes that are all zero.
 
-/// Reads a `u32` at `at`; zero where `bytes` ends before it does.
+/// Reads a little-endian `u32` at `at`; zero where `bytes` ends before it does.
 ///
-/// For the parsers, whose slices have a fixed size that covers every field they ask for.
+/// This and the functions below are for the parsers, whose slices have a fixed size that covers
+/// every field they ask for.
 pub(crate) fn le_u32(bytes: &[u8], at: usize) -> u32 {
     field(bytes, at).map_or(0, u32::from_le_bytes)
 }
 
-/// Reads a `u64` at `at`; zero where `bytes` ends before it does.
+/// Reads a little-endian `u64` at `at`; zero where `bytes` ends before it does.
 pub(crate) fn le_u64(bytes: &[u8], at: usize) -> u64 {
     field(bytes, at).map_or(0, u64::from_le_bytes)
 }
 
+/// Reads a big-endian `u32` at `at`; zero where `bytes` ends before it does.
+pub(crate) fn be_u32(bytes: &[u8], at: usize) -> u32 {
+    field(bytes, at).map_or(0, u32::from_be_bytes)
+}
+
+/// Reads a big-endian `u64` at `at`; zero where `bytes` ends before it does.
+pub(crate) fn be_u64(bytes: &[u8], at: usize) -> u64 {
+    field(bytes, at).map_or(0, u64::from_be_bytes)
+}
+
 fn field<const N: usize>(bytes: &[u8], at: usize) -> Option<[u8; N]> {
     bytes.get(at..)?.first_chunk::<N>().copied()
+}
+
+/// Whether all bytes are zero; stops at the first piece that is not.
+pub(crate) fn is_zero(bytes: &[u8]) -> bool {
+    // Folding over pieces lets the compiler use the widest registers.
+    let (pieces, rest) = bytes.as_chunks::<256>();
+    pieces
+        .iter()
+        .all(|piece| piece.iter().fold(0, |or, byte| or | byte) == 0)
+        && rest.iter().all(|&byte| byte == 0)
 }
 
 #[cfg(test)]

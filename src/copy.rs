@@ -5,10 +5,12 @@ mod holes;
 mod ordered;
 mod plan;
 
+use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use self::plan::{Plan, UNIT, Unit};
+use crate::bytes::is_zero;
 use crate::disk::VirtualDisk;
 use crate::error::{Error, Result};
 use crate::sink::Sink;
@@ -96,6 +98,26 @@ pub fn stored_bytes(disk: &dyn VirtualDisk) -> Result<u64> {
             Unit::Data { len, .. } => sum.saturating_add(len),
             Unit::Zeros { .. } => sum,
         })
+    })
+}
+
+/// The ranges that a copy which keeps holes would write, in the order of the disk: what is
+/// stored, less the holes of the files it is stored in. Reads no data. Ranges may touch.
+///
+/// Ends after the first error of the disk.
+pub fn stored_ranges(disk: &dyn VirtualDisk) -> impl Iterator<Item = Result<Range<u64>>> {
+    let mut plan = Some(Plan::new(disk));
+    std::iter::from_fn(move || {
+        loop {
+            match plan.as_mut()?.next()? {
+                Ok(Unit::Data { offset, len }) => return Some(Ok(offset..offset + len)),
+                Ok(Unit::Zeros { .. }) => {}
+                Err(error) => {
+                    plan = None;
+                    return Some(Err(error));
+                }
+            }
+        }
     })
 }
 
@@ -224,16 +246,6 @@ impl<F: Fn()> Drop for OnDrop<F> {
     fn drop(&mut self) {
         (self.0)();
     }
-}
-
-/// Whether all bytes are zero; stops at the first piece that is not.
-fn is_zero(bytes: &[u8]) -> bool {
-    // Folding over pieces lets the compiler use the widest registers.
-    let (pieces, rest) = bytes.as_chunks::<256>();
-    pieces
-        .iter()
-        .all(|piece| piece.iter().fold(0, |or, byte| or | byte) == 0)
-        && rest.iter().all(|&byte| byte == 0)
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use crate::foreign::Foreign;
 use crate::ploop::{DescriptorError, Finding, Guid, HeaderError, SelectError};
+use crate::qcow2::ReadError;
 
 /// The result of everything that can fail here.
 pub type Result<T> = std::result::Result<T, Error>;
@@ -168,6 +169,14 @@ pub enum Error {
         /// How many bytes are lost.
         len: u64,
     },
+    /// A qcow2 image cannot be read.
+    #[error("reading the qcow2 image {}", path.display())]
+    Qcow2Image {
+        /// The image.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: ReadError,
+    },
     /// The target is there and may not be replaced.
     #[error("{} exists", path.display())]
     TargetExists {
@@ -251,6 +260,7 @@ impl Error {
             Self::Header { source, .. } if source.is_damage() => Class::Damaged,
             Self::Descriptor { source, .. } if source.is_damage() => Class::Damaged,
             Self::Select { source, .. } if source.is_damage() => Class::Damaged,
+            Self::Qcow2Image { source, .. } => source.class(),
             Self::InUse { .. } | Self::Changed { .. } => Class::InUse,
             Self::UnknownRole { source, .. } => source.class(),
             _ => Class::Failed,

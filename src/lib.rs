@@ -20,6 +20,7 @@ pub mod disk;
 mod error;
 mod foreign;
 pub mod ploop;
+pub mod qcow2;
 pub mod sink;
 pub mod source;
 pub mod text;

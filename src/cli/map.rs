@@ -53,7 +53,8 @@ fn print_text(disk: &PloopDisk, mut out: impl Write) -> anyhow::Result<()> {
     for extent in disk.extents() {
         let Extent { offset, len, kind } = extent?;
         match kind {
-            ExtentKind::Data { layer, host_offset } => {
+            ExtentKind::Data { layer, host_offset }
+            | ExtentKind::Compressed { layer, host_offset } => {
                 let file = files.get(layer).map_or("", |file| file.as_ref());
                 writeln!(
                     out,
@@ -94,7 +95,8 @@ fn print_json(disk: &PloopDisk, image: &str, mut out: impl Write) -> anyhow::Res
         )
         .context(writing)?;
         match kind {
-            ExtentKind::Data { layer, host_offset } => {
+            ExtentKind::Data { layer, host_offset }
+            | ExtentKind::Compressed { layer, host_offset } => {
                 let file = files.get(layer).map_or("null", String::as_str);
                 write!(
                     out,

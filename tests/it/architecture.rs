@@ -8,14 +8,15 @@ use std::path::{Path, PathBuf};
 const ROOMS: &[(&str, &[&str])] = &[
     ("bytes", &[]),
     ("text", &[]),
-    ("error", &["foreign", "ploop"]),
+    ("error", &["foreign", "ploop", "qcow2"]),
     ("source", &["error"]),
     ("foreign", &["source"]),
     ("workers", &["error"]),
     ("disk", &["error", "source"]),
     ("ploop", &["bytes", "disk", "error", "foreign", "source"]),
     ("sink", &["error"]),
-    ("copy", &["disk", "error", "sink", "workers"]),
+    ("qcow2", &["bytes", "disk", "error"]),
+    ("copy", &["bytes", "disk", "error", "sink", "workers"]),
 ];
 
 fn rust_files(dir: &Path) -> Vec<PathBuf> {

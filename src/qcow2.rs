@@ -1,0 +1,5 @@
+//! Reading qcow2 images.
+
+mod reader;
+
+pub use reader::{Qcow2Disk, ReadError};

@@ -17,6 +17,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("sink", &["error"]),
     ("qcow2", &["bytes", "disk", "error"]),
     ("copy", &["bytes", "disk", "error", "sink", "workers"]),
+    ("compare", &["bytes", "copy", "disk", "error", "workers"]),
 ];
 
 fn rust_files(dir: &Path) -> Vec<PathBuf> {

@@ -1,0 +1,117 @@
+//! What there is to compare, cut into units that a worker takes one at a time.
+
+use std::ops::Range;
+
+use crate::copy::stored_ranges;
+use crate::disk::VirtualDisk;
+use crate::error::Result;
+
+/// The most bytes of a unit that has to be read: a worker holds one of each disk.
+pub(super) const UNIT: u64 = 128 << 10;
+
+/// A run of both disks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Unit {
+    /// Where it begins, in bytes of the disks.
+    pub(super) offset: u64,
+    /// Its bytes, never zero: at most [`UNIT`] where something is stored.
+    pub(super) len: u64,
+    /// Whether the first disk stores it; else it reads as zeros, or lies behind that disk's end.
+    pub(super) in_a: bool,
+    /// The same for the second disk.
+    pub(super) in_b: bool,
+}
+
+impl Unit {
+    /// Whether there is anything to read.
+    pub(super) fn is_stored(&self) -> bool {
+        self.in_a || self.in_b
+    }
+}
+
+/// The units of two disks, in order, without gap or overlap, to the end of the longer one.
+pub(super) struct Plan<'a> {
+    a: Ranges<'a>,
+    b: Ranges<'a>,
+    at: u64,
+    end: u64,
+}
+
+/// What a disk stores, from some offset on.
+struct Ranges<'a> {
+    ranges: Box<dyn Iterator<Item = Result<Range<u64>>> + Send + 'a>,
+    /// The range at that offset or the next one behind it.
+    current: Option<Range<u64>>,
+}
+
+impl<'a> Ranges<'a> {
+    fn new(disk: &'a dyn VirtualDisk) -> Self {
+        Self {
+            ranges: Box::new(stored_ranges(disk)),
+            current: Some(0..0),
+        }
+    }
+
+    /// Whether the byte at `offset` is stored, and up to where that holds. Offsets ascend.
+    fn look(&mut self, offset: u64) -> Result<(bool, u64)> {
+        while let Some(range) = &self.current {
+            if offset < range.start {
+                return Ok((false, range.start));
+            }
+            if offset < range.end {
+                return Ok((true, range.end));
+            }
+            self.current = self.ranges.next().transpose()?;
+        }
+        Ok((false, u64::MAX))
+    }
+}
+
+impl<'a> Plan<'a> {
+    pub(super) fn new(a: &'a dyn VirtualDisk, b: &'a dyn VirtualDisk) -> Self {
+        Self {
+            a: Ranges::new(a),
+            b: Ranges::new(b),
+            at: 0,
+            end: a.size().max(b.size()),
+        }
+    }
+
+    /// Where the next unit begins.
+    pub(super) fn at(&self) -> u64 {
+        self.at
+    }
+
+    fn next_unit(&mut self) -> Result<Unit> {
+        let offset = self.at;
+        let (in_a, a_end) = self.a.look(offset)?;
+        let (in_b, b_end) = self.b.look(offset)?;
+        let mut end = a_end.min(b_end).min(self.end);
+        if in_a || in_b {
+            // Units end at multiples of their size, so that reads of both files are aligned.
+            end = end.min((offset / UNIT + 1).saturating_mul(UNIT));
+        }
+        self.at = end;
+        Ok(Unit {
+            offset,
+            len: end - offset,
+            in_a,
+            in_b,
+        })
+    }
+}
+
+impl Iterator for Plan<'_> {
+    type Item = Result<Unit>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.at >= self.end {
+            return None;
+        }
+        let unit = self.next_unit();
+        if unit.is_err() {
+            self.at = self.end; // nothing follows an error
+        }
+        Some(unit)
+    }
+}

@@ -1,6 +1,7 @@
 //! Arguments to options, one library call, rendering. Uses only the public API of the library.
 
 mod check;
+mod compare;
 mod convert;
 mod exit;
 mod hints;
@@ -10,8 +11,10 @@ mod open;
 mod output;
 mod progress;
 mod report;
+mod side;
 mod signals;
 mod size;
+mod verify;
 
 use std::process::ExitCode;
 
@@ -56,13 +59,16 @@ impl Command {
         .map_err(|error| error.format(&mut command()))
     }
 
-    /// This command for another image; `image` may have options behind it.
-    fn retry(&self, image: &str) -> String {
+    /// This command for another image in place of the one that `error` is about; `image` may have
+    /// options behind it.
+    fn retry(&self, error: &anyhow::Error, image: &str) -> String {
         match self {
             Self::Convert(args) => format!("ploopconv {image} -o {}", quoted(&args.output)),
             Self::Info(_) => format!("ploopconv info {image}"),
             Self::Check(_) => format!("ploopconv check {image}"),
             Self::Map(_) => format!("ploopconv map {image}"),
+            Self::Compare(args) => args.retry(error, image),
+            Self::Verify(args) => args.retry(image),
         }
     }
 }
@@ -77,6 +83,19 @@ enum Command {
     Check(check::CheckArgs),
     /// Show where every part of the disk is stored
     Map(map::MapArgs),
+    /// Compare two disks byte by byte: ploop images, raw files, devices, qcow2
+    ///
+    /// Each of the two is told by what it holds, never by its name. What is a hole on
+    /// both sides is not read. Disks of different sizes are equal as long as what one
+    /// has more is zeros; a warning says so. The status is 0 for equal, 1 for
+    /// different. Options of reading are for those of the two that are ploop images.
+    Compare(compare::CompareArgs),
+    /// Compare a target with the image it was made from
+    ///
+    /// The target is qcow2, told by its first bytes, or raw: a file of the disk's
+    /// size, or a device that may be larger. It is read past the page cache where the
+    /// kernel can do that. The status is 0 for equal, 1 for different.
+    Verify(verify::VerifyArgs),
 }
 
 /// Runs the program and gives its exit status.
@@ -95,10 +114,12 @@ pub(crate) fn main() -> ExitCode {
         Command::Info(args) => info::run(args),
         Command::Check(args) => check::run(args),
         Command::Map(args) => map::run(args),
+        Command::Compare(args) => compare::run(args),
+        Command::Verify(args) => verify::run(args),
     };
     match result {
         Ok(verdict) => verdict.into(),
-        Err(error) => exit::report(&error, &|image| command.retry(image)),
+        Err(error) => exit::report(&error, &|image| command.retry(&error, image)),
     }
 }
 

@@ -38,6 +38,23 @@ pub trait Sink: Send + Sync {
         false
     }
 
+    /// Writes what is still missing when all bytes were given, and lets it reach the disk: after
+    /// that the target can be read back at [`readable_at`](Sink::readable_at).
+    /// [`finish`](Sink::finish) does this too, where nobody has asked for it before.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`] where that fails.
+    fn complete(&self) -> Result<()> {
+        Ok(())
+    }
+
+    /// Where the target can be read back once it is complete and before it is finished; `None`
+    /// where what was written is gone.
+    fn readable_at(&self) -> Option<&Path> {
+        None
+    }
+
     /// Makes the target complete and lasting.
     ///
     /// # Errors

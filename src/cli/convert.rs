@@ -22,8 +22,10 @@ use super::open::OpenArgs;
 use super::output::{complain, finish, json, line, results};
 use super::progress::{Display, When};
 use super::report::warn;
+use super::side::{Side, layer_files};
 use super::signals::Guard;
 use super::size::{human, short};
+use super::verify;
 
 /// Convert a disk (the same as giving no command)
 #[derive(Debug, clap::Args)]
@@ -56,6 +58,9 @@ pub(crate) struct ConvertArgs {
     /// Do not wait until the target has reached the disk
     #[arg(long, help_heading = "Writing")]
     no_sync: bool,
+    /// Read the target back and compare it with the image before it gets its name
+    #[arg(long, conflicts_with = "no_sync", help_heading = "Writing")]
+    verify: bool,
     /// Print a JSON report at the end
     #[arg(long)]
     json: bool,
@@ -102,6 +107,8 @@ struct Report {
     /// Free room where the target goes, where the file system can tell.
     free_bytes: Option<u64>,
     fits: bool,
+    /// Whether the target was read back.
+    verified: bool,
 }
 
 /// What a target is, told before anything is opened.
@@ -115,6 +122,10 @@ enum Target {
 pub(crate) fn run(args: &ConvertArgs) -> anyhow::Result<Verdict> {
     let context = || format!("converting {}", args.open.name());
     let target = Target::of(args)?;
+    if args.verify && !matches!(target, Target::File(_)) {
+        let mistake = "--verify reads the target back, and what was sent to a stream is gone";
+        return Err(Usage(mistake.to_owned()).into());
+    }
     let signals = Guard::start()?;
     let workers = args.open.workers()?;
     let examined = args.open.examine(&workers).with_context(context)?;
@@ -203,8 +214,30 @@ fn write(
     if signals.interrupted().is_some() {
         return Err(Error::Stopped.into());
     }
+    if args.verify {
+        sink.complete()?;
+        read_back(args, sink.as_ref(), disk, workers, signals)?;
+    }
     sink.finish()?;
     Ok(summary)
+}
+
+/// Compares what the sink made, and has not named yet, with the disk.
+fn read_back(
+    args: &ConvertArgs,
+    sink: &dyn Sink,
+    disk: &PloopDisk,
+    workers: &Workers,
+    signals: &Guard,
+) -> anyhow::Result<()> {
+    let path = sink.readable_at().context("the target cannot be read")?;
+    // The target is what it was made as, whatever the first bytes of the disk look like.
+    let target = match args.format.unwrap_or(Format::Raw) {
+        Format::Raw => Side::raw(path),
+    }?;
+    let progress = Display::new(args.progress, args.quiet, disk.size());
+    let source = (disk as &dyn VirtualDisk, &layer_files(disk)[..]);
+    verify::read_back(&target, source, workers, signals, &progress)
 }
 
 impl Target {
@@ -345,6 +378,7 @@ impl Plan {
             zero_bytes: summary.zeros,
             free_bytes: self.free,
             fits: self.fits(),
+            verified: args.verify && !args.dry_run,
         }
     }
 

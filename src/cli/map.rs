@@ -10,7 +10,8 @@ use ploopconv::text;
 use super::Verdict;
 use super::open::OpenArgs;
 use super::output::{finish, results, safe_json};
-use super::report::{path, warn};
+use super::report::warn;
+use super::side::layer_files;
 
 /// Show where every part of the disk is stored
 #[derive(Debug, clap::Args)]
@@ -48,7 +49,7 @@ fn print_text(disk: &PloopDisk, mut out: impl Write) -> anyhow::Result<()> {
         "OFFSET", "LENGTH", "LAYER", "HOST OFFSET"
     )
     .context(writing)?;
-    let files = file_names(disk);
+    let files = layer_files(disk);
     let files: Vec<_> = files.iter().map(|file| text::safe(file)).collect();
     for extent in disk.extents() {
         let Extent { offset, len, kind } = extent?;
@@ -82,7 +83,7 @@ fn print_json(disk: &PloopDisk, image: &str, mut out: impl Write) -> anyhow::Res
         disk.size()
     )
     .context(writing)?;
-    let files: Vec<_> = file_names(disk)
+    let files: Vec<_> = layer_files(disk)
         .iter()
         .map(|f| string(f))
         .collect::<Result<_, _>>()?;
@@ -112,11 +113,4 @@ fn print_json(disk: &PloopDisk, image: &str, mut out: impl Write) -> anyhow::Res
     }
     writeln!(out, "\n  ]\n}}").context(writing)?;
     finish(out)
-}
-
-fn file_names(disk: &PloopDisk) -> Vec<String> {
-    disk.layers()
-        .iter()
-        .map(|layer| path(layer.source().path()))
-        .collect()
 }

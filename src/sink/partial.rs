@@ -119,6 +119,16 @@ impl PartialFile {
         &self.target
     }
 
+    /// Waits until all of the file has reached the disk.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`] where it does not.
+    pub fn sync(&self) -> Result<()> {
+        let synced = self.file().sync_all();
+        synced.map_err(|error| Error::io("syncing", &self.target, error))
+    }
+
     /// Gives the file its name; with `sync`, once all of it has reached the disk.
     ///
     /// # Errors
@@ -127,8 +137,7 @@ impl PartialFile {
     /// where the file system refuses; then the partial file is removed.
     pub fn finish(self, sync: bool) -> Result<()> {
         if sync {
-            let synced = self.file().sync_all();
-            synced.map_err(|error| Error::io("syncing", &self.target, error))?;
+            self.sync()?;
         }
         self.give_name(sync)
     }

@@ -11,6 +11,7 @@ mod support;
 mod architecture;
 mod builders;
 mod chains;
+mod compare;
 mod damage;
 mod debian;
 mod descriptors;

@@ -59,26 +59,39 @@ pub fn compare(
     a.check_unchanged()?;
     b.check_unchanged()?;
     let first = job.first.into_inner();
-    // Threads may have gone farther than the difference; what is told does not depend on that.
-    let (mut compared, mut skipped) = (0, 0);
-    for unit in Plan::new(a, b) {
-        let unit = unit?;
-        let len = first.saturating_sub(unit.offset).min(unit.len);
-        if len == 0 {
-            break;
-        }
-        *(if unit.is_stored() {
-            &mut compared
-        } else {
-            &mut skipped
-        }) += len;
-    }
+    let plan = job
+        .plan
+        .into_inner()
+        .unwrap_or_else(PoisonError::into_inner);
+    let (compared, skipped) = if first == NOWHERE {
+        plan.given_out()
+    } else {
+        // Threads may have gone farther; what is told does not depend on that.
+        count(Plan::new(a, b), first)?
+    };
     Ok(Comparison {
         first_difference: (first != NOWHERE).then_some(first),
         compared,
         skipped,
     })
 }
+
+/// The bytes in front of `end` that are stored, and those that are not.
+fn count(units: Plan<'_>, end: u64) -> Result<(u64, u64)> {
+    let (mut stored, mut holes) = (0, 0);
+    for unit in units {
+        let unit = unit?;
+        match end.saturating_sub(unit.offset).min(unit.len) {
+            0 => break,
+            len if unit.is_stored() => stored += len,
+            len => holes += len,
+        }
+    }
+    Ok((stored, holes))
+}
+
+/// The most bytes that are read at once from each disk.
+const PIECE: u64 = 128 << 10;
 
 /// Behind every disk.
 const NOWHERE: u64 = u64::MAX;
@@ -128,23 +141,32 @@ impl Job<'_> {
     fn work(&self) -> std::result::Result<(), ErrorAt> {
         let (mut from_a, mut from_b) = (Vec::new(), Vec::new());
         while let Some(unit) = self.next_unit()? {
-            let difference = self
-                .differ(unit, &mut from_a, &mut from_b)
-                .map_err(|error| (unit.offset, error))?;
-            if let Some(at) = difference {
-                let offset = unit.offset.saturating_add(at as u64);
-                self.first.fetch_min(offset, Ordering::Relaxed);
+            for piece in unit.pieces(PIECE) {
+                self.check_stop()?;
+                let difference = self
+                    .differ(piece, &mut from_a, &mut from_b)
+                    .map_err(|error| (piece.offset, error))?;
+                if let Some(at) = difference {
+                    let offset = piece.offset.saturating_add(at as u64);
+                    self.first.fetch_min(offset, Ordering::Relaxed);
+                    break;
+                }
+                self.progress.advance(piece.len);
             }
-            self.progress.advance(unit.len);
+        }
+        Ok(())
+    }
+
+    fn check_stop(&self) -> std::result::Result<(), ErrorAt> {
+        if self.stop.load(Ordering::Relaxed) {
+            return Err((0, Error::Stopped));
         }
         Ok(())
     }
 
     /// The next unit; `None` at the end, or when nothing that follows matters.
     fn next_unit(&self) -> std::result::Result<Option<Unit>, ErrorAt> {
-        if self.stop.load(Ordering::Relaxed) {
-            return Err((0, Error::Stopped));
-        }
+        self.check_stop()?;
         if self.failed.load(Ordering::Relaxed) {
             return Ok(None);
         }
@@ -154,7 +176,7 @@ impl Job<'_> {
         Ok(unit.filter(|unit| unit.offset < self.first.load(Ordering::Relaxed)))
     }
 
-    /// Where in a unit the disks differ first.
+    /// Where in a piece of a unit the disks differ first.
     fn differ(&self, unit: Unit, a: &mut Vec<u8>, b: &mut Vec<u8>) -> Result<Option<usize>> {
         let read = |disk: &dyn VirtualDisk, into: &mut Vec<u8>| {
             into.resize(usize::try_from(unit.len).unwrap_or(0), 0);

@@ -6,8 +6,9 @@ use crate::copy::stored_ranges;
 use crate::disk::VirtualDisk;
 use crate::error::Result;
 
-/// The most bytes of a unit that has to be read: a worker holds one of each disk.
-pub(super) const UNIT: u64 = 128 << 10;
+/// The most bytes of a unit that has to be read. The largest cluster of qcow2, so that two workers
+/// do not wait for the same compressed one.
+pub(super) const UNIT: u64 = 2 << 20;
 
 /// A run of both disks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,12 +30,37 @@ impl Unit {
     }
 }
 
+impl Unit {
+    /// The unit in pieces of at most `most` bytes, cut at multiples of that; one piece where
+    /// nothing is read.
+    pub(super) fn pieces(self, most: u64) -> impl Iterator<Item = Self> {
+        let end = self.offset.saturating_add(self.len);
+        let mut offset = self.offset;
+        std::iter::from_fn(move || {
+            let mut until = end;
+            if self.is_stored() {
+                until = end.min((offset / most + 1).saturating_mul(most));
+            }
+            let piece = Self {
+                offset,
+                len: until - offset,
+                ..self
+            };
+            offset = until;
+            (piece.len > 0).then_some(piece)
+        })
+    }
+}
+
 /// The units of two disks, in order, without gap or overlap, to the end of the longer one.
 pub(super) struct Plan<'a> {
     a: Ranges<'a>,
     b: Ranges<'a>,
     at: u64,
     end: u64,
+    /// Bytes of the units so far that have to be read, and of the others.
+    stored: u64,
+    holes: u64,
 }
 
 /// What a disk stores, from some offset on.
@@ -74,12 +100,19 @@ impl<'a> Plan<'a> {
             b: Ranges::new(b),
             at: 0,
             end: a.size().max(b.size()),
+            stored: 0,
+            holes: 0,
         }
     }
 
     /// Where the next unit begins.
     pub(super) fn at(&self) -> u64 {
         self.at
+    }
+
+    /// The bytes of the units so far that have to be read, and of the others.
+    pub(super) fn given_out(&self) -> (u64, u64) {
+        (self.stored, self.holes)
     }
 
     fn next_unit(&mut self) -> Result<Unit> {
@@ -92,9 +125,15 @@ impl<'a> Plan<'a> {
             end = end.min((offset / UNIT + 1).saturating_mul(UNIT));
         }
         self.at = end;
+        let len = end - offset;
+        *(if in_a || in_b {
+            &mut self.stored
+        } else {
+            &mut self.holes
+        }) += len;
         Ok(Unit {
             offset,
-            len: end - offset,
+            len,
             in_a,
             in_b,
         })

@@ -77,7 +77,8 @@ fn run(a: &dyn VirtualDisk, b: &dyn VirtualDisk, threads: usize) -> Result<Compa
 fn one_byte_is_found_wherever_it_is() {
     let sound = noise(SIZE);
     let unit = UNIT as usize;
-    for at in [0, 1, unit - 1, unit, 3 * unit + 5, SIZE - 1] {
+    let piece = PIECE as usize;
+    for at in [0, piece - 1, piece, unit - 1, unit, 3 * unit + 5, SIZE - 1] {
         let mut other = sound.clone();
         other[at] ^= 0x80;
         let found = run(&memory(sound.clone()), &memory(other), 4).unwrap();

@@ -66,8 +66,9 @@ pub(super) struct Plan<'a> {
 /// What a disk stores, from some offset on.
 struct Ranges<'a> {
     ranges: Box<dyn Iterator<Item = Result<Range<u64>>> + Send + 'a>,
-    /// The range at that offset or the next one behind it.
+    /// The range at that offset or the next one behind it, and the one behind that.
     current: Option<Range<u64>>,
+    next: Option<Range<u64>>,
 }
 
 impl<'a> Ranges<'a> {
@@ -75,21 +76,31 @@ impl<'a> Ranges<'a> {
         Self {
             ranges: Box::new(stored_ranges(disk)),
             current: Some(0..0),
+            next: Some(0..0),
         }
     }
 
-    /// Whether the byte at `offset` is stored, and up to where that holds. Offsets ascend.
-    fn look(&mut self, offset: u64) -> Result<(bool, u64)> {
-        while let Some(range) = &self.current {
-            if offset < range.start {
-                return Ok((false, range.start));
-            }
-            if offset < range.end {
-                return Ok((true, range.end));
-            }
-            self.current = self.ranges.next().transpose()?;
+    /// Whether the byte at `offset` is stored, and up to where that holds, as far as `until`.
+    /// Offsets ascend.
+    fn look(&mut self, offset: u64, until: u64) -> Result<(bool, u64)> {
+        while self.current.as_ref().is_some_and(|now| now.end <= offset) {
+            self.current = self.next.take();
+            self.next = self.ranges.next().transpose()?;
         }
-        Ok((false, u64::MAX))
+        let Some(current) = &mut self.current else {
+            return Ok((false, u64::MAX));
+        };
+        if offset < current.start {
+            return Ok((false, current.start));
+        }
+        // Ranges may touch.
+        while current.end < until
+            && let Some(next) = self.next.take_if(|next| next.start == current.end)
+        {
+            current.end = next.end;
+            self.next = self.ranges.next().transpose()?;
+        }
+        Ok((true, current.end))
     }
 }
 
@@ -117,12 +128,13 @@ impl<'a> Plan<'a> {
 
     fn next_unit(&mut self) -> Result<Unit> {
         let offset = self.at;
-        let (in_a, a_end) = self.a.look(offset)?;
-        let (in_b, b_end) = self.b.look(offset)?;
+        // Units end at multiples of their size, so that reads of both files are aligned.
+        let limit = (offset / UNIT + 1).saturating_mul(UNIT);
+        let (in_a, a_end) = self.a.look(offset, limit)?;
+        let (in_b, b_end) = self.b.look(offset, limit)?;
         let mut end = a_end.min(b_end).min(self.end);
         if in_a || in_b {
-            // Units end at multiples of their size, so that reads of both files are aligned.
-            end = end.min((offset / UNIT + 1).saturating_mul(UNIT));
+            end = end.min(limit);
         }
         self.at = end;
         let len = end - offset;

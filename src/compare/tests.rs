@@ -234,3 +234,13 @@ fn a_comparison_that_is_told_to_stop_is_neither_yes_nor_no() {
     let result = compare(&disk, &disk, &workers, &stop, &());
     assert!(matches!(result, Err(Error::Stopped)));
 }
+
+#[test]
+fn what_a_disk_stores_in_one_piece_is_one_unit_however_it_is_told() {
+    let disk = memory(noise(SIZE));
+    let units: Vec<_> = Plan::new(&disk, &disk).map(Result::unwrap).collect();
+    assert_eq!(units.len(), SIZE.div_ceil(UNIT as usize), "{units:?}");
+    let pieces: Vec<_> = units[0].pieces(PIECE).collect();
+    assert_eq!(pieces.len() as u64, UNIT / PIECE);
+    assert_eq!(pieces.iter().map(|piece| piece.len).sum::<u64>(), UNIT);
+}

@@ -8,6 +8,8 @@ use crate::support::{
     ChainBuilder, Fill, ImageBuilder, Outcome, Program, Scratch, SourceGuard, convert_to, guid,
 };
 use crate::tools::tool;
+use ploopconv::disk::{RawDisk, VirtualDisk};
+use ploopconv::qcow2::Qcow2Disk;
 use proptest::prelude::*;
 use proptest::test_runner::{RngSeed, TestRunner};
 use serde_json::Value;
@@ -271,6 +273,49 @@ fn a_qcow2_image_that_is_dirty_or_damaged_is_not_read() {
         let outcome = compare(&raw, &spoiled).run();
         outcome.refused(3, &[kind, "unpacked", "offset"]);
     }
+}
+
+#[test]
+fn damage_anywhere_in_a_qcow2_image_gives_an_error_or_other_bytes_and_never_a_panic() {
+    let scratch = Scratch::new();
+    let raw = scratch.source().join("disk.raw");
+    let text = b"all work and no play ".repeat(9000);
+    std::fs::write(&raw, &text[..text.len() / 512 * 512]).unwrap();
+    let name = Path::new("memory");
+    let read = |bytes: Vec<u8>| -> ploopconv::Result<()> {
+        let disk = Qcow2Disk::over(RawDisk::over(Box::new(bytes), name)?, name)?;
+        let mut buf = vec![0; 100_000];
+        for at in (0..disk.size().min(1 << 20)).step_by(buf.len()) {
+            let len = buf.len().min(usize::try_from(disk.size() - at).unwrap());
+            disk.read_at(&mut buf[..len], at)?;
+        }
+        disk.extents()
+            .take(10_000)
+            .try_for_each(|each| each.map(|_| ()))
+    };
+    let mut errors = 0;
+    for (bits, kind) in [(9, "zlib"), (9, "zstd"), (12, "zlib"), (12, "zstd")] {
+        let image = scratch.source().join("disk.qcow2");
+        let options = format!("cluster_size={},compression_type={kind}", 1 << bits);
+        to_qcow2(&raw, &image, &options, true);
+        let sound = std::fs::read(&image).unwrap();
+        read(sound.clone()).unwrap();
+        let noise = pattern(bits, 0, 12 * 400);
+        for words in noise.chunks(12) {
+            let number = |at: usize| {
+                words[at..at + 8]
+                    .iter()
+                    .fold(0, |n, &b| n << 8 | usize::from(b))
+            };
+            let mut bad = sound.clone();
+            // Half of the damage in the tables in front.
+            let within = [sound.len().min(3 << bits), sound.len()][number(4) % 2];
+            let at = number(0) % within;
+            bad[at] ^= words[11] | 1;
+            errors += usize::from(read(bad).is_err());
+        }
+    }
+    assert!(errors > 100, "{errors}");
 }
 
 #[test]

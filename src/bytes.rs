@@ -1,9 +1,14 @@
 //! Fixed-width integers out of byte slices, without panics; bytes that are all zero.
 
-/// Reads a little-endian `u32` at `at`; zero where `bytes` ends before it does.
+/// Reads a little-endian `u16` at `at`; zero where `bytes` ends before it does.
 ///
 /// This and the functions below are for the parsers, whose slices have a fixed size that covers
 /// every field they ask for.
+pub(crate) fn le_u16(bytes: &[u8], at: usize) -> u16 {
+    field(bytes, at).map_or(0, u16::from_le_bytes)
+}
+
+/// Reads a little-endian `u32` at `at`; zero where `bytes` ends before it does.
 pub(crate) fn le_u32(bytes: &[u8], at: usize) -> u32 {
     field(bytes, at).map_or(0, u32::from_le_bytes)
 }
@@ -11,6 +16,11 @@ pub(crate) fn le_u32(bytes: &[u8], at: usize) -> u32 {
 /// Reads a little-endian `u64` at `at`; zero where `bytes` ends before it does.
 pub(crate) fn le_u64(bytes: &[u8], at: usize) -> u64 {
     field(bytes, at).map_or(0, u64::from_le_bytes)
+}
+
+/// Reads a big-endian `u16` at `at`; zero where `bytes` ends before it does.
+pub(crate) fn be_u16(bytes: &[u8], at: usize) -> u16 {
+    field(bytes, at).map_or(0, u16::from_be_bytes)
 }
 
 /// Reads a big-endian `u32` at `at`; zero where `bytes` ends before it does.
@@ -23,7 +33,8 @@ pub(crate) fn be_u64(bytes: &[u8], at: usize) -> u64 {
     field(bytes, at).map_or(0, u64::from_be_bytes)
 }
 
-fn field<const N: usize>(bytes: &[u8], at: usize) -> Option<[u8; N]> {
+/// Reads `N` bytes at `at`; `None` where `bytes` ends before they do.
+pub(crate) fn field<const N: usize>(bytes: &[u8], at: usize) -> Option<[u8; N]> {
     bytes.get(at..)?.first_chunk::<N>().copied()
 }
 

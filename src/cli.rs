@@ -9,24 +9,26 @@ mod info;
 mod map;
 mod open;
 mod output;
+mod partitions;
 mod progress;
+mod qcow2;
 mod report;
 mod side;
 mod signals;
 mod size;
 mod verify;
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::{Args, FromArgMatches, Subcommand};
 
 pub(crate) use self::exit::Verdict;
-use self::hints::quoted;
+use self::hints::shell_word;
 
-const ABOUT: &str =
-    "Turn OpenVZ and Virtuozzo ploop disks into raw disks, right to the byte or not at all";
+const ABOUT: &str = "Turn OpenVZ and Virtuozzo ploop disks into raw or qcow2 disks, right to the byte or not at all";
 const LONG_ABOUT: &str =
-    "Turn OpenVZ and Virtuozzo ploop disks into raw disks, right to the byte or not at all
+    "Turn OpenVZ and Virtuozzo ploop disks into raw or qcow2 disks, right to the byte or not at all
 
 IMAGE is an image file, a DiskDescriptor.xml, the directory that holds one, a
 container's private directory, or a container id. A directory or descriptor
@@ -59,16 +61,32 @@ impl Command {
         .map_err(|error| error.format(&mut command()))
     }
 
-    /// This command for another image in place of the one that `error` is about; `image` may have
-    /// options behind it.
+    /// The command line that was typed, with another image for the one that `error` is about;
+    /// `image` may have options behind it.
     fn retry(&self, error: &anyhow::Error, image: &str) -> String {
+        let given = self.image(error);
+        let mut new = Some(image);
+        let words = std::env::args_os().skip(1).map(|word| {
+            match new.take_if(|_| word == given.as_os_str()) {
+                Some(image) => image.to_owned(),
+                None => shell_word(&word),
+            }
+        });
+        let words: Vec<_> = std::iter::once("ploopconv".to_owned())
+            .chain(words)
+            .collect();
+        words.join(" ")
+    }
+
+    /// The image that an error is about, as it was given.
+    fn image(&self, error: &anyhow::Error) -> &Path {
         match self {
-            Self::Convert(args) => format!("ploopconv {image} -o {}", quoted(&args.output)),
-            Self::Info(_) => format!("ploopconv info {image}"),
-            Self::Check(_) => format!("ploopconv check {image}"),
-            Self::Map(_) => format!("ploopconv map {image}"),
-            Self::Compare(args) => args.retry(error, image),
-            Self::Verify(args) => args.retry(image),
+            Self::Convert(args) => &args.open.image,
+            Self::Info(args) => &args.open.image,
+            Self::Check(args) => &args.open.image,
+            Self::Map(args) => &args.open.image,
+            Self::Compare(args) => args.image(error),
+            Self::Verify(args) => &args.open.image,
         }
     }
 }

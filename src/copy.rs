@@ -6,10 +6,10 @@ mod ordered;
 mod plan;
 
 use std::ops::Range;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use self::plan::{Plan, UNIT, Unit};
+use self::plan::{Pieces, Plan, UNIT, Unit};
 use crate::bytes::is_zero;
 use crate::disk::VirtualDisk;
 use crate::error::{Error, Result};
@@ -36,6 +36,29 @@ impl Progress for () {
     fn advance(&self, _bytes: u64) {}
 }
 
+/// Work on a piece of the disk that needs nothing but its bytes.
+pub type Beforehand = fn(&[u8]) -> Vec<u8>;
+
+/// Sees the disk's bytes once, in the order of the disk, while they are copied.
+pub trait Observer: Send {
+    /// Data is seen in pieces that begin and end at multiples of this many bytes (a power of two)
+    /// or end with the disk.
+    fn grain(&self) -> u64 {
+        1
+    }
+
+    /// What can be done with a piece by itself, on many threads, before its turn comes.
+    fn beforehand(&self) -> Option<Beforehand> {
+        None
+    }
+
+    /// The next bytes of the disk, and what [`beforehand`](Observer::beforehand) made of them.
+    fn data(&mut self, bytes: &[u8], beforehand: &[u8]);
+
+    /// The next `len` bytes of the disk are zeros.
+    fn zeros(&mut self, len: u64);
+}
+
 /// What a copy did; every byte of the disk is in one of the two.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Summary {
@@ -49,9 +72,10 @@ pub struct Summary {
 const ZERO_BLOCK: usize = 4096;
 
 /// Copies the whole disk, and makes sure that it did not change meanwhile. The sink is still to
-/// be finished.
+/// be finished. An observer sees all of it.
 ///
-/// Memory is bounded by the number of threads, whatever the disk's size and cluster size.
+/// Memory is bounded by the number of threads and the sink's grain, whatever the disk's size and
+/// cluster size.
 ///
 /// # Errors
 ///
@@ -63,19 +87,22 @@ pub fn copy(
     workers: &Workers,
     options: CopyOptions<'_>,
     progress: &dyn Progress,
+    observer: Option<&mut dyn Observer>,
 ) -> Result<Summary> {
+    let grain = observer.as_ref().map_or(1, |observer| observer.grain());
+    let grain = grain.max(sink.grain());
     let job = Job {
         disk,
         sink,
         options,
         progress,
-        plan: Mutex::new((0, Plan::new(disk))),
+        plan: Mutex::new((0, Plan::new(disk, grain))),
         failed: AtomicBool::new(false),
         written: AtomicU64::new(0),
         zeros: AtomicU64::new(0),
     };
-    if sink.needs_order() {
-        ordered::run(&job, workers)?;
+    if sink.needs_order() || observer.is_some() {
+        ordered::run(&job, workers, observer, grain)?;
     } else {
         job.run_unordered(workers)?;
     }
@@ -93,11 +120,9 @@ pub fn copy(
 ///
 /// What the disk says while its extents are walked.
 pub fn stored_bytes(disk: &dyn VirtualDisk) -> Result<u64> {
-    Plan::new(disk).try_fold(0u64, |sum, unit| {
-        Ok(match unit? {
-            Unit::Data { len, .. } => sum.saturating_add(len),
-            Unit::Zeros { .. } => sum,
-        })
+    stored_ranges(disk).try_fold(0u64, |sum, range| {
+        let range = range?;
+        Ok(sum.saturating_add(range.end - range.start))
     })
 }
 
@@ -106,14 +131,17 @@ pub fn stored_bytes(disk: &dyn VirtualDisk) -> Result<u64> {
 ///
 /// Ends after the first error of the disk.
 pub fn stored_ranges(disk: &dyn VirtualDisk) -> impl Iterator<Item = Result<Range<u64>>> {
-    let mut plan = Some(Plan::new(disk));
+    let mut pieces = Some(Pieces::new(disk));
     std::iter::from_fn(move || {
         loop {
-            match plan.as_mut()?.next()? {
-                Ok(Unit::Data { offset, len }) => return Some(Ok(offset..offset + len)),
-                Ok(Unit::Zeros { .. }) => {}
+            match pieces.as_mut()?.next_piece() {
+                Ok(Some(piece)) if piece.data => {
+                    return Some(Ok(piece.offset..piece.offset + piece.len));
+                }
+                Ok(Some(_)) => {}
+                Ok(None) => return None,
                 Err(error) => {
-                    plan = None;
+                    pieces = None;
                     return Some(Err(error));
                 }
             }
@@ -156,19 +184,26 @@ impl Job<'_> {
     }
 
     /// Gives a unit that was read to the sink.
-    fn write(&self, data: &[u8], offset: u64) -> Result<()> {
+    fn write(&self, data: &[u8], offset: u64, mixed: bool) -> Result<()> {
         let mut offset = offset;
-        if !self.options.find_zeros {
+        // Holes that were read for an observer's sake stay holes.
+        let find_holes = mixed && self.sink.grain() <= 1;
+        if !self.options.find_zeros && !find_holes {
             return self.write_run(data, offset, false);
         }
+        // A sink with a grain takes it whole or not at all.
+        let block_size = match self.sink.grain() {
+            0 | 1 => ZERO_BLOCK,
+            grain => usize::try_from(grain).unwrap_or(ZERO_BLOCK),
+        };
         // The first block ends where the disk's blocks do, wherever the unit begins.
-        let head = offset.next_multiple_of(ZERO_BLOCK as u64) - offset;
+        let head = offset.next_multiple_of(block_size as u64) - offset;
         let head = usize::try_from(head).unwrap_or(0).min(data.len());
         let (head, blocks) = data.split_at(head);
         let blocks = (!head.is_empty())
             .then_some(head)
             .into_iter()
-            .chain(blocks.chunks(ZERO_BLOCK));
+            .chain(blocks.chunks(block_size));
         let mut rest = data;
         let mut run = (0, false);
         for block in blocks {
@@ -202,7 +237,11 @@ impl Job<'_> {
 
     fn run_unordered(&self, workers: &Workers) -> Result<()> {
         let first_error = Mutex::new(None);
+        let started = AtomicUsize::new(0);
         let work = || {
+            if started.fetch_add(1, Ordering::Relaxed) >= self.sink.max_writers() {
+                return;
+            }
             // Also when this worker panics, the others have to stop.
             let stop_others = OnDrop(|| self.failed.store(true, Ordering::Relaxed));
             match self.work() {
@@ -228,9 +267,9 @@ impl Job<'_> {
         while let Some((_, unit)) = self.next_unit()? {
             match unit {
                 Unit::Zeros { offset, len } => self.zero(offset, len)?,
-                Unit::Data { offset, len } => {
+                Unit::Data { offset, len, mixed } => {
                     self.read(&mut buffer, offset, len)?;
-                    self.write(&buffer, offset)?;
+                    self.write(&buffer, offset, mixed)?;
                 }
             }
             self.progress.advance(unit.len());

@@ -9,8 +9,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::foreign::Foreign;
+use crate::partition::{FileSystem, TableError, TableKind};
 use crate::ploop::{DescriptorError, Finding, Guid, HeaderError, SelectError};
-use crate::qcow2::ReadError;
+use crate::qcow2::{LayoutError, ReadError};
 
 /// The result of everything that can fail here.
 pub type Result<T> = std::result::Result<T, Error>;
@@ -177,6 +178,36 @@ pub enum Error {
         /// What is wrong with it.
         source: ReadError,
     },
+    /// The partition table of the disk cannot be believed.
+    #[error("reading the partition table ({})", kind.name())]
+    PartitionTable {
+        /// What kind of table it is.
+        kind: TableKind,
+        /// What is wrong with it.
+        source: TableError,
+    },
+    /// A partition was asked for that the table does not have.
+    #[error("the disk has no partition {number}")]
+    NoSuchPartition {
+        /// The number that was asked for.
+        number: u32,
+        /// The numbers that there are.
+        available: Vec<u32>,
+    },
+    /// A partition was asked for, and the disk has no partition table.
+    #[error("the disk has no partition table{}", whole.map_or_else(String::new, holds))]
+    NoTable {
+        /// What the disk holds as a whole, where that is known.
+        whole: Option<FileSystem>,
+    },
+    /// A partition was asked for that only holds others.
+    #[error("partition {number} is an extended partition, which only holds logical ones")]
+    ExtendedPartition {
+        /// The number that was asked for.
+        number: u32,
+        /// The numbers of those that can be read.
+        available: Vec<u32>,
+    },
     /// The target is there and may not be replaced.
     #[error("{} exists", path.display())]
     TargetExists {
@@ -206,6 +237,24 @@ pub enum Error {
         free: u64,
         /// How many bytes would be written.
         needed: u64,
+    },
+    /// The disk cannot be written as the qcow2 file that was asked for.
+    #[error("planning the qcow2 file")]
+    Qcow2 {
+        /// Why there is no plan.
+        source: LayoutError,
+    },
+    /// The disk has data where it had none when the target was planned.
+    #[error("data at offset {offset:#x} of the disk was not there when the target was planned")]
+    Unplanned {
+        /// Where the data begins, in bytes of the disk.
+        offset: u64,
+    },
+    /// A compressor could not be made ready.
+    #[error("starting a compressor")]
+    Compressor {
+        /// What the compressor said.
+        source: io::Error,
     },
     /// The caller asked to stop.
     #[error("stopped")]
@@ -256,12 +305,14 @@ impl Error {
     #[must_use]
     pub fn class(&self) -> Class {
         match self {
-            Self::Damaged { .. } | Self::Lost { .. } => Class::Damaged,
+            Self::Damaged { .. } | Self::Lost { .. } | Self::PartitionTable { .. } => {
+                Class::Damaged
+            }
             Self::Header { source, .. } if source.is_damage() => Class::Damaged,
             Self::Descriptor { source, .. } if source.is_damage() => Class::Damaged,
             Self::Select { source, .. } if source.is_damage() => Class::Damaged,
             Self::Qcow2Image { source, .. } => source.class(),
-            Self::InUse { .. } | Self::Changed { .. } => Class::InUse,
+            Self::InUse { .. } | Self::Changed { .. } | Self::Unplanned { .. } => Class::InUse,
             Self::UnknownRole { source, .. } => source.class(),
             _ => Class::Failed,
         }
@@ -276,6 +327,10 @@ impl Error {
 
 fn at(offset: Option<u64>) -> String {
     offset.map_or_else(String::new, |offset| format!(" at offset {offset:#x}"))
+}
+
+fn holds(whole: FileSystem) -> String {
+    format!(": all of it is {}", whole.title())
 }
 
 fn more(others: usize) -> String {

@@ -2,7 +2,8 @@
 //! snapshots) and turns them into something that other hypervisors take.
 //!
 //! A byte's way: it is read through a [`source`], is given meaning by [`ploop`], becomes part of a
-//! [`disk`], is moved by [`copy`] and lands in a [`sink`].
+//! [`disk`], may be seen through a [`partition`], is moved by [`copy`] and lands in a [`sink`];
+//! one of them writes [`qcow2`].
 
 #![cfg_attr(
     test,
@@ -20,6 +21,8 @@ pub mod copy;
 pub mod disk;
 mod error;
 mod foreign;
+pub mod hash;
+pub mod partition;
 pub mod ploop;
 pub mod qcow2;
 pub mod sink;

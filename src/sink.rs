@@ -1,16 +1,21 @@
 //! What a target owes to the copy that fills it.
 
+mod block;
 mod file;
 mod partial;
+mod partials;
 mod stream;
 
 use std::path::Path;
 
 use nix::sys::statfs::{BTRFS_SUPER_MAGIC, FsType, statfs};
 
+pub use block::{BlockSink, backing_file};
 pub use file::{FileSink, FileSinkOptions};
 pub use partial::PartialFile;
+pub use partials::Partials;
 pub use stream::StreamSink;
+pub(crate) use stream::zero_pieces;
 
 use crate::error::{Error, Result};
 
@@ -53,6 +58,18 @@ pub trait Sink: Send + Sync {
     /// where what was written is gone.
     fn readable_at(&self) -> Option<&Path> {
         None
+    }
+
+    /// The sink takes data in pieces that begin and end at multiples of this many bytes (a power
+    /// of two), or end with the disk; what is a hole in between comes as zeros.
+    fn grain(&self) -> u64 {
+        1
+    }
+
+    /// How many threads may write at the same time, at least one; fewer than there are where
+    /// each one needs much memory.
+    fn max_writers(&self) -> usize {
+        usize::MAX
     }
 
     /// Makes the target complete and lasting.

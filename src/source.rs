@@ -143,6 +143,17 @@ impl FileSource {
 
     fn open_kind(path: &Path, wanted: impl Fn(&FileType) -> bool) -> Result<Self> {
         let failed = |source| Error::io("opening", path, source);
+        let admit = |kind: FileType| {
+            if wanted(&kind) {
+                return Ok(());
+            }
+            Err(Error::NotAFile {
+                path: path.to_owned(),
+                what: name_of(&kind),
+            })
+        };
+        // Opening alone can rewind a tape or start a watchdog.
+        admit(std::fs::metadata(path).map_err(failed)?.file_type())?;
         // O_NONBLOCK: opening a pipe that nobody writes must not hang; regular files ignore it.
         let open = |flags: OFlag| {
             File::options()
@@ -156,13 +167,8 @@ impl FileSource {
             other => other,
         }
         .map_err(failed)?;
-        let kind = file.metadata().map_err(failed)?.file_type();
-        if !wanted(&kind) {
-            return Err(Error::NotAFile {
-                path: path.to_owned(),
-                what: name_of(&kind),
-            });
-        }
+        // Somebody may have put something else there meanwhile.
+        admit(file.metadata().map_err(failed)?.file_type())?;
         let opened = FileState::of(&file).map_err(failed)?;
         Ok(Self {
             file,

@@ -1,5 +1,7 @@
 //! `ploopconv check`: everything that is wrong with an image or a chain.
 
+use anyhow::Context;
+use ploopconv::disk::VirtualDisk;
 use ploopconv::ploop::{Examined, Severity};
 use serde::Serialize;
 
@@ -12,7 +14,7 @@ use super::report::{JsonFinding, finding_line, json_findings, unreferenced_bytes
 #[derive(Debug, clap::Args)]
 pub(crate) struct CheckArgs {
     #[command(flatten)]
-    open: OpenArgs,
+    pub(crate) open: OpenArgs,
     /// Print JSON instead of text
     #[arg(long)]
     json: bool,
@@ -36,6 +38,12 @@ pub(crate) fn run(args: &CheckArgs) -> anyhow::Result<Verdict> {
         _ if args.open.allow_dirty => ("in-use", Verdict::Done),
         _ => ("in-use", Verdict::InUse),
     };
+    // Images are checked as a whole. A partition that cannot be read is said all the same.
+    if let (Some(disk), false) = (examined.disk(), examined.is_damaged()) {
+        args.open
+            .choose(disk)
+            .with_context(|| format!("checking {}", args.open.name()))?;
+    }
     if args.json {
         json(&Report {
             image: args.open.name().to_string(),
@@ -46,6 +54,9 @@ pub(crate) fn run(args: &CheckArgs) -> anyhow::Result<Verdict> {
         })?;
     } else {
         print(&examined, &format!("{}: {status}", args.open.name()))?;
+    }
+    if let (Some(disk), false) = (examined.disk(), args.open.allow_dirty) {
+        disk.check_unchanged()?;
     }
     Ok(verdict)
 }

@@ -8,12 +8,11 @@ use serde::Serialize;
 
 use super::Verdict;
 use super::exit::Usage;
-use super::hints::quoted;
 use super::open::OpenArgs;
 use super::output::{complain, finish, json, line, results};
 use super::progress::{Display, When};
 use super::report::path;
-use super::side::{Kind, Place, Side};
+use super::side::{Kind, Place, Side, in_partition};
 use super::signals::Guard;
 use super::size::{human, short};
 
@@ -57,7 +56,8 @@ struct Difference {
     offset: u64,
     a: Place,
     b: Place,
-    // SEAM (partitions): the number of the partition that has the offset, where there is a table.
+    /// The partition that has the offset.
+    partition: Option<u32>,
 }
 
 /// What was being done when one of the two could not be opened.
@@ -69,12 +69,11 @@ struct Opening {
 }
 
 impl CompareArgs {
-    /// This command with another image for the one that `error` is about.
-    pub(crate) fn retry(&self, error: &anyhow::Error, image: &str) -> String {
-        if error.downcast_ref::<Opening>().is_some_and(|of| of.is_b) {
-            format!("ploopconv compare {} {image}", quoted(&self.open.image))
-        } else {
-            format!("ploopconv compare {image} {}", quoted(&self.other))
+    /// The one of the two images that an error is about.
+    pub(crate) fn image(&self, error: &anyhow::Error) -> &Path {
+        match error.downcast_ref::<Opening>() {
+            Some(Opening { is_b: true, .. }) => &self.other,
+            _ => &self.open.image,
         }
     }
 }
@@ -137,6 +136,7 @@ fn report(
             offset,
             a: a.place(offset)?,
             b: b.place(offset)?,
+            partition: a.partition_at(offset).or_else(|| b.partition_at(offset)),
         }),
         None => None,
     };
@@ -170,8 +170,18 @@ impl Report {
 
     fn print(&self) -> anyhow::Result<()> {
         let mut out = results();
-        if let Some(Difference { offset, a, b }) = &self.first_difference {
-            line(&mut out, &format!("different, first at offset {offset:#x}"))?;
+        if let Some(Difference {
+            offset,
+            a,
+            b,
+            partition,
+        }) = &self.first_difference
+        {
+            let inside = in_partition(*partition);
+            line(
+                &mut out,
+                &format!("different, first at offset {offset:#x}{inside}"),
+            )?;
             line(&mut out, &format!("  {}: {a}", self.a))?;
             line(&mut out, &format!("  {}: {b}", self.b))?;
         } else {

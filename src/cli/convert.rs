@@ -1,43 +1,54 @@
 //! `ploopconv IMAGE -o TARGET`: the main job.
 
+mod checksum;
+mod plan;
+mod target;
+
 use std::ffi::OsStr;
 use std::fs::File;
-use std::io::{IsTerminal, stdout};
+use std::io::stdout;
 use std::os::fd::AsFd;
-use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::Context;
-use ploopconv::copy::{CopyOptions, Summary, copy, stored_bytes};
+use ploopconv::Workers;
+use ploopconv::copy::{CopyOptions, Observer, Summary, copy};
 use ploopconv::disk::VirtualDisk;
-use ploopconv::ploop::{PloopDisk, Severity};
-use ploopconv::sink::{FileSink, FileSinkOptions, PartialFile, Sink, StreamSink, free_room};
-use ploopconv::{Error, Workers};
-use serde::Serialize;
+use ploopconv::hash::Hasher;
+use ploopconv::partition::{self, Warning};
+use ploopconv::ploop::Severity;
+use ploopconv::qcow2::{Layout, Qcow2Options, Qcow2Sink};
+use ploopconv::sink::{BlockSink, FileSink, FileSinkOptions, Sink, StreamSink};
 
+use self::checksum::{Algorithm, ChecksumFile};
+use self::plan::Plan;
+use self::target::Target;
 use super::Verdict;
 use super::exit::Usage;
 use super::open::OpenArgs;
-use super::output::{complain, finish, json, line, results};
+use super::output::{complain, json};
 use super::progress::{Display, When};
+use super::qcow2::Qcow2Args;
 use super::report::warn;
-use super::side::{Side, layer_files};
+use super::side::Side;
 use super::signals::Guard;
-use super::size::{human, short};
+use super::size::short;
 use super::verify;
 
 /// Convert a disk (the same as giving no command)
 #[derive(Debug, clap::Args)]
 pub(crate) struct ConvertArgs {
     #[command(flatten)]
-    open: OpenArgs,
+    pub(crate) open: OpenArgs,
     /// Where to: a file that does not exist yet, or - for stdout
     #[arg(short, long, value_name = "TARGET", help_heading = "Writing")]
     pub(crate) output: PathBuf,
-    /// Format of the target [default: raw]
+    /// Format of the target [default: by its name, else raw]
     #[arg(short = 'O', long, help_heading = "Writing")]
     format: Option<Format>,
+    #[command(flatten)]
+    qcow2: Qcow2Args,
     /// Which zeros become holes: those of the image, all (a bare --sparse), none
     #[arg(
         long,
@@ -52,6 +63,16 @@ pub(crate) struct ConvertArgs {
     /// Replace an existing file, once the new one is complete
     #[arg(short, long, help_heading = "Writing")]
     force: bool,
+    /// Write TARGET.sha256 (or TARGET.blkhash), computed while converting
+    #[arg(
+        long,
+        value_name = "HOW",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "sha256",
+        help_heading = "Writing"
+    )]
+    checksum: Option<Algorithm>,
     /// Only say what would be done, and whether there is room for it
     #[arg(long, help_heading = "Writing")]
     dry_run: bool,
@@ -79,10 +100,21 @@ pub(crate) struct ConvertArgs {
 enum Format {
     /// The disk's bytes as they are
     Raw,
+    /// What QEMU, Proxmox and libvirt take; the default for .qcow2 and .qcow
+    Qcow2,
+}
+
+impl Format {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Raw => "raw",
+            Self::Qcow2 => "qcow2",
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum Sparse {
+pub(crate) enum Sparse {
     /// Holes of the disk and of its images
     Auto,
     /// Also zero blocks of 4 KiB in what is stored
@@ -91,41 +123,10 @@ enum Sparse {
     Never,
 }
 
-#[derive(Serialize)]
-struct Report {
-    image: String,
-    target: String,
-    format: &'static str,
-    dry_run: bool,
-    virtual_size: u64,
-    /// Bytes that some layer stores.
-    data_bytes: u64,
-    /// Bytes that were, or at most would be, written as data.
-    written_bytes: u64,
-    /// Bytes that were, or at least would be, left as zeros.
-    zero_bytes: u64,
-    /// Free room where the target goes, where the file system can tell.
-    free_bytes: Option<u64>,
-    fits: bool,
-    /// Whether the target was read back.
-    verified: bool,
-}
-
-/// What a target is, told before anything is opened.
-enum Target {
-    Stdout,
-    /// A pipe or a character device.
-    Stream(PathBuf),
-    File(PathBuf),
-}
-
 pub(crate) fn run(args: &ConvertArgs) -> anyhow::Result<Verdict> {
     let context = || format!("converting {}", args.open.name());
     let target = Target::of(args)?;
-    if args.verify && !matches!(target, Target::File(_)) {
-        let mistake = "--verify reads the target back, and what was sent to a stream is gone";
-        return Err(Usage(mistake.to_owned()).into());
-    }
+    args.refuse_nonsense(&target)?;
     let signals = Guard::start()?;
     let workers = args.open.workers()?;
     let examined = args.open.examine(&workers).with_context(context)?;
@@ -137,17 +138,25 @@ pub(crate) fn run(args: &ConvertArgs) -> anyhow::Result<Verdict> {
         };
         warn(&examined, least);
     }
-    let disk = examined
-        .into_disk(args.open.allow_dirty)
-        .with_context(context)?;
-    target.refuse_sources(&disk).with_context(context)?;
-    let plan = Plan::new(args, &target, &disk).with_context(context)?;
+    let opened = args.open.disk(examined).with_context(context)?;
+    target.refuse_sources(&opened.files).with_context(context)?;
+    let source = Side::ploop(opened, args.open.partition);
+    let disk = source.disk.as_ref();
+    if !args.quiet && args.open.partition.is_none() {
+        say_what_hides_partitions(disk);
+    }
+    let mut plan = Plan::new(args, &target, disk).with_context(context)?;
     if args.dry_run {
         return plan.show(args);
     }
     plan.refuse_if_full().with_context(context)?;
+    let checksum = args
+        .checksum
+        .map(|how| ChecksumFile::admit(how, &args.output, args.force));
+    let checksum = checksum.transpose().with_context(context)?;
     let started = Instant::now();
-    let summary = match write(args, &target, &disk, &workers, &signals) {
+    let layout = plan.layout.take();
+    let summary = match write(args, &target, layout, checksum, &source, &workers, &signals) {
         Ok(summary) => summary,
         Err(error) => {
             return Err(match signals.interrupted() {
@@ -171,14 +180,31 @@ pub(crate) fn run(args: &ConvertArgs) -> anyhow::Result<Verdict> {
     Ok(Verdict::Done)
 }
 
+/// Whoever gets a disk with a table that counts in other sectors may see no partition on it, and a
+/// disk that is encrypted as a whole shows none without its key. What else may be wrong with a
+/// table is for `info`: it is copied as it is.
+fn say_what_hides_partitions(disk: &dyn VirtualDisk) {
+    let Ok(layout) = partition::read(disk) else {
+        return;
+    };
+    for warning in layout.warnings {
+        if matches!(warning, Warning::SectorSize(_) | Warning::WholeDiskLuks) {
+            complain(&format!("warning: {warning}"));
+        }
+    }
+}
+
 /// Writes the whole target: complete, or not there.
 fn write(
     args: &ConvertArgs,
     target: &Target,
-    disk: &PloopDisk,
+    layout: Option<Layout>,
+    checksum: Option<ChecksumFile>,
+    source: &Side,
     workers: &Workers,
     signals: &Guard,
 ) -> anyhow::Result<Summary> {
+    let disk = source.disk.as_ref();
     let sink: Box<dyn Sink> = match target {
         Target::Stdout => {
             // Not std's stdout, which would look for line ends.
@@ -191,6 +217,7 @@ fn write(
                 Path::new("stdout"),
             ))
         }
+        Target::Device(path) => Box::new(BlockSink::open(path, disk.size(), !args.no_sync)?),
         Target::Stream(path) => Box::new(StreamSink::open(path, signals.stop())?),
         Target::File(path) => {
             let options = FileSinkOptions {
@@ -198,9 +225,21 @@ fn write(
                 allocate: args.sparse == Sparse::Never,
                 sync: !args.no_sync,
             };
-            let sink = FileSink::create(path, disk.size(), options)?;
-            signals.partial(sink.partial_path());
-            Box::new(sink)
+            if let Some(layout) = layout {
+                Box::new(Qcow2Sink::create(
+                    path,
+                    layout,
+                    options,
+                    signals.partials(),
+                )?)
+            } else {
+                Box::new(FileSink::create(
+                    path,
+                    disk.size(),
+                    options,
+                    signals.partials(),
+                )?)
+            }
         }
     };
     let progress = Display::new(args.progress, args.quiet, disk.size());
@@ -208,17 +247,24 @@ fn write(
         find_zeros: args.sparse == Sparse::Always,
         stop: signals.stop(),
     };
-    let copied = copy(disk, sink.as_ref(), workers, options, &progress);
+    let mut hasher = checksum.as_ref().map(|file| Hasher::new(file.algorithm()));
+    let observer = hasher.as_mut().map(|hasher| hasher as &mut dyn Observer);
+    let copied = copy(disk, sink.as_ref(), workers, options, &progress, observer);
     progress.clear();
     let summary = copied?;
-    if signals.interrupted().is_some() {
-        return Err(Error::Stopped.into());
-    }
     if args.verify {
         sink.complete()?;
-        read_back(args, sink.as_ref(), disk, workers, signals)?;
+        read_back(args, sink.as_ref(), source, workers, signals)?;
     }
-    sink.finish()?;
+    match checksum.zip(hasher) {
+        // The checksum is ready before the target is there, so that nothing but two names is
+        // left to be given.
+        Some((file, hasher)) => {
+            let partials = signals.partials();
+            file.write(&hasher.finish(), !args.no_sync, partials, || sink.finish())?;
+        }
+        None => sink.finish()?,
+    }
     Ok(summary)
 }
 
@@ -226,201 +272,71 @@ fn write(
 fn read_back(
     args: &ConvertArgs,
     sink: &dyn Sink,
-    disk: &PloopDisk,
+    source: &Side,
     workers: &Workers,
     signals: &Guard,
 ) -> anyhow::Result<()> {
     let path = sink.readable_at().context("the target cannot be read")?;
     // The target is what it was made as, whatever the first bytes of the disk look like.
-    let target = match args.format.unwrap_or(Format::Raw) {
+    let target = match args.format() {
         Format::Raw => Side::raw(path),
+        Format::Qcow2 => Side::qcow2(path),
     }?;
-    let progress = Display::new(args.progress, args.quiet, disk.size());
-    let source = (disk as &dyn VirtualDisk, &layer_files(disk)[..]);
+    let progress = Display::new(args.progress, args.quiet, source.disk.size());
     verify::read_back(&target, source, workers, signals, &progress)
 }
 
-impl Target {
-    fn of(args: &ConvertArgs) -> anyhow::Result<Self> {
-        let path = &args.output;
-        if path == OsStr::new("-") {
-            if args.json {
-                let mistake = "--json and -o - would both write to stdout";
-                return Err(Usage(mistake.to_owned()).into());
-            }
-            if !args.dry_run && stdout().is_terminal() {
-                let mistake = "a disk is not written to a terminal; redirect stdout";
-                return Err(Usage(mistake.to_owned()).into());
-            }
-            return Ok(Self::Stdout);
-        }
+impl ConvertArgs {
+    fn format(&self) -> Format {
         let is_qcow =
             |ext: &OsStr| ext.eq_ignore_ascii_case("qcow2") || ext.eq_ignore_ascii_case("qcow");
-        if args.format.is_none() && path.extension().is_some_and(is_qcow) {
-            return Err(Usage(format!(
-                "{} asks for qcow2, and this version writes raw disks only: name the target \
-                 otherwise or add -O raw, and use qemu-img convert -O qcow2 on the result",
-                path.display()
-            ))
-            .into());
-        }
-        let Ok(meta) = std::fs::metadata(path) else {
-            return Ok(Self::File(path.clone()));
+        let by_name = || match self.output.extension() {
+            Some(ext) if is_qcow(ext) => Format::Qcow2,
+            _ => Format::Raw,
         };
-        let kind = meta.file_type();
-        if kind.is_block_device() {
-            return Err(Error::TargetKind {
-                path: path.clone(),
-                why: "it is a block device, and this version writes files and streams only; \
-                      use -o - and dd",
-            }
-            .into());
-        }
-        if kind.is_char_device() || kind.is_fifo() {
-            return Ok(Self::Stream(path.clone()));
-        }
-        Ok(Self::File(path.clone()))
+        self.format.unwrap_or_else(by_name)
     }
 
-    /// Makes sure that no file of the source is written over, under whatever name.
-    fn refuse_sources(&self, disk: &PloopDisk) -> anyhow::Result<()> {
-        let meta = match self {
-            Self::Stdout => {
-                let out = stdout()
-                    .as_fd()
-                    .try_clone_to_owned()
-                    .context("opening stdout")?;
-                File::from(out).metadata()
-            }
-            Self::Stream(path) | Self::File(path) => std::fs::metadata(path),
+    /// What the target is to look like where it is qcow2.
+    fn qcow2(&self) -> Option<Qcow2Options> {
+        (self.format() == Format::Qcow2).then(|| self.qcow2.options())
+    }
+
+    /// The format as people read it.
+    fn kind(&self) -> String {
+        let name = self.format().name();
+        let Some(options) = self.qcow2() else {
+            return name.to_owned();
         };
-        let Ok(meta) = meta else { return Ok(()) };
-        let identity = (meta.dev(), meta.ino());
-        if disk.files().any(|file| file.identity() == identity) {
-            let path = match self {
-                Self::Stdout => PathBuf::from("stdout"),
-                Self::Stream(path) | Self::File(path) => path.clone(),
-            };
-            return Err(Error::TargetIsSource { path }.into());
+        let compressed = self.qcow2.compression_name();
+        let compressed = compressed.map_or_else(String::new, |how| format!(", {how}"));
+        format!("{name}, clusters of {}{compressed}", options.cluster_size)
+    }
+
+    /// Refuses options that cannot be followed together.
+    fn refuse_nonsense(&self, target: &Target) -> Result<(), Usage> {
+        let mistake = |text: &str| Err(Usage(text.to_owned()));
+        if self.verify && matches!(target, Target::Stdout | Target::Stream(_)) {
+            return mistake("--verify reads the target back, and what went to a stream is gone");
+        }
+        if self.checksum.is_some() && !matches!(target, Target::File(_)) {
+            return mistake("--checksum writes a file beside the target, which has to be a file");
+        }
+        if self.checksum == Some(Algorithm::Sha256) && self.qcow2().is_some() {
+            return mistake(
+                "the sha256 of a qcow2 file is not known before its tables are; \
+                 --checksum=blkhash covers the disk in it, or use sha256sum on the target",
+            );
+        }
+        let Some(options) = self.qcow2() else {
+            return self.qcow2.refuse_any();
+        };
+        if !matches!(target, Target::File(_)) {
+            return mistake("qcow2 is not written from start to end; its target has to be a file");
+        }
+        if options.compression.is_some() && self.sparse == Sparse::Never {
+            return mistake("--sparse=never and --compress want opposite things");
         }
         Ok(())
-    }
-
-    /// The directory that takes a file.
-    fn directory(&self) -> Option<PathBuf> {
-        let Self::File(path) = self else { return None };
-        let real = path.canonicalize().unwrap_or_else(|_| path.clone());
-        let parent = real
-            .parent()
-            .filter(|parent| !parent.as_os_str().is_empty());
-        Some(parent.map_or_else(|| PathBuf::from("."), Path::to_owned))
-    }
-}
-
-/// What a conversion would do.
-struct Plan {
-    size: u64,
-    data: u64,
-    /// The most bytes that may be written.
-    needed: u64,
-    directory: Option<PathBuf>,
-    /// Free bytes there, where that says something.
-    free: Option<u64>,
-}
-
-impl Plan {
-    fn new(args: &ConvertArgs, target: &Target, disk: &PloopDisk) -> anyhow::Result<Self> {
-        if let Target::File(path) = target {
-            PartialFile::admit(path, args.force)?;
-        }
-        let size = disk.size();
-        let data = stored_bytes(disk)?;
-        let directory = target.directory();
-        let free = directory.as_deref().map(free_room).transpose()?.flatten();
-        let needed = match (args.sparse, target) {
-            (Sparse::Never, _) | (_, Target::Stdout | Target::Stream(_)) => size,
-            (Sparse::Auto | Sparse::Always, _) => data,
-        };
-        Ok(Self {
-            size,
-            data,
-            needed,
-            directory,
-            // With --sparse nobody knows how much of the data is zeros.
-            free: free.filter(|_| args.sparse != Sparse::Always),
-        })
-    }
-
-    fn fits(&self) -> bool {
-        self.free.is_none_or(|free| self.needed <= free)
-    }
-
-    fn refuse_if_full(&self) -> Result<(), Error> {
-        match (self.free, &self.directory) {
-            (Some(free), Some(directory)) if free < self.needed => Err(Error::NoRoom {
-                path: directory.clone(),
-                free,
-                needed: self.needed,
-            }),
-            _ => Ok(()),
-        }
-    }
-
-    fn report(&self, args: &ConvertArgs, summary: Summary) -> Report {
-        Report {
-            image: args.open.name().to_string(),
-            target: args.output.display().to_string(),
-            format: "raw",
-            dry_run: args.dry_run,
-            virtual_size: self.size,
-            data_bytes: self.data,
-            written_bytes: summary.written,
-            zero_bytes: summary.zeros,
-            free_bytes: self.free,
-            fits: self.fits(),
-            verified: args.verify && !args.dry_run,
-        }
-    }
-
-    fn show(&self, args: &ConvertArgs) -> anyhow::Result<Verdict> {
-        let verdict = if self.fits() {
-            Verdict::Done
-        } else {
-            Verdict::No
-        };
-        if args.json {
-            let expected = Summary {
-                written: self.data,
-                zeros: self.size - self.data,
-            };
-            json(&self.report(args, expected))?;
-            return Ok(verdict);
-        }
-        let mut out = results();
-        let mut field = |name: &str, value: &str| line(&mut out, &format!("{name:<8} {value}"));
-        field("image:", &args.open.name().to_string())?;
-        field("target:", &format!("{} (raw)", args.output.display()))?;
-        field("disk:", &human(self.size))?;
-        field("stored:", &human(self.data))?;
-        let most = if args.sparse == Sparse::Always {
-            "at most "
-        } else {
-            ""
-        };
-        field("needed:", &format!("{most}{}", human(self.needed)))?;
-        match self.free {
-            Some(free) => {
-                let fits = if self.fits() {
-                    "it fits"
-                } else {
-                    "it does not fit"
-                };
-                field("free:", &format!("{}: {fits}", human(free)))?;
-            }
-            None if self.directory.is_some() => field("free:", "not known beforehand")?,
-            None => {}
-        }
-        finish(out)?;
-        Ok(verdict)
     }
 }

@@ -1,10 +1,13 @@
 //! What to type next, where there is something to type.
 
+use std::ffi::OsStr;
 use std::io::ErrorKind;
 use std::path::Path;
 
+use ploopconv::partition::FileSystem;
 use ploopconv::ploop::SelectError;
-use ploopconv::{Error, Foreign};
+use ploopconv::qcow2::LayoutError;
+use ploopconv::{Error, Foreign, text};
 
 /// Lines of advice for an error; `None` where the error says it all.
 ///
@@ -57,6 +60,21 @@ pub(crate) fn hint(error: &Error, retry: &dyn Fn(&str) -> String) -> Option<Stri
         Error::Changed { .. } => {
             "stop whatever writes to it, or convert a copy or a snapshot".to_owned()
         }
+        Error::NoSuchPartition { available, .. } if available.is_empty() => {
+            "its partition table is empty; without --partition the whole disk is read".to_owned()
+        }
+        Error::NoSuchPartition { available, .. } | Error::ExtendedPartition { available, .. } => {
+            let numbers: Vec<_> = available.iter().map(ToString::to_string).collect();
+            format!("there are: {}", numbers.join(" "))
+        }
+        Error::NoTable {
+            whole: Some(FileSystem::Luks),
+        } => "without --partition the encrypted disk is read as it is; its partitions can be \
+              seen after cryptsetup open"
+            .to_owned(),
+        Error::NoTable { .. } | Error::PartitionTable { .. } => {
+            "without --partition the whole disk is read".to_owned()
+        }
         Error::TargetExists { .. } => "add -f to replace it".to_owned(),
         Error::NoContainer { .. } => {
             "name the directory, or say where containers are with --private-dir DIR".to_owned()
@@ -74,6 +92,14 @@ pub(crate) fn hint(error: &Error, retry: &dyn Fn(&str) -> String) -> Option<Stri
             let guids: Vec<_> = available.iter().map(ToString::to_string).collect();
             let guids: Vec<_> = guids.iter().map(|guid| bare(guid)).collect();
             format!("choose one of these with --snapshot: {}", guids.join(" "))
+        }
+        Error::Qcow2 {
+            source: LayoutError::TooLarge {
+                enough: Some(size), ..
+            },
+        } => format!("add --cluster-size {size}"),
+        Error::Unplanned { .. } => {
+            "stop whatever writes to the image, or convert a copy or a snapshot".to_owned()
         }
         Error::Io { source, .. } if source.kind() == ErrorKind::FileTooLarge => {
             "the file system (or a limit of this shell) takes no file of this size".to_owned()
@@ -116,14 +142,21 @@ fn bare(guid: &str) -> &str {
     guid.trim_start_matches('{').trim_end_matches('}')
 }
 
-/// A path as a shell takes it.
+/// A path as a shell and this program take it.
 pub(crate) fn quoted(path: &Path) -> String {
-    let text = path.display().to_string();
+    if path.as_os_str().as_encoded_bytes().starts_with(b"-") {
+        return quoted(&Path::new(".").join(path));
+    }
+    shell_word(path.as_os_str())
+}
+
+/// A word of a command line as a shell takes it.
+pub(crate) fn shell_word(word: &OsStr) -> String {
+    // A name with a line end must not look like a line of ours.
+    let text = text::safe(&word.to_string_lossy()).into_owned();
     let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+=:,@%".contains(c);
-    if !text.is_empty() && !text.starts_with('-') && text.chars().all(plain) {
+    if !text.is_empty() && text.chars().all(plain) {
         text
-    } else if text.starts_with('-') {
-        quoted(&Path::new(".").join(path))
     } else {
         format!("'{}'", text.replace('\'', r"'\''"))
     }

@@ -1,12 +1,15 @@
 //! `ploopconv info`: what an image or a chain is, without reading its data.
 
+use anyhow::Context;
 use ploopconv::copy::stored_bytes;
+use ploopconv::disk::VirtualDisk;
 use ploopconv::ploop::{Examined, LayerInfo, Severity, SnapshotInfo, State};
 use serde::Serialize;
 
 use super::Verdict;
 use super::open::OpenArgs;
 use super::output::{complain, finish, json, line, results};
+use super::partitions::Division;
 use super::report::{JsonFinding, finding_line, json_findings, path};
 use super::size::{human, short};
 
@@ -14,7 +17,7 @@ use super::size::{human, short};
 #[derive(Debug, clap::Args)]
 pub(crate) struct InfoArgs {
     #[command(flatten)]
-    open: OpenArgs,
+    pub(crate) open: OpenArgs,
     /// Print JSON instead of text
     #[arg(long)]
     json: bool,
@@ -25,10 +28,13 @@ struct Report {
     image: String,
     descriptor: Option<String>,
     snapshot: Option<String>,
+    partition: Option<u32>,
     virtual_size: Option<u64>,
     data_bytes: Option<u64>,
     in_use: bool,
     damaged: bool,
+    #[serde(flatten)]
+    division: Division,
     layers: Vec<JsonLayer>,
     snapshots: Vec<JsonSnapshot>,
     unlisted_layers: Vec<String>,
@@ -59,18 +65,66 @@ struct JsonSnapshot {
     temporary: &'static str,
 }
 
+/// What is seen of the disk: all of it, or one partition.
+struct View {
+    partition: Option<u32>,
+    size: Option<u64>,
+    data: Option<u64>,
+    division: Division,
+}
+
+impl View {
+    fn of(args: &OpenArgs, examined: &Examined) -> anyhow::Result<Self> {
+        let Some(disk) = examined.disk() else {
+            return Ok(Self::unknown(None));
+        };
+        if examined.is_damaged() {
+            // What a damaged chain stores is not known.
+            return Ok(Self::unknown(Some(disk.size())));
+        }
+        let chosen = args
+            .choose(disk)
+            .with_context(|| format!("looking into {}", args.name()))?;
+        let Some((layout, partition)) = chosen else {
+            return Ok(Self {
+                partition: None,
+                size: Some(disk.size()),
+                data: Some(stored_bytes(disk)?),
+                division: Division::of(disk),
+            });
+        };
+        let slice = partition.of(disk)?;
+        Ok(Self {
+            partition: Some(partition.number),
+            size: Some(slice.size()),
+            data: Some(stored_bytes(&slice)?),
+            division: Division::from(&layout, |other| *other == partition),
+        })
+    }
+
+    fn unknown(size: Option<u64>) -> Self {
+        Self {
+            partition: None,
+            size,
+            data: None,
+            division: Division::unknown(),
+        }
+    }
+}
+
 pub(crate) fn run(args: &InfoArgs) -> anyhow::Result<Verdict> {
     let workers = args.open.workers()?;
     let examined = args.open.examine(&workers)?;
     let damaged = examined.is_damaged();
-    // What a damaged chain stores is not known.
-    let disk = examined.disk().filter(|_| !damaged);
-    let data = disk.map(|disk| stored_bytes(disk)).transpose()?;
+    let view = View::of(&args.open, &examined)?;
     let name = args.open.name().to_string();
     if args.json {
-        json(&report(&examined, name, data))?;
+        json(&report(&examined, name, view))?;
     } else {
-        print(&examined, &name, data)?;
+        print(&examined, &name, &view)?;
+    }
+    if let Some(disk) = examined.disk() {
+        disk.check_unchanged()?;
     }
     if !damaged {
         return Ok(Verdict::Done);
@@ -82,21 +136,17 @@ pub(crate) fn run(args: &InfoArgs) -> anyhow::Result<Verdict> {
     Ok(Verdict::Damaged)
 }
 
-/// The size of the disk, where the last layer could be opened.
-fn virtual_size(examined: &Examined) -> Option<u64> {
-    use ploopconv::disk::VirtualDisk;
-    examined.disk().map(VirtualDisk::size)
-}
-
-fn report(examined: &Examined, image: String, data_bytes: Option<u64>) -> Report {
+fn report(examined: &Examined, image: String, view: View) -> Report {
     Report {
         image,
         descriptor: examined.descriptor.as_deref().map(path),
         snapshot: examined.snapshot.map(|guid| guid.to_string()),
-        virtual_size: virtual_size(examined),
-        data_bytes,
+        partition: view.partition,
+        virtual_size: view.size,
+        data_bytes: view.data,
         in_use: examined.is_in_use(),
         damaged: examined.is_damaged(),
+        division: view.division,
         layers: examined.layers.iter().map(json_layer).collect(),
         snapshots: examined.snapshots.iter().map(json_snapshot).collect(),
         unlisted_layers: examined.unlisted.iter().map(|file| path(file)).collect(),
@@ -138,7 +188,7 @@ fn format(layer: &LayerInfo) -> &'static str {
         .map_or("raw", |image| image.version.name())
 }
 
-fn print(examined: &Examined, name: &str, data: Option<u64>) -> anyhow::Result<()> {
+fn print(examined: &Examined, name: &str, view: &View) -> anyhow::Result<()> {
     let mut out = results();
     let mut field = |name: &str, value: &str| line(&mut out, &format!("{name:<13} {value}"));
     field("image:", name)?;
@@ -153,10 +203,14 @@ fn print(examined: &Examined, name: &str, data: Option<u64>) -> anyhow::Result<(
         let note = if current { " (current state)" } else { "" };
         field("snapshot:", &format!("{snapshot}{note}"))?;
     }
-    if let Some(size) = virtual_size(examined) {
-        field("virtual size:", &human(size))?;
+    if let Some(size) = view.size {
+        let of = match view.partition {
+            Some(number) => format!(", partition {number}"),
+            None => String::new(),
+        };
+        field("virtual size:", &format!("{}{of}", human(size)))?;
     }
-    if let Some(data) = data {
+    if let Some(data) = view.data {
         field(
             "stored:",
             &format!("{}; a raw disk takes about as much", human(data)),
@@ -170,6 +224,9 @@ fn print(examined: &Examined, name: &str, data: Option<u64>) -> anyhow::Result<(
             "no"
         },
     )?;
+    for (name, text) in view.division.lines() {
+        field(&name, &text)?;
+    }
     for layer in &examined.layers {
         let LayerInfo {
             layer: at,

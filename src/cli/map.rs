@@ -3,21 +3,20 @@
 use std::io::Write;
 
 use anyhow::Context;
-use ploopconv::disk::{Extent, ExtentKind, VirtualDisk};
-use ploopconv::ploop::{PloopDisk, Severity};
+use ploopconv::disk::{Extent, ExtentKind};
+use ploopconv::ploop::Severity;
 use ploopconv::text;
 
 use super::Verdict;
-use super::open::OpenArgs;
+use super::open::{OpenArgs, Opened};
 use super::output::{finish, results, safe_json};
-use super::report::warn;
-use super::side::layer_files;
+use super::report::{path, warn};
 
 /// Show where every part of the disk is stored
 #[derive(Debug, clap::Args)]
 pub(crate) struct MapArgs {
     #[command(flatten)]
-    open: OpenArgs,
+    pub(crate) open: OpenArgs,
     /// Print JSON instead of text
     #[arg(long)]
     json: bool,
@@ -28,20 +27,19 @@ pub(crate) fn run(args: &MapArgs) -> anyhow::Result<Verdict> {
     let workers = args.open.workers()?;
     let examined = args.open.examine(&workers).with_context(context)?;
     warn(&examined, Severity::Warning);
-    let disk = examined
-        .into_disk(args.open.allow_dirty)
-        .with_context(context)?;
+    let opened = args.open.disk(examined).with_context(context)?;
     let out = results();
     if args.json {
-        print_json(&disk, &args.open.name().to_string(), out)?;
+        print_json(&opened, &args.open.name().to_string(), out)?;
     } else {
-        print_text(&disk, out)?;
+        print_text(&opened, out)?;
     }
+    opened.disk.check_unchanged().with_context(context)?;
     Ok(Verdict::Done)
 }
 
 /// One line an extent: a disk may have millions, so nothing is collected.
-fn print_text(disk: &PloopDisk, mut out: impl Write) -> anyhow::Result<()> {
+fn print_text(opened: &Opened, mut out: impl Write) -> anyhow::Result<()> {
     let writing = "writing to stdout";
     writeln!(
         out,
@@ -49,9 +47,9 @@ fn print_text(disk: &PloopDisk, mut out: impl Write) -> anyhow::Result<()> {
         "OFFSET", "LENGTH", "LAYER", "HOST OFFSET"
     )
     .context(writing)?;
-    let files = layer_files(disk);
+    let files = file_names(opened);
     let files: Vec<_> = files.iter().map(|file| text::safe(file)).collect();
-    for extent in disk.extents() {
+    for extent in opened.disk.extents() {
         let Extent { offset, len, kind } = extent?;
         match kind {
             ExtentKind::Data { layer, host_offset }
@@ -73,22 +71,22 @@ fn print_text(disk: &PloopDisk, mut out: impl Write) -> anyhow::Result<()> {
 }
 
 /// One object a line, in one array.
-fn print_json(disk: &PloopDisk, image: &str, mut out: impl Write) -> anyhow::Result<()> {
+fn print_json(opened: &Opened, image: &str, mut out: impl Write) -> anyhow::Result<()> {
     let writing = "writing to stdout";
     let string = |text: &str| serde_json::to_string(text).map(|text| safe_json(&text));
     write!(
         out,
         "{{\n  \"image\": {},\n  \"size\": {},\n  \"extents\": [",
         string(image)?,
-        disk.size()
+        opened.disk.size()
     )
     .context(writing)?;
-    let files: Vec<_> = layer_files(disk)
+    let files: Vec<_> = file_names(opened)
         .iter()
         .map(|f| string(f))
         .collect::<Result<_, _>>()?;
     let mut separator = "\n";
-    for extent in disk.extents() {
+    for extent in opened.disk.extents() {
         let Extent { offset, len, kind } = extent?;
         write!(
             out,
@@ -113,4 +111,8 @@ fn print_json(disk: &PloopDisk, image: &str, mut out: impl Write) -> anyhow::Res
     }
     writeln!(out, "\n  ]\n}}").context(writing)?;
     finish(out)
+}
+
+fn file_names(opened: &Opened) -> Vec<String> {
+    opened.layer_files.iter().map(|file| path(file)).collect()
 }

@@ -1,8 +1,11 @@
 //! What to read: the arguments that every reading command takes.
 
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use ploopconv::Workers;
+use ploopconv::disk::VirtualDisk;
+use ploopconv::partition::{self, Layout, Partition};
 use ploopconv::ploop::{Examined, Guid, OpenOptions, examine};
 
 /// The image, and how freely it is opened.
@@ -17,6 +20,14 @@ pub(crate) struct OpenArgs {
     /// Read an image file by itself, whatever the descriptor beside it says
     #[arg(long, conflicts_with = "snapshot", help_heading = "Reading")]
     single_layer: bool,
+    /// See only this partition, as the kernel numbers it
+    #[arg(
+        long,
+        value_name = "N",
+        value_parser = clap::value_parser!(u32).range(1..),
+        help_heading = "Reading"
+    )]
+    pub(crate) partition: Option<u32>,
     /// Read an image that is marked in use
     #[arg(long, help_heading = "Reading")]
     pub(crate) allow_dirty: bool,
@@ -29,6 +40,17 @@ pub(crate) struct OpenArgs {
     /// Use this many threads [default: the number of cores]
     #[arg(short = 'j', long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=128))]
     threads: Option<u8>,
+}
+
+/// What a command reads.
+#[derive(Debug)]
+pub(crate) struct Opened {
+    /// The disk, or the partition of it that was asked for.
+    pub(crate) disk: Box<dyn VirtualDisk>,
+    /// The files of the layers, base first.
+    pub(crate) layer_files: Vec<PathBuf>,
+    /// Device and inode of every file that is read, so that none becomes a target.
+    pub(crate) files: Vec<(u64, u64)>,
 }
 
 impl OpenArgs {
@@ -56,6 +78,48 @@ impl OpenArgs {
         workers.install(|| examine(&self.image, &options))
     }
 
+    /// Gives the disk to read, whole or the partition that was asked for, or says why it may not
+    /// be read.
+    pub(crate) fn disk(&self, examined: Examined) -> ploopconv::Result<Opened> {
+        let related = examined
+            .related
+            .iter()
+            .filter_map(|file| std::fs::metadata(file).ok());
+        let related: Vec<_> = related.map(|meta| (meta.dev(), meta.ino())).collect();
+        let disk = examined.into_disk(self.allow_dirty)?;
+        let files = disk
+            .files()
+            .map(|file| file.identity())
+            .chain(related)
+            .collect();
+        let layers = disk.layers().iter();
+        let layer_files = layers.map(|layer| layer.source().path().to_owned());
+        let layer_files = layer_files.collect();
+        let disk: Box<dyn VirtualDisk> = match self.choose(&disk)? {
+            Some((_, partition)) => Box::new(partition.of(Box::new(disk))?),
+            None => Box::new(disk),
+        };
+        Ok(Opened {
+            disk,
+            layer_files,
+            files,
+        })
+    }
+
+    /// The partition that was asked for, and how the disk is divided; `None` where the whole disk
+    /// is meant, whose table then does not matter.
+    pub(crate) fn choose(
+        &self,
+        disk: &dyn VirtualDisk,
+    ) -> ploopconv::Result<Option<(Layout, Partition)>> {
+        let Some(number) = self.partition else {
+            return Ok(None);
+        };
+        let layout = partition::read(disk)?;
+        let partition = layout.partition(number)?.clone();
+        Ok(Some((layout, partition)))
+    }
+
     /// The same options for another image.
     pub(crate) fn of(&self, image: &Path) -> Self {
         Self {
@@ -69,6 +133,7 @@ impl OpenArgs {
         [
             (self.snapshot.is_some(), "--snapshot"),
             (self.single_layer, "--single-layer"),
+            (self.partition.is_some(), "--partition"),
             (self.allow_dirty, "--allow-dirty"),
             (self.allow_outside, "--allow-outside"),
             (!self.private_dir.is_empty(), "--private-dir"),

@@ -2,16 +2,17 @@
 
 use std::fmt;
 use std::os::unix::fs::FileTypeExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use ploopconv::disk::{ExtentKind, RawDisk, VirtualDisk};
-use ploopconv::ploop::{PloopDisk, Severity};
+use ploopconv::partition::{self, Partition};
+use ploopconv::ploop::Severity;
 use ploopconv::qcow2::{Qcow2Disk, ReadError};
 use ploopconv::source::FileSource;
 use ploopconv::{Error, Foreign, Workers};
 use serde::Serialize;
 
-use super::open::OpenArgs;
+use super::open::{OpenArgs, Opened};
 use super::report::{path, warn};
 
 /// A disk of any kind that can be read.
@@ -20,7 +21,9 @@ pub(crate) struct Side {
     pub(crate) disk: Box<dyn VirtualDisk>,
     pub(crate) kind: Kind,
     /// The files of the layers, base first.
-    pub(crate) files: Vec<String>,
+    pub(crate) files: Vec<PathBuf>,
+    /// The partition that the disk is, where only that was asked for.
+    partition: Option<u32>,
 }
 
 /// What a disk is stored in.
@@ -42,7 +45,7 @@ impl Side {
         match open.examine(workers) {
             Ok(examined) => {
                 warn(&examined, Severity::Warning);
-                Ok(Self::ploop(examined.into_disk(open.allow_dirty)?))
+                Ok(Self::ploop(open.disk(examined)?, open.partition))
             }
             // Not a file of the image's folder, but the file that was given.
             Err(Error::NotPloop { path, found }) if path == *file => match found {
@@ -54,13 +57,13 @@ impl Side {
         }
     }
 
-    fn ploop(disk: PloopDisk) -> Self {
-        let files = layer_files(&disk);
-        // SEAM (partitions): with --partition N the disk becomes that part of it here.
+    /// A ploop image that is open: the whole disk, or one partition of it.
+    pub(crate) fn ploop(opened: Opened, partition: Option<u32>) -> Self {
         Self {
-            disk: Box::new(disk),
+            disk: opened.disk,
             kind: Kind::Ploop,
-            files,
+            files: opened.layer_files,
+            partition,
         }
     }
 
@@ -86,7 +89,8 @@ impl Side {
         Ok(Self {
             disk: Box::new(RawDisk::open(file)?),
             kind,
-            files: vec![path(file)],
+            files: vec![file.to_owned()],
+            partition: None,
         })
     }
 
@@ -95,13 +99,26 @@ impl Side {
         Ok(Self {
             disk: Box::new(Qcow2Disk::open(file)?),
             kind: Kind::Qcow2,
-            files: vec![path(file)],
+            files: vec![file.to_owned()],
+            partition: None,
         })
     }
 
     /// How the disk's byte at `offset` is stored.
     pub(crate) fn place(&self, offset: u64) -> ploopconv::Result<Place> {
         Place::of(self.disk.as_ref(), &self.files, offset)
+    }
+
+    /// The partition that has the byte at `offset`, where the disk has a table that can be read.
+    pub(crate) fn partition_at(&self, offset: u64) -> Option<u32> {
+        if self.partition.is_some() {
+            return self.partition;
+        }
+        let layout = partition::read(self.disk.as_ref()).ok()?;
+        let has = |part: &&Partition| {
+            !part.is_extended && offset >= part.start && offset - part.start < part.len
+        };
+        layout.partitions.iter().find(has).map(|part| part.number)
     }
 }
 
@@ -114,12 +131,9 @@ fn is_device(file: &Path) -> bool {
     std::fs::metadata(file).is_ok_and(|meta| meta.file_type().is_block_device())
 }
 
-/// The files of a disk's layers, base first.
-pub(crate) fn layer_files(disk: &PloopDisk) -> Vec<String> {
-    disk.layers()
-        .iter()
-        .map(|layer| path(layer.source().path()))
-        .collect()
+/// The words for a partition behind an offset.
+pub(crate) fn in_partition(number: Option<u32>) -> String {
+    number.map_or_else(String::new, |number| format!(" (in partition {number})"))
 }
 
 /// How a byte of a disk is stored.
@@ -147,15 +161,11 @@ pub(crate) enum Place {
 }
 
 impl Place {
-    pub(crate) fn of(
-        disk: &dyn VirtualDisk,
-        files: &[String],
-        offset: u64,
-    ) -> ploopconv::Result<Self> {
+    fn of(disk: &dyn VirtualDisk, files: &[PathBuf], offset: u64) -> ploopconv::Result<Self> {
         if offset >= disk.size() {
             return Ok(Self::End);
         }
-        let name = |layer: usize| files.get(layer).cloned();
+        let name = |layer: usize| files.get(layer).map(|file| path(file));
         Ok(match disk.extent_at(offset)?.kind {
             ExtentKind::Data { layer, host_offset } => Self::Data {
                 layer,

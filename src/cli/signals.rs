@@ -1,11 +1,11 @@
 //! SIGINT, SIGTERM and SIGHUP end a conversion and leave nothing behind.
 
-use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::Context;
+use ploopconv::sink::Partials;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
 use signal_hook::iterator::Signals;
 
@@ -18,7 +18,7 @@ const PATIENCE: Duration = Duration::from_secs(3);
 struct Shared {
     stop: AtomicBool,
     signal: AtomicI32,
-    partial: Mutex<Option<PathBuf>>,
+    partials: Arc<Partials>,
 }
 
 /// Listens for signals as long as the program runs.
@@ -64,6 +64,8 @@ impl Guard {
                 };
                 // Without a thread to wait, a second signal is still heard.
                 let _ = std::thread::Builder::new().spawn(wait);
+                // Last, because it waits for a file that is just being made or named.
+                seen.partials.stop();
             }
         };
         std::thread::Builder::new()
@@ -78,14 +80,9 @@ impl Guard {
         &self.shared.stop
     }
 
-    /// Tells which file has to go if the program ends on the spot.
-    pub(crate) fn partial(&self, path: &Path) {
-        let mut partial = self
-            .shared
-            .partial
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        *partial = Some(path.to_owned());
+    /// Knows the files that have to go if the program ends on the spot.
+    pub(crate) fn partials(&self) -> &Arc<Partials> {
+        &self.shared.partials
     }
 
     /// The signal that came, as an error.
@@ -98,11 +95,10 @@ impl Guard {
 impl Shared {
     /// For a command that hangs in a system call that does not return.
     fn leave_now(&self) {
-        let partial = self.partial.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(path) = &*partial {
-            let _ = std::fs::remove_file(path);
+        // A target that has its name is not taken back: the little that is left is waited for.
+        if self.partials.abandon() {
+            std::process::exit(i32::from(status(self.signal.load(Ordering::SeqCst))));
         }
-        std::process::exit(i32::from(status(self.signal.load(Ordering::SeqCst))));
     }
 }
 

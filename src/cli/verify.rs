@@ -12,12 +12,11 @@ use ploopconv::ploop::Severity;
 use serde::Serialize;
 
 use super::Verdict;
-use super::hints::quoted;
 use super::open::OpenArgs;
 use super::output::{finish, json, line, results};
 use super::progress::{Display, When};
 use super::report::{path, warn};
-use super::side::{Kind, Place, Side, forget_cached, layer_files};
+use super::side::{Kind, Place, Side, forget_cached, in_partition};
 use super::signals::Guard;
 use super::size::{human, short};
 
@@ -33,7 +32,7 @@ pub(crate) struct VerifyArgs {
     target: PathBuf,
     // Here IMAGE belongs to an option.
     #[command(flatten)]
-    open: OpenArgs,
+    pub(crate) open: OpenArgs,
     /// Print JSON instead of text
     #[arg(long)]
     json: bool,
@@ -63,7 +62,8 @@ struct Difference {
     offset: u64,
     target: Place,
     image: Place,
-    // SEAM (partitions): the number of the partition that has the offset, where there is a table.
+    /// The partition that has the offset.
+    partition: Option<u32>,
 }
 
 /// What was found when a target was read back.
@@ -76,17 +76,10 @@ struct Found {
 
 /// A target does not hold what it was made from.
 #[derive(Debug, thiserror::Error)]
-#[error("the target was read back and is wrong, and was removed: {0}")]
-struct ReadBack(String);
-
-impl VerifyArgs {
-    /// This command against another image.
-    pub(crate) fn retry(&self, image: &str) -> String {
-        format!(
-            "ploopconv verify {} --against {image}",
-            quoted(&self.target)
-        )
-    }
+#[error("the target was read back and is wrong, and {fate}: {found}")]
+struct ReadBack {
+    found: String,
+    fate: &'static str,
 }
 
 pub(crate) fn run(args: &VerifyArgs) -> anyhow::Result<Verdict> {
@@ -95,15 +88,13 @@ pub(crate) fn run(args: &VerifyArgs) -> anyhow::Result<Verdict> {
     let workers = args.open.workers()?;
     let examined = args.open.examine(&workers).with_context(context)?;
     warn(&examined, Severity::Warning);
-    // SEAM (partitions): with --partition N the disk becomes that part of it here.
-    let disk = examined
-        .into_disk(args.open.allow_dirty)
-        .with_context(context)?;
-    let files = layer_files(&disk);
+    let opened = args.open.disk(examined).with_context(context)?;
+    let source = Side::ploop(opened, args.open.partition);
+    let size = source.disk.size();
     forget_cached(&args.target).with_context(context)?;
     let target = Side::file(&args.target).with_context(context)?;
-    let progress = Display::new(args.progress, args.quiet, disk.size());
-    let found = look(&target, (&disk, &files), &workers, &signals, &progress);
+    let progress = Display::new(args.progress, args.quiet, size);
+    let found = look(&target, &source, &workers, &signals, &progress);
     progress.clear();
     if let Some(interrupted) = signals.interrupted() {
         return Err(interrupted.into());
@@ -116,29 +107,29 @@ pub(crate) fn run(args: &VerifyArgs) -> anyhow::Result<Verdict> {
             image: path(&args.open.image),
             equal,
             target_size: target.disk.size(),
-            image_size: disk.size(),
+            image_size: size,
             first_difference: found.difference,
             compared_bytes: found.comparison.compared,
             skipped_bytes: found.comparison.skipped,
         })?;
     } else {
-        print(&found, &args.target, disk.size())?;
+        print(&found, &args.target, size)?;
     }
     Ok(if equal { Verdict::Done } else { Verdict::No })
 }
 
-/// Reads a target back that was made from `source`, a disk and the files of its layers.
+/// Reads a target back that was made from `source`.
 ///
 /// An error says where they differ.
 pub(crate) fn read_back(
     target: &Side,
-    source: (&dyn VirtualDisk, &[String]),
+    source: &Side,
     workers: &Workers,
     signals: &Guard,
     progress: &Display,
 ) -> anyhow::Result<()> {
     if let Some(file) = target.files.first() {
-        forget_cached(Path::new(file))?;
+        forget_cached(file)?;
     }
     let found = look(target, source, workers, signals, progress);
     progress.clear();
@@ -146,17 +137,22 @@ pub(crate) fn read_back(
     if found.is_equal() {
         return Ok(());
     }
-    Err(ReadBack(found.to_string()).into())
+    let fate = match target.kind {
+        Kind::Device => "its first MiB was made zeros",
+        _ => "was removed",
+    };
+    let found = found.to_string();
+    Err(ReadBack { found, fate }.into())
 }
 
 fn look(
     target: &Side,
-    (disk, files): (&dyn VirtualDisk, &[String]),
+    source: &Side,
     workers: &Workers,
     signals: &Guard,
     progress: &dyn Progress,
 ) -> ploopconv::Result<Found> {
-    let (target_size, size) = (target.disk.size(), disk.size());
+    let (target_size, size) = (target.disk.size(), source.disk.size());
     let fits = match target.kind {
         // What lies behind the disk on a device is not the conversion's.
         Kind::Device => target_size >= size,
@@ -171,12 +167,19 @@ fn look(
     } else {
         target.disk.as_ref()
     };
-    let comparison = compare(held, disk, workers, signals.stop(), progress)?;
+    let comparison = compare(
+        held,
+        source.disk.as_ref(),
+        workers,
+        signals.stop(),
+        progress,
+    )?;
     let difference = match comparison.first_difference {
         Some(offset) => Some(Difference {
             offset,
             target: target.place(offset)?,
-            image: Place::of(disk, files, offset)?,
+            image: source.place(offset)?,
+            partition: source.partition_at(offset),
         }),
         None => None,
     };
@@ -204,11 +207,13 @@ impl fmt::Display for Found {
                     offset,
                     target,
                     image,
+                    partition,
                 } = difference;
+                let inside = in_partition(*partition);
                 let and = if sizes.is_some() { "; " } else { "" };
                 write!(
                     f,
-                    "{and}they differ first at offset {offset:#x} (target: {target}; image: {image})"
+                    "{and}they differ first at offset {offset:#x}{inside} (target: {target}; image: {image})"
                 )
             }
             (None, Some(_)) => f.write_str("; what one has more is zeros"),

@@ -5,9 +5,9 @@ use std::ops::Range;
 use crate::disk::VirtualDisk;
 use crate::error::Result;
 
-/// The most runs of data that are remembered for a file (1 MiB); what is behind them is asked
-/// for again and again.
-const KEPT: usize = 1 << 16;
+/// The most runs of data that are remembered for all files together (1 MiB); what is behind them
+/// is asked for again and again.
+pub(super) const KEPT: usize = 1 << 16;
 
 /// The runs of a file that may hold anything but zeros.
 #[derive(Debug, Clone)]
@@ -20,15 +20,15 @@ pub(super) struct HoleMap {
 }
 
 impl HoleMap {
-    /// Asks for the holes in a layer's file.
+    /// Asks for the holes in a layer's file, and remembers at most `room` runs of data.
     ///
     /// # Errors
     ///
     /// What the disk says of the file.
-    pub(super) fn new(disk: &dyn VirtualDisk, layer: usize) -> Result<Self> {
+    pub(super) fn new(disk: &dyn VirtualDisk, layer: usize, room: usize) -> Result<Self> {
         let mut data: Vec<Range<u64>> = Vec::new();
         let mut complete_to = 0;
-        while data.len() < KEPT {
+        while data.len() < room {
             match disk.next_data(layer, complete_to)? {
                 // A source that does not move on would never end.
                 Some(run) if run.end > complete_to => {
@@ -46,6 +46,11 @@ impl HoleMap {
             data,
             complete_to,
         })
+    }
+
+    /// How many runs are remembered.
+    pub(super) fn len(&self) -> usize {
+        self.data.len()
     }
 
     /// Whether the byte at `host_offset` may be other than zero, and up to where that holds.

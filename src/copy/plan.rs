@@ -1,6 +1,6 @@
 //! What there is to copy, cut into units that a worker takes one at a time.
 
-use super::holes::HoleMap;
+use super::holes::{HoleMap, KEPT};
 use crate::disk::{Extent, ExtentKind, VirtualDisk};
 use crate::error::{Error, Result};
 
@@ -11,8 +11,14 @@ pub(super) const UNIT: usize = 256 << 10;
 /// A piece of work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Unit {
-    /// Bytes to be read and written: at most [`UNIT`], and not over a multiple of it.
-    Data { offset: u64, len: u64 },
+    /// Bytes to be read and written: at most [`UNIT`] or one grain of the sink, and not over a
+    /// multiple of that.
+    Data {
+        offset: u64,
+        len: u64,
+        /// Whether it was filled up to whole grains with what is not stored.
+        mixed: bool,
+    },
     /// Bytes that read as zeros, however many.
     Zeros { offset: u64, len: u64 },
 }
@@ -28,37 +34,69 @@ impl Unit {
 
 /// The units of a disk, in its order, without gap or overlap.
 pub(super) struct Plan<'a> {
+    pieces: Pieces<'a>,
+    /// A sink's grain in bytes: data begins and ends at multiples of it, or with the disk.
+    grain: u64,
+    /// The most bytes of data in a unit; a multiple of the grain.
+    limit: u64,
+    /// A piece that was taken too early; it begins at a multiple of the grain.
+    ahead: Option<Piece>,
+}
+
+/// A run of the disk that is all data or all zeros.
+#[derive(Clone, Copy)]
+pub(super) struct Piece {
+    pub(super) offset: u64,
+    pub(super) len: u64,
+    pub(super) data: bool,
+    /// Whether part of the data is not stored, but was taken along for the grain's sake.
+    mixed: bool,
+}
+
+impl Piece {
+    fn end(&self) -> u64 {
+        self.offset.saturating_add(self.len)
+    }
+
+    /// What is left of the piece from `offset` on.
+    fn from(self, offset: u64) -> Option<Self> {
+        let len = self.end().saturating_sub(offset);
+        (len > 0).then_some(Self {
+            offset,
+            len,
+            ..self
+        })
+    }
+}
+
+/// The pieces of a disk, in its order, without gap or overlap.
+pub(super) struct Pieces<'a> {
     disk: &'a dyn VirtualDisk,
     extents: Box<dyn Iterator<Item = Result<Extent>> + Send + 'a>,
     /// What is left of an extent that was cut.
     rest: Option<Extent>,
-    /// A piece that was taken too early.
-    ahead: Option<Piece>,
+    /// What is left of a piece of which only a part was wanted.
+    back: Option<Piece>,
     /// The holes in the file of each layer that was met so far.
     holes: Vec<Option<HoleMap>>,
+    /// How many runs of data may still be remembered.
+    room: usize,
 }
 
-/// A run of an extent that is all data or all zeros.
-#[derive(Clone, Copy)]
-struct Piece {
-    offset: u64,
-    len: u64,
-    data: bool,
-}
-
-impl<'a> Plan<'a> {
+impl<'a> Pieces<'a> {
     pub(super) fn new(disk: &'a dyn VirtualDisk) -> Self {
         Self {
             disk,
             extents: disk.extents(),
             rest: None,
-            ahead: None,
+            back: None,
             holes: Vec::new(),
+            room: KEPT,
         }
     }
 
-    fn next_piece(&mut self) -> Result<Option<Piece>> {
-        if let Some(piece) = self.ahead.take() {
+    pub(super) fn next_piece(&mut self) -> Result<Option<Piece>> {
+        if let Some(piece) = self.back.take() {
             return Ok(Some(piece));
         }
         let Some(extent) = self.rest.take().map(Ok).or_else(|| self.extents.next()) else {
@@ -70,11 +108,21 @@ impl<'a> Plan<'a> {
             // Holes of the file say nothing about what was compressed.
             ExtentKind::Compressed { .. } => {
                 let data = true;
-                return Ok(Some(Piece { offset, len, data }));
+                return Ok(Some(Piece {
+                    offset,
+                    len,
+                    data,
+                    mixed: false,
+                }));
             }
             ExtentKind::Hole => {
                 let data = false;
-                return Ok(Some(Piece { offset, len, data }));
+                return Ok(Some(Piece {
+                    offset,
+                    len,
+                    data,
+                    mixed: false,
+                }));
             }
             ExtentKind::Lost { .. } => return Err(Error::Lost { offset, len }),
         };
@@ -94,6 +142,7 @@ impl<'a> Plan<'a> {
             offset,
             len: now,
             data,
+            mixed: false,
         }))
     }
 
@@ -105,26 +154,88 @@ impl<'a> Plan<'a> {
         match self.holes.get_mut(layer) {
             Some(Some(holes)) => holes.at(self.disk, host_offset),
             Some(place) => {
-                let holes = place.insert(HoleMap::new(self.disk, layer)?);
+                let holes = HoleMap::new(self.disk, layer, self.room)?;
+                self.room -= holes.len();
+                let holes = place.insert(holes);
                 holes.at(self.disk, host_offset)
             }
             None => Ok((true, host_offset + 1)),
         }
     }
 
-    fn next_unit(&mut self) -> Result<Option<Unit>> {
-        let Some(Piece { offset, len, data }) = self.next_piece()? else {
+    /// The next run of whole grains; the last one ends with the disk.
+    fn next_grains(&mut self, grain: u64) -> Result<Option<Piece>> {
+        let Some(piece) = self.next_piece()? else {
             return Ok(None);
         };
+        let size = self.disk.size();
+        let whole = if piece.end() >= size {
+            piece.end()
+        } else {
+            piece.end() - piece.end() % grain
+        };
+        if whole > piece.offset {
+            self.back = piece.from(whole);
+            let len = whole - piece.offset;
+            return Ok(Some(Piece { len, ..piece }));
+        }
+        // A grain of several pieces is data where one of them is.
+        let end = piece.offset.saturating_add(grain).min(size);
+        let mut data = piece.data;
+        let mut at = piece.end();
+        while at < end {
+            let Some(next) = self.next_piece()? else {
+                break;
+            };
+            data |= next.data;
+            at = next.end();
+            self.back = next.from(end);
+        }
+        Ok(Some(Piece {
+            len: end - piece.offset,
+            data,
+            mixed: data,
+            ..piece
+        }))
+    }
+}
+
+impl<'a> Plan<'a> {
+    /// The units of `disk` for a sink that wants grains of `grain` bytes, a power of two.
+    pub(super) fn new(disk: &'a dyn VirtualDisk, grain: u64) -> Self {
+        let grain = grain.max(1);
+        Self {
+            pieces: Pieces::new(disk),
+            grain,
+            limit: grain.max(UNIT as u64),
+            ahead: None,
+        }
+    }
+
+    fn next_piece(&mut self) -> Result<Option<Piece>> {
+        match self.ahead.take() {
+            Some(piece) => Ok(Some(piece)),
+            None => self.pieces.next_grains(self.grain),
+        }
+    }
+
+    fn next_unit(&mut self) -> Result<Option<Unit>> {
+        let Some(first) = self.next_piece()? else {
+            return Ok(None);
+        };
+        let Piece { offset, data, .. } = first;
         let limit = if data {
-            UNIT as u64 - offset % UNIT as u64
+            self.limit - offset % self.limit
         } else {
             u64::MAX
         };
-        let mut len = len;
+        let (mut len, mut mixed) = (first.len, first.mixed);
         while len < limit {
             match self.next_piece()? {
-                Some(next) if next.data == data => len += next.len,
+                Some(next) if next.data == data => {
+                    len += next.len;
+                    mixed |= next.mixed;
+                }
                 other => {
                     self.ahead = other;
                     break;
@@ -137,11 +248,12 @@ impl<'a> Plan<'a> {
                 offset: offset + limit,
                 len: len - limit,
                 data,
+                mixed,
             });
             len = limit;
         }
         Ok(Some(if data {
-            Unit::Data { offset, len }
+            Unit::Data { offset, len, mixed }
         } else {
             Unit::Zeros { offset, len }
         }))

@@ -127,6 +127,10 @@ impl VirtualDisk for FakeDisk {
 #[derive(Default)]
 struct LogSink<'a> {
     ordered: bool,
+    grain: u64,
+    /// The most writers it allows, if not any number, and those that write now.
+    most_writers: Option<usize>,
+    writers: AtomicU64,
     log: Mutex<Vec<(u64, u64, &'static str)>>,
     broken: Option<u64>,
     disk: Option<&'a FakeDisk>,
@@ -169,6 +173,12 @@ impl LogSink<'_> {
 
 impl Sink for LogSink<'_> {
     fn write_at(&self, data: &[u8], offset: u64) -> Result<()> {
+        if let Some(most) = self.most_writers {
+            let now = self.writers.fetch_add(1, Ordering::SeqCst) + 1;
+            assert!(now <= most as u64, "{now} writers");
+            std::thread::sleep(Duration::from_millis(2));
+            self.writers.fetch_sub(1, Ordering::SeqCst);
+        }
         self.note(offset, data.len() as u64, "data")
     }
     fn zero_at(&self, offset: u64, len: u64) -> Result<()> {
@@ -176,6 +186,12 @@ impl Sink for LogSink<'_> {
     }
     fn needs_order(&self) -> bool {
         self.ordered
+    }
+    fn grain(&self) -> u64 {
+        self.grain
+    }
+    fn max_writers(&self) -> usize {
+        self.most_writers.unwrap_or(usize::MAX)
     }
     fn finish(self: Box<Self>) -> Result<()> {
         Ok(())
@@ -189,7 +205,76 @@ fn run(disk: &FakeDisk, sink: &LogSink<'_>, find_zeros: bool, threads: usize) ->
         find_zeros,
         stop: &stop,
     };
-    copy(disk, sink, &workers, options, &())
+    copy(disk, sink, &workers, options, &(), None)
+}
+
+/// Puts the disk together again from what it is shown.
+struct Witness {
+    grain: u64,
+    seen: Vec<u8>,
+}
+
+impl Observer for Witness {
+    fn grain(&self) -> u64 {
+        self.grain
+    }
+    fn beforehand(&self) -> Option<Beforehand> {
+        Some(|bytes| bytes.iter().rev().copied().collect())
+    }
+    fn data(&mut self, bytes: &[u8], beforehand: &[u8]) {
+        assert!(
+            (self.seen.len() as u64).is_multiple_of(self.grain),
+            "a piece begins at a grain"
+        );
+        assert!(bytes.iter().rev().eq(beforehand));
+        self.seen.extend(bytes);
+    }
+    fn zeros(&mut self, len: u64) {
+        self.seen.extend(std::iter::repeat_n(0, len as usize));
+    }
+}
+
+#[test]
+fn an_observer_sees_the_disk_in_order_and_holes_stay_holes_for_the_sink() {
+    let mut disk = FakeDisk::new(2 * MIB + 777);
+    disk.holes = vec![0..100 * 4096, MIB..MIB + 8192];
+    disk.file_holes = vec![MIB + 12_288..MIB + 16_384];
+    let mut content = vec![0; disk.size as usize];
+    disk.holes.push(MIB + 12_288..MIB + 16_384);
+    for (at, byte) in content.iter_mut().enumerate() {
+        let hole = disk.holes.iter().any(|hole| hole.contains(&(at as u64)));
+        *byte = if hole { 0 } else { 0x11 };
+    }
+    disk.zeros = disk.holes.clone();
+    disk.holes.pop();
+    for (ordered, grain) in [(false, 1), (false, 65_536), (true, 65_536)] {
+        for threads in [1, 3] {
+            let sink = LogSink {
+                ordered,
+                ..LogSink::default()
+            };
+            let mut witness = Witness {
+                grain,
+                seen: Vec::new(),
+            };
+            let stop = AtomicBool::new(false);
+            let options = CopyOptions {
+                find_zeros: false,
+                stop: &stop,
+            };
+            let workers = Workers::new(threads).unwrap();
+            let summary = copy(&disk, &sink, &workers, options, &(), Some(&mut witness)).unwrap();
+            assert!(witness.seen == content, "ordered {ordered}, grain {grain}");
+            assert_eq!(summary.written + summary.zeros, disk.size);
+            if !ordered {
+                assert_eq!(
+                    sink.text(),
+                    "zeros 0+409600, data 409600+638976, zeros 1048576+8192, \
+                     data 1056768+4096, zeros 1060864+4096, data 1064960+1032969"
+                );
+            }
+        }
+    }
 }
 
 #[test]
@@ -248,6 +333,72 @@ fn zero_blocks_are_found_at_the_edges_of_the_disks_own_blocks() {
         sink.text(),
         "zeros 0+1000, data 1000+3096, zeros 4096+4096, data 8192+12288, zeros 20480+100"
     );
+}
+
+#[test]
+fn a_sink_with_a_grain_is_given_whole_grains_and_holes_in_them_as_data() {
+    let mut disk = FakeDisk::new(3 * MIB + 777);
+    disk.holes = vec![0..100, 200..70_000, MIB - 1..3 * MIB + 5];
+    disk.file_holes = std::iter::once(300_000..400_000).collect();
+    for ordered in [false, true] {
+        for grain in [1, 4096, 65536, 2 * MIB, 4 * MIB] {
+            let sink = LogSink {
+                ordered,
+                grain,
+                ..LogSink::default()
+            };
+            let summary = run(&disk, &sink, false, 3).unwrap();
+            let expected = match grain {
+                1 => {
+                    "zeros 0+100, data 100+100, zeros 200+69800, data 70000+230000, \
+                     zeros 300000+100000, data 400000+648575, zeros 1048575+2097158, \
+                     data 3145733+772"
+                }
+                4096 => {
+                    "data 0+4096, zeros 4096+65536, data 69632+233472, zeros 303104+94208, \
+                     data 397312+651264, zeros 1048576+2097152, data 3145728+777"
+                }
+                65536 => {
+                    "data 0+327680, zeros 327680+65536, data 393216+655360, \
+                     zeros 1048576+2097152, data 3145728+777"
+                }
+                _ => "data 0+3146505",
+            };
+            assert_eq!(sink.text(), expected, "{grain}");
+            assert_eq!(summary.written + summary.zeros, disk.size);
+            let log = sink.log.lock().unwrap();
+            let whole = |&(at, len, _): &(u64, u64, &str)| {
+                at % grain == 0 && ((at + len) % grain == 0 || at + len == disk.size)
+            };
+            assert!(log.iter().all(whole), "{log:?}");
+        }
+    }
+}
+
+#[test]
+fn a_grain_of_zeros_is_left_out_and_one_with_a_byte_is_not() {
+    let mut disk = FakeDisk::new(4 * 65536 + 10);
+    disk.zeros = vec![65536..2 * 65536, 3 * 65536 + 1..4 * 65536 + 10];
+    let sink = LogSink {
+        grain: 65536,
+        ..LogSink::default()
+    };
+    run(&disk, &sink, true, 2).unwrap();
+    assert_eq!(
+        sink.text(),
+        "data 0+65536, zeros 65536+65536, data 131072+131072, zeros 262144+10"
+    );
+}
+
+#[test]
+fn no_more_threads_write_than_the_sink_can_bear() {
+    let disk = FakeDisk::new(16 * MIB);
+    let sink = LogSink {
+        most_writers: Some(2),
+        ..LogSink::default()
+    };
+    run(&disk, &sink, false, 7).unwrap();
+    assert_eq!(sink.text(), "data 0+16777216");
 }
 
 #[test]
@@ -317,7 +468,7 @@ fn a_copy_that_is_told_to_stop_stops() {
             find_zeros: false,
             stop: &stop,
         };
-        let result = copy(&disk, &sink, &Workers::new(2).unwrap(), options, &());
+        let result = copy(&disk, &sink, &Workers::new(2).unwrap(), options, &(), None);
         assert!(matches!(result, Err(Error::Stopped)));
         assert_eq!(sink.text(), "");
     }

@@ -9,8 +9,9 @@ mod read;
 
 use super::header::{Header, SECTOR, Version};
 
-/// Entries in a page of the table (64 KiB of the file).
-const PAGE_ENTRIES: usize = 16_384;
+/// Entries in a page of the table: 4 KiB, so that a page which is not all hole in the file does not
+/// take more memory than it takes room there.
+const PAGE_ENTRIES: usize = 1024;
 const PAGE_BYTES: u64 = PAGE_ENTRIES as u64 * 4;
 /// How many faults of a kind are kept; the rest are only counted.
 const KEPT: usize = 16;
@@ -57,7 +58,7 @@ impl Slot {
 #[derive(Debug)]
 pub struct Bat {
     /// `None` for a page without an entry. Entries past the virtual size are left out.
-    pages: Vec<Option<Box<[u32]>>>,
+    pages: Vec<Option<Box<[u32; PAGE_ENTRIES]>>>,
     rules: Rules,
 }
 
@@ -279,10 +280,8 @@ impl Bat {
     fn used_entries(&self) -> impl Iterator<Item = (u64, u32)> + '_ {
         (0u64..).zip(&self.pages).flat_map(|(page, entries)| {
             let first = page * PAGE_ENTRIES as u64;
-            let entries = entries.as_deref().unwrap_or_default();
-            (first..)
-                .zip(entries.iter().copied())
-                .filter(|&(_, entry)| entry != 0)
+            let entries = entries.iter().flat_map(|entries| entries.iter().copied());
+            (first..).zip(entries).filter(|&(_, entry)| entry != 0)
         })
     }
 }

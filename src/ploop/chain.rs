@@ -44,7 +44,7 @@ pub enum SelectError {
         available: Vec<Guid>,
     },
     /// Nothing says which image is the top.
-    #[error("nothing says which of {} snapshots is the top", .0.len())]
+    #[error("nothing says which of {} images is the top", .0.len())]
     NoTop(Vec<Guid>),
     /// A step of the chain is no snapshot.
     #[error("snapshot {0} is named, and not described")]
@@ -94,7 +94,10 @@ impl ChainPlan {
             .iter()
             .map(|shot| (shot.guid, shot))
             .collect();
-        let all = || descriptor.shots.iter().map(|shot| shot.guid).collect();
+        let all = || match &descriptor.shots[..] {
+            [] => descriptor.images.iter().map(|image| image.guid).collect(),
+            shots => shots.iter().map(|shot| shot.guid).collect(),
+        };
         let current = current_top(descriptor);
         let (top, top_guessed) = match (snapshot, current) {
             (Some(wanted), _) if shots.contains_key(&wanted) || images.contains_key(&wanted) => {

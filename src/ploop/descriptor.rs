@@ -120,6 +120,9 @@ pub enum DescriptorError {
     /// Not text.
     #[error("it is not UTF-8 text")]
     NotText,
+    /// More attributes or namespaces than any descriptor has.
+    #[error("it has too many attributes for a descriptor")]
+    Attributes,
     /// Not well-formed, or with a document type definition, which no writer uses.
     #[error("it is not usable XML: {0}")]
     Xml(String),
@@ -197,7 +200,10 @@ impl DescriptorError {
 type Result<T, E = DescriptorError> = std::result::Result<T, E>;
 
 /// Nodes of the document: room for thousands of images, not for a bomb.
-const MAX_NODES: u32 = 200_000;
+const MAX_NODES: u32 = 100_000;
+/// Every attribute and every namespace has one of these; descriptors have three or so, and names
+/// of files hardly any.
+const MAX_EQUALS_SIGNS: usize = 1024;
 
 impl Descriptor {
     /// The most bytes a descriptor may have: thousands of times what any writer makes.
@@ -210,6 +216,10 @@ impl Descriptor {
     /// The first condition of [`DescriptorError`] that holds.
     pub fn parse(bytes: &[u8]) -> Result<Self> {
         let text = std::str::from_utf8(bytes).map_err(|_| DescriptorError::NotText)?;
+        // The parser compares attributes with each other, and names with all namespaces.
+        if bytes.iter().filter(|&&byte| byte == b'=').count() > MAX_EQUALS_SIGNS {
+            return Err(DescriptorError::Attributes);
+        }
         let options = ParsingOptions {
             allow_dtd: false,
             nodes_limit: MAX_NODES,
@@ -509,6 +519,19 @@ mod tests {
             Descriptor::parse(bomb.as_bytes()),
             Err(DescriptorError::Xml(_))
         ));
+    }
+
+    #[test]
+    fn a_document_that_is_all_attributes_or_namespaces_is_refused_before_it_is_parsed() {
+        let many = |each: &dyn Fn(u32) -> String| (0..100_000).map(each).collect::<String>();
+        for attributes in [
+            many(&|n| format!(" a{n}=''")),
+            many(&|n| format!(" xmlns:a{n}='u'")),
+        ] {
+            let text = SAMPLE.replacen("<Storage>", &format!("<Storage{attributes}>"), 1);
+            let error = Descriptor::parse(text.as_bytes()).unwrap_err();
+            assert_eq!(error, DescriptorError::Attributes);
+        }
     }
 
     #[test]

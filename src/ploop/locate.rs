@@ -180,3 +180,18 @@ pub(super) fn images_in(dir: &Path) -> Vec<PathBuf> {
     found.sort_unstable();
     found
 }
+
+/// The descriptors in a folder, with their copies and locks, and the saved tables of images.
+pub(super) fn companions_in(dir: &Path) -> Vec<PathBuf> {
+    let belongs = |name: &OsStr| {
+        let name = name.to_string_lossy();
+        name.starts_with(DESCRIPTOR) || (name.contains(".hd") && name.ends_with(".idx"))
+    };
+    let entries = std::fs::read_dir(dir).into_iter().flatten();
+    entries
+        .take(MAX_ENTRIES)
+        .flatten()
+        .filter(|entry| belongs(&entry.file_name()))
+        .map(|entry| entry.path())
+        .collect()
+}

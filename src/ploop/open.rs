@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::io::ErrorKind;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use super::chain::{Admitted, ChainPlan, Gate, PlannedLayer, current_top};
@@ -10,7 +11,7 @@ use super::descriptor::{Descriptor, DescriptorError, Guid, Temporary};
 use super::disk::{Layer, PloopDisk};
 use super::header::{State, Version};
 use super::image::{Image, peek};
-use super::locate::{DEFAULT_PRIVATE_DIRS, Located, images_in, locate};
+use super::locate::{DEFAULT_PRIVATE_DIRS, Located, companions_in, images_in, locate};
 use crate::error::{Class, Error, Result};
 use crate::source::{FileSource, Source};
 
@@ -53,6 +54,9 @@ pub struct Examined {
     pub snapshots: Vec<SnapshotInfo>,
     /// Images beside the descriptor that it does not name.
     pub unlisted: Vec<PathBuf>,
+    /// Files that belong to the disk, whether they are read or not: all images that the descriptor
+    /// names, those beside it, and its own. None of them may ever be written.
+    pub related: Vec<PathBuf>,
     /// Everything worth saying, in the order of the layers.
     pub findings: Vec<Finding>,
     /// The disk, where every layer could be opened.
@@ -154,6 +158,7 @@ pub fn examine(input: &Path, options: &OpenOptions) -> Result<Examined> {
             descriptor: None,
         } => examined.open_single(&path)?,
     }
+    examined.list_related();
     Ok(examined)
 }
 
@@ -166,6 +171,7 @@ impl Examined {
             layers: Vec::new(),
             snapshots: Vec::new(),
             unlisted: Vec::new(),
+            related: Vec::new(),
             findings: Vec::new(),
             disk: None,
             failure: None,
@@ -454,6 +460,25 @@ impl Examined {
         }
     }
 
+    /// Everything in the folders of the disk that could be part of it, told by its name or by its
+    /// first bytes, and every file that the descriptor names.
+    fn list_related(&mut self) {
+        let layers = self.layers.iter().map(|layer| layer.file.clone());
+        let mut related: Vec<PathBuf> = layers.chain(self.descriptor.clone()).collect();
+        related.extend(self.input.is_file().then(|| self.input.clone()));
+        let resolved = related.iter().filter_map(|file| file.canonicalize().ok());
+        let mut folders: Vec<PathBuf> = resolved
+            .filter_map(|file| Some(file.parent()?.to_owned()))
+            .collect();
+        folders.sort_unstable();
+        folders.dedup();
+        for folder in folders {
+            related.extend(images_in(&folder));
+            related.extend(companions_in(&folder));
+        }
+        self.related.extend(related);
+    }
+
     fn list_snapshots(&mut self, descriptor: &Descriptor) {
         let top = current_top(descriptor).map(|(top, _)| top);
         let info = |shot: &super::Shot| SnapshotInfo {
@@ -475,6 +500,7 @@ impl Examined {
         let mut images = images_in(folder.parent().unwrap_or(Path::new(".")));
         images.retain(|image| !listed.contains(image));
         self.unlisted = images;
+        self.related.extend(listed);
     }
 
     /// Signs beside the descriptor that somebody was changing the disk.
@@ -556,13 +582,16 @@ fn refuse_lone_layer(path: &Path, descriptor_path: &Path) -> Result<()> {
             descriptor: descriptor_path.to_owned(),
             source: Box::new(source),
         })?;
-    let identity = FileSource::open(path)?.identity();
+    // Only asked for, never opened: the names were not through the gate.
+    let identity = |path: &Path| {
+        let meta = std::fs::metadata(path).ok()?;
+        Some((meta.dev(), meta.ino()))
+    };
+    let this_file = identity(path);
     let gate = Gate::new(descriptor_path, true)?;
     let is_this_file = |image: &&super::ImageEntry| {
-        let admitted = gate.admit(&image.file).ok();
-        admitted
-            .and_then(|admitted| FileSource::open(&admitted.path).ok())
-            .is_some_and(|file| file.identity() == identity)
+        let named = gate.admit(&image.file).ok();
+        this_file.is_some() && named.and_then(|named| identity(&named.path)) == this_file
     };
     let lone = |why: String, snapshot| {
         Err(Error::LoneLayer {
@@ -596,7 +625,9 @@ fn refuse_lone_layer(path: &Path, descriptor_path: &Path) -> Result<()> {
 }
 
 fn is_missing(error: &Error) -> bool {
-    matches!(error, Error::Io { source, .. } if source.kind() == ErrorKind::NotFound)
+    use ErrorKind::{InvalidFilename, NotADirectory, NotFound};
+    matches!(error, Error::Io { source, .. }
+        if [NotFound, NotADirectory, InvalidFilename].contains(&source.kind()))
 }
 
 /// An error and its causes in one line.

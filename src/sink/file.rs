@@ -2,12 +2,14 @@
 
 use std::os::unix::fs::FileExt;
 use std::path::Path;
+use std::sync::Arc;
 
 use nix::errno::Errno;
 use nix::fcntl::{FallocateFlags, fallocate};
 
 use super::Sink;
 use super::partial::PartialFile;
+use super::partials::Partials;
 use crate::error::{Error, Result};
 
 /// How a file is to be made.
@@ -37,8 +39,13 @@ impl FileSink {
     /// # Errors
     ///
     /// As [`PartialFile::create`], and [`Error::Io`] where the file system does not take the size.
-    pub fn create(target: &Path, size: u64, options: FileSinkOptions) -> Result<Self> {
-        let partial = PartialFile::create(target, options.replace)?;
+    pub fn create(
+        target: &Path,
+        size: u64,
+        options: FileSinkOptions,
+        partials: &Arc<Partials>,
+    ) -> Result<Self> {
+        let partial = PartialFile::create(target, options.replace, partials)?;
         let mut sink = Self {
             partial,
             options,
@@ -46,12 +53,6 @@ impl FileSink {
         };
         sink.set_size(size)?;
         Ok(sink)
-    }
-
-    /// The partial file's path, so that somebody can remove it when the program ends at once.
-    #[must_use]
-    pub fn partial_path(&self) -> &Path {
-        self.partial.path()
     }
 
     fn set_size(&mut self, size: u64) -> Result<()> {
@@ -127,7 +128,7 @@ mod tests {
     fn a_file_has_its_name_only_when_it_is_finished() {
         let dir = tempfile::tempdir().unwrap();
         let target = dir.path().join("disk.raw");
-        let sink = FileSink::create(&target, 10, PLAIN).unwrap();
+        let sink = FileSink::create(&target, 10, PLAIN, &Arc::default()).unwrap();
         sink.write_at(b"abc", 4).unwrap();
         let partial = names(dir.path());
         assert!(
@@ -145,7 +146,7 @@ mod tests {
     fn a_complete_file_can_be_read_before_it_has_its_name() {
         let dir = tempfile::tempdir().unwrap();
         let target = dir.path().join("disk.raw");
-        let sink = FileSink::create(&target, 4, PLAIN).unwrap();
+        let sink = FileSink::create(&target, 4, PLAIN, &Arc::default()).unwrap();
         sink.write_at(b"abc", 1).unwrap();
         sink.complete().unwrap();
         let partial = sink.readable_at().unwrap();
@@ -156,9 +157,34 @@ mod tests {
     }
 
     #[test]
+    fn a_program_that_ends_on_the_spot_leaves_a_complete_file_or_none() {
+        let dir = tempfile::tempdir().unwrap();
+        let partials = Arc::default();
+        let create = |name| FileSink::create(&dir.path().join(name), 10, PLAIN, &partials);
+        let (first, second) = (create("first").unwrap(), create("second").unwrap());
+
+        assert!(partials.abandon());
+
+        assert!(names(dir.path()).is_empty());
+        assert!(matches!(Box::new(first).finish(), Err(Error::Stopped)));
+        assert!(matches!(create("third"), Err(Error::Stopped)));
+        drop(second);
+        assert!(names(dir.path()).is_empty());
+
+        let partials = Arc::default();
+        let create = |name| FileSink::create(&dir.path().join(name), 10, PLAIN, &partials);
+        let (first, second) = (create("first").unwrap(), create("second").unwrap());
+        Box::new(first).finish().unwrap();
+        // What belongs to a target that has its name is finished too.
+        assert!(!partials.abandon());
+        Box::new(second).finish().unwrap();
+        assert_eq!(names(dir.path()).len(), 2);
+    }
+
+    #[test]
     fn a_sink_that_is_dropped_leaves_nothing() {
         let dir = tempfile::tempdir().unwrap();
-        drop(FileSink::create(&dir.path().join("disk.raw"), 10, PLAIN).unwrap());
+        drop(FileSink::create(&dir.path().join("disk.raw"), 10, PLAIN, &Arc::default()).unwrap());
         assert!(names(dir.path()).is_empty());
     }
 
@@ -166,7 +192,7 @@ mod tests {
     fn a_file_that_appears_meanwhile_is_not_replaced() {
         let dir = tempfile::tempdir().unwrap();
         let target = dir.path().join("disk.raw");
-        let sink = FileSink::create(&target, 10, PLAIN).unwrap();
+        let sink = FileSink::create(&target, 10, PLAIN, &Arc::default()).unwrap();
         std::fs::write(&target, "somebody else's").unwrap();
 
         let error = Box::new(sink).finish().unwrap_err();
@@ -180,7 +206,7 @@ mod tests {
     fn a_long_name_leaves_room_for_the_partial_one() {
         let dir = tempfile::tempdir().unwrap();
         let target = dir.path().join("n".repeat(255));
-        let sink = FileSink::create(&target, 1, PLAIN).unwrap();
+        let sink = FileSink::create(&target, 1, PLAIN, &Arc::default()).unwrap();
         Box::new(sink).finish().unwrap();
         assert_eq!(names(dir.path()), ["n".repeat(255)]);
     }

@@ -4,11 +4,14 @@ use std::ffi::{OsStr, OsString};
 use std::fs::{File, Permissions};
 use std::io::ErrorKind;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use nix::errno::Errno;
 use tempfile::NamedTempFile;
 
+use super::partials::{Known, Partials};
 use crate::error::{Error, Result};
 
 /// A new file under a temporary name (`.NAME.part-…`) in the directory of its target. Dropped
@@ -18,6 +21,8 @@ pub struct PartialFile {
     partial: NamedTempFile,
     target: PathBuf,
     replace: bool,
+    /// Dropped behind the file, so that nobody forgets a file that is still there.
+    known: Known,
 }
 
 impl PartialFile {
@@ -28,25 +33,25 @@ impl PartialFile {
     ///
     /// [`Error::TargetExists`] where there is a file already and it may not be replaced,
     /// [`Error::TargetKind`] where there is something that is no file, [`Error::Io`] where the
-    /// file cannot be made.
-    pub fn create(target: &Path, replace: bool) -> Result<Self> {
+    /// file cannot be made, [`Error::Stopped`] where the program was told to end.
+    pub fn create(target: &Path, replace: bool, partials: &Arc<Partials>) -> Result<Self> {
         let (target, replaced) = Self::admit(target, replace)?;
         let create_failed = |error| Error::io("creating a file beside", &target, error);
-        let partial = tempfile::Builder::new()
-            .prefix(&partial_prefix(&target))
-            // Mode 0666 less the umask, as for any new file.
-            .make_in(directory_of(&target), |path| {
-                File::options()
-                    .read(true)
-                    .write(true)
-                    .create_new(true)
-                    .open(path)
-            })
-            .map(|made| {
-                let (file, path) = made.into_parts();
-                NamedTempFile::from_parts(file, path)
-            })
-            .map_err(create_failed)?;
+        let make = || {
+            let made = tempfile::Builder::new()
+                .prefix(&partial_prefix(&target))
+                // Mode 0666 less the umask, as for any new file.
+                .make_in(directory_of(&target), |path| {
+                    File::options()
+                        .read(true)
+                        .write(true)
+                        .create_new(true)
+                        .open(path)
+                });
+            let (file, path) = made.map_err(create_failed)?.into_parts();
+            Ok(NamedTempFile::from_parts(file, path))
+        };
+        let (partial, known) = partials.make(make, |partial| partial.path().to_owned())?;
         if let Some(permissions) = replaced {
             partial
                 .as_file()
@@ -57,6 +62,7 @@ impl PartialFile {
             partial,
             target,
             replace,
+            known,
         })
     }
 
@@ -80,7 +86,11 @@ impl PartialFile {
                 if target.symlink_metadata().is_ok() {
                     return Err(wrong("it is a symbolic link to nothing"));
                 }
-                return Ok((target.to_owned(), None));
+                let folder = directory_of(target);
+                return match std::fs::metadata(folder) {
+                    Ok(_) => Ok((target.to_owned(), None)),
+                    Err(error) => Err(Error::io("looking into the folder", folder, error)),
+                };
             }
             Err(error) => return Err(Error::io("looking at", target, error)),
         };
@@ -98,7 +108,9 @@ impl PartialFile {
         let real = target
             .canonicalize()
             .map_err(|error| Error::io("resolving", target, error))?;
-        Ok((real, Some(meta.permissions())))
+        // A file that ran with somebody's rights does not give them to a disk image.
+        let mode = meta.permissions().mode() & 0o777;
+        Ok((real, Some(Permissions::from_mode(mode))))
     }
 
     /// The file, to be written.
@@ -107,7 +119,7 @@ impl PartialFile {
         self.partial.as_file()
     }
 
-    /// The temporary path, so that somebody can remove it when the program ends at once.
+    /// The temporary path.
     #[must_use]
     pub fn path(&self) -> &Path {
         self.partial.path()
@@ -134,7 +146,8 @@ impl PartialFile {
     /// # Errors
     ///
     /// [`Error::TargetExists`] where somebody else made the target meanwhile, [`Error::Io`]
-    /// where the file system refuses; then the partial file is removed.
+    /// where the file system refuses, [`Error::Stopped`] where the program was told to end; then
+    /// the partial file is removed.
     pub fn finish(self, sync: bool) -> Result<()> {
         if sync {
             self.sync()?;
@@ -147,33 +160,45 @@ impl PartialFile {
             partial,
             target,
             replace,
+            known,
         } = self;
-        let named = if replace {
-            partial.persist(&target)
-        } else {
-            partial.persist_noclobber(&target).or_else(|failed| {
-                // Some file systems (FAT) know neither way of not replacing.
-                let unknown = matches!(
-                    failed.error.raw_os_error().map(Errno::from_raw),
-                    Some(Errno::EPERM | Errno::EINVAL | Errno::EOPNOTSUPP | Errno::ENOSYS)
-                );
-                if unknown && target.symlink_metadata().is_err() {
-                    failed.file.persist(&target)
-                } else {
-                    Err(failed)
-                }
-            })
-        };
-        named.map_err(|failed| match failed.error.kind() {
-            ErrorKind::AlreadyExists => Error::TargetExists {
-                path: target.clone(),
-            },
-            _ => Error::io("renaming the complete file to", &target, failed.error),
-        })?;
+        known.name(|| rename(partial, &target, replace))?;
         if sync {
             sync_directory(directory_of(&target))?;
         }
         Ok(())
+    }
+}
+
+fn rename(partial: NamedTempFile, target: &Path, replace: bool) -> Result<()> {
+    let named = if replace {
+        partial.persist(target)
+    } else {
+        partial.persist_noclobber(target).or_else(|failed| {
+            // Some file systems (FAT) know neither way of not replacing.
+            let unknown = matches!(
+                failed.error.raw_os_error().map(Errno::from_raw),
+                Some(Errno::EPERM | Errno::EINVAL | Errno::EOPNOTSUPP | Errno::ENOSYS)
+            );
+            if unknown && target.symlink_metadata().is_err() {
+                failed.file.persist(target)
+            } else {
+                Err(failed)
+            }
+        })
+    };
+    match named {
+        Ok(_) => Ok(()),
+        Err(failed) if failed.error.kind() == ErrorKind::AlreadyExists => {
+            Err(Error::TargetExists {
+                path: target.to_owned(),
+            })
+        }
+        Err(failed) => Err(Error::io(
+            "renaming the complete file to",
+            target,
+            failed.error,
+        )),
     }
 }
 

@@ -118,7 +118,7 @@ impl Sink for StreamSink {
 }
 
 /// `len` zero bytes in pieces that need no memory of their own.
-pub(super) fn zero_pieces(len: u64) -> impl Iterator<Item = &'static [u8]> {
+pub(crate) fn zero_pieces(len: u64) -> impl Iterator<Item = &'static [u8]> {
     static ZEROS: [u8; 1 << 16] = [0; 1 << 16];
     let whole = len / ZEROS.len() as u64;
     let rest = usize::try_from(len % ZEROS.len() as u64).unwrap_or(0);

@@ -5,11 +5,13 @@ use crate::fixtures::disks;
 use crate::support::image::pattern;
 use crate::support::running::{signal, stopped_in_its_middle};
 use crate::support::{
-    ChainBuilder, Fill, ImageBuilder, Outcome, Program, Scratch, SourceGuard, convert_to, guid,
+    ChainBuilder, Fill, ImageBuilder, Outcome, Program, Scratch, SourceGuard, convert, convert_to,
+    guid, info,
 };
 use crate::tools::tool;
 use ploopconv::disk::{RawDisk, VirtualDisk};
 use ploopconv::qcow2::Qcow2Disk;
+use ploopconv::sink::{BlockSink, Sink};
 use proptest::prelude::*;
 use proptest::test_runner::{RngSeed, TestRunner};
 use serde_json::Value;
@@ -533,6 +535,107 @@ fn a_device_may_be_larger_than_the_disk_it_holds() {
     writer.write_all_at(b"\0", size - 100).unwrap();
     writer.sync_all().unwrap();
     differ_at(verify(&device.0, &image).run(), size - 100);
+}
+
+#[test]
+fn the_partition_of_a_difference_is_told_and_one_partition_can_be_compared_alone() {
+    let scratch = Scratch::new();
+    let container = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/101");
+    let report = info(&container).run().status(0).json();
+    let partition = &report["partitions"][0];
+    let [start, size] = ["start", "size"].map(|name| partition[name].as_u64().unwrap());
+    let target = scratch.target();
+    convert_to(&container, &target);
+    let file = File::options().write(true).open(&target).unwrap();
+    for (at, number) in [
+        (440, Value::Null),
+        (start, partition["number"].clone()),
+        (start + size - 1, partition["number"].clone()),
+    ] {
+        let was = byte_of(&target, at);
+        file.write_all_at(&[was ^ 1], at).unwrap();
+        let found = differ_at(compare(&target, &container).run(), at);
+        assert_eq!(found["partition"], number);
+        let found = differ_at(verify(&target, &container).run(), at);
+        assert_eq!(found["partition"], number);
+        file.write_all_at(&[was], at).unwrap();
+    }
+
+    let number = partition["number"].to_string();
+    let part = scratch.out().join("p1.qcow2");
+    convert(&container, &part)
+        .args(["--partition", &number, "--verify"])
+        .run()
+        .done();
+    equal(
+        verify(&part, &container)
+            .args(["--partition", &number])
+            .run(),
+    );
+    qemu_io("qcow2", &part, &["write -P 0x5A 70000 1".to_owned()]);
+    let outcome = compare(&container, &part).args(["--partition", &number]);
+    let found = differ_at(outcome.run(), 70_000);
+    assert_eq!(found["partition"], partition["number"]);
+}
+
+#[test]
+fn targets_of_every_format_are_verified_and_so_are_devices() {
+    let scratch = Scratch::new();
+    let image = scratch.source().join("disk.hds");
+    // A size that is no multiple of a cluster, and zeros that are stored.
+    ImageBuilder::v2()
+        .cluster_sectors(63)
+        .sectors(63 * 40 + 5)
+        .store_all((0..40).filter(|k| k % 3 > 0))
+        .fill(9, Fill::Byte(0))
+        .write(&image);
+    let target = scratch.out().join("disk.qcow2");
+    for options in [
+        &["--cluster-size", "4K"][..],
+        &["--cluster-size", "2M"],
+        &["--compress=zlib"],
+        &["--compress=zstd", "--cluster-size", "512K"],
+        &["--sparse"],
+        &["--sparse=never", "--checksum=blkhash"],
+    ] {
+        convert(&image, &target)
+            .args(["-f", "--verify"])
+            .args(options)
+            .run()
+            .status(0);
+        qemu_img(["check".as_ref(), "-q".as_ref(), target.as_os_str()]);
+        equal(verify(&target, &image).run());
+    }
+    let backing = scratch.out().join("backing");
+    std::fs::write(&backing, vec![0xEE; 3 << 20]).unwrap();
+    let device = Loop::new(&backing);
+    let report = convert(&image, &device.0).args(["-f", "--verify", "--json"]);
+    assert_eq!(report.run().status(0).json()["verified"], true);
+    equal(verify(&device.0, &image).run());
+}
+
+#[test]
+fn a_device_that_was_completed_and_not_finished_does_not_look_like_a_disk() {
+    let scratch = Scratch::new();
+    let backing = scratch.out().join("backing");
+    std::fs::write(&backing, vec![0xEE; 3 << 20]).unwrap();
+    let device = Loop::new(&backing);
+    for finish in [false, true] {
+        let sink = BlockSink::open(&device.0, 2 << 20, true).unwrap();
+        sink.write_at(&vec![7; 2 << 20], 0).unwrap();
+        sink.complete().unwrap();
+        let held = std::fs::read(sink.readable_at().unwrap()).unwrap();
+        assert!(held[..2 << 20].iter().all(|&byte| byte == 7));
+        if finish {
+            Box::new(sink).finish().unwrap();
+        } else {
+            drop(sink);
+        }
+        let held = std::fs::read(&device.0).unwrap();
+        let head = if finish { 7 } else { 0 };
+        assert!(held[..1 << 20].iter().all(|&byte| byte == head));
+        assert!(held[1 << 20..2 << 20].iter().all(|&byte| byte == 7));
+    }
 }
 
 #[test]

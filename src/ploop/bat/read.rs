@@ -74,7 +74,7 @@ struct Table<'a> {
 
 /// What one page gave.
 struct Page {
-    entries: Option<Box<[u32]>>,
+    entries: Option<Box<[u32; PAGE_ENTRIES]>>,
     findings: BatFindings,
 }
 
@@ -102,7 +102,7 @@ impl Table<'_> {
     ) -> Result<(), ReadError> {
         let read = |&number: &u64| self.read_page(number);
         // Small tables are not worth waking threads for.
-        let pages: Vec<Page> = if numbers.len() < 4 {
+        let pages: Vec<Page> = if numbers.len() < 64 {
             numbers.iter().map(read).collect::<Result<_, _>>()?
         } else {
             numbers.par_iter().map(read).collect::<Result<_, _>>()?
@@ -141,12 +141,15 @@ impl Table<'_> {
             }
         }
         let entries = (findings.allocated > 0).then(|| {
+            let mut entries = Box::new([0; PAGE_ENTRIES]);
             let kept = self.rules.clusters.saturating_sub(first);
-            bytes
+            let words = bytes
                 .chunks_exact(4)
-                .take(usize::try_from(kept).unwrap_or(usize::MAX))
-                .map(|word| word.first_chunk().copied().map_or(0, u32::from_le_bytes))
-                .collect()
+                .take(usize::try_from(kept).unwrap_or(usize::MAX));
+            for (entry, word) in entries.iter_mut().zip(words) {
+                *entry = word.first_chunk().copied().map_or(0, u32::from_le_bytes);
+            }
+            entries
         });
         Ok(Page { entries, findings })
     }

@@ -1,0 +1,109 @@
+//! The file that says what a target should hold.
+
+use std::ffi::OsString;
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use ploopconv::Error;
+use ploopconv::hash;
+use ploopconv::sink::{PartialFile, Partials};
+
+/// How the digest is computed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Algorithm {
+    /// What `sha256sum -c` reads, of the target file as it is
+    Sha256,
+    /// The disk's content, on all cores; the same for raw and qcow2
+    Blkhash,
+}
+
+/// A checksum file that may be written.
+pub(super) struct ChecksumFile {
+    algorithm: hash::Algorithm,
+    target: PathBuf,
+    path: PathBuf,
+    replace: bool,
+}
+
+impl ChecksumFile {
+    /// Makes sure that the file beside the target may be made.
+    pub(super) fn admit(how: Algorithm, target: &Path, replace: bool) -> Result<Self, Error> {
+        let algorithm = match how {
+            Algorithm::Sha256 => hash::Algorithm::Sha256,
+            Algorithm::Blkhash => hash::Algorithm::Blkhash,
+        };
+        let mut path = OsString::from(target);
+        path.push(".");
+        path.push(algorithm.name());
+        let path = PathBuf::from(path);
+        PartialFile::admit(&path, replace)?;
+        Ok(Self {
+            algorithm,
+            target: target.to_owned(),
+            path,
+            replace,
+        })
+    }
+
+    /// How the digest is computed.
+    pub(super) fn algorithm(&self) -> hash::Algorithm {
+        self.algorithm
+    }
+
+    /// Writes the line, lets `finish` complete the target, and gives the file its name. Where
+    /// the target fails, there is no checksum file either.
+    pub(super) fn write(
+        self,
+        digest: &str,
+        sync: bool,
+        partials: &Arc<Partials>,
+        finish: impl FnOnce() -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let partial = PartialFile::create(&self.path, self.replace, partials)?;
+        let name = self.target.file_name().unwrap_or(self.target.as_os_str());
+        partial
+            .file()
+            .write_all(&line(digest, name.as_encoded_bytes()))
+            .map_err(|source| Error::Io {
+                doing: "writing",
+                path: self.path.clone(),
+                offset: None,
+                source,
+            })?;
+        finish()?;
+        partial.finish(sync)
+    }
+}
+
+/// A line as sha256sum writes it: a name with a line end or a backslash is escaped, and a
+/// backslash in front of the line says so.
+fn line(digest: &str, name: &[u8]) -> Vec<u8> {
+    let mut escaped = Vec::new();
+    for &byte in name {
+        match byte {
+            b'\\' => escaped.extend(br"\\"),
+            b'\n' => escaped.extend(br"\n"),
+            b'\r' => escaped.extend(br"\r"),
+            other => escaped.push(other),
+        }
+    }
+    let mut start = String::new();
+    if escaped != name {
+        start.push('\\');
+    }
+    let _ = write!(start, "{digest}  ");
+    [start.as_bytes(), &escaped, b"\n"].concat()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn odd_names_are_escaped_as_sha256sum_does() {
+        assert_eq!(line("00", b"disk.raw"), b"00  disk.raw\n");
+        assert_eq!(line("00", b"a\nb\\c"), b"\\00  a\\nb\\\\c\n");
+    }
+}

@@ -1,0 +1,137 @@
+//! What a target is, told before anything is opened.
+
+use std::ffi::OsStr;
+use std::fs::{File, Metadata};
+use std::io::{IsTerminal, stdout};
+use std::os::fd::AsFd;
+use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use ploopconv::Error;
+use ploopconv::sink::{BlockSink, PartialFile, backing_file, free_room};
+
+use super::ConvertArgs;
+use crate::cli::exit::Usage;
+
+/// Where the bytes go.
+pub(super) enum Target {
+    Stdout,
+    /// A pipe or a character device.
+    Stream(PathBuf),
+    /// A regular file, there or not.
+    File(PathBuf),
+    /// A block device.
+    Device(PathBuf),
+}
+
+impl Target {
+    /// Tells a target by what is there already.
+    pub(super) fn of(args: &ConvertArgs) -> anyhow::Result<Self> {
+        let path = &args.output;
+        if path == OsStr::new("-") {
+            if args.json {
+                let mistake = "--json and -o - would both write to stdout";
+                return Err(Usage(mistake.to_owned()).into());
+            }
+            if !args.dry_run && stdout().is_terminal() {
+                let mistake = "a disk is not written to a terminal; redirect stdout";
+                return Err(Usage(mistake.to_owned()).into());
+            }
+            return Ok(Self::Stdout);
+        }
+        let Ok(meta) = std::fs::metadata(path) else {
+            return Ok(Self::File(path.clone()));
+        };
+        let kind = meta.file_type();
+        if kind.is_block_device() {
+            return Ok(Self::Device(path.clone()));
+        }
+        if kind.is_char_device() {
+            refuse_terminal(path)?;
+            if !args.force && !is_memory_device(&meta) {
+                return Err(Error::TargetExists { path: path.clone() }.into());
+            }
+            return Ok(Self::Stream(path.clone()));
+        }
+        if kind.is_fifo() {
+            return Ok(Self::Stream(path.clone()));
+        }
+        Ok(Self::File(path.clone()))
+    }
+
+    /// Makes sure that no file of the source is written over, under whatever name.
+    pub(super) fn refuse_sources(&self, files: &[(u64, u64)]) -> anyhow::Result<()> {
+        let meta = match self {
+            Self::Stdout => {
+                let out = stdout()
+                    .as_fd()
+                    .try_clone_to_owned()
+                    .context("opening stdout")?;
+                File::from(out).metadata()
+            }
+            Self::Stream(path) | Self::File(path) => std::fs::metadata(path),
+            // A loop device is another name for the file behind it.
+            Self::Device(path) => std::fs::metadata(backing_file(path).unwrap_or(path.clone())),
+        };
+        let Ok(meta) = meta else { return Ok(()) };
+        let identity = (meta.dev(), meta.ino());
+        if files.contains(&identity) {
+            let path = match self {
+                Self::Stdout => PathBuf::from("stdout"),
+                Self::Stream(path) | Self::File(path) | Self::Device(path) => path.clone(),
+            };
+            return Err(Error::TargetIsSource { path }.into());
+        }
+        Ok(())
+    }
+
+    /// The directory that takes a file.
+    pub(super) fn directory(&self) -> Option<PathBuf> {
+        let Self::File(path) = self else { return None };
+        let real = path.canonicalize().unwrap_or_else(|_| path.clone());
+        let parent = real
+            .parent()
+            .filter(|parent| !parent.as_os_str().is_empty());
+        Some(parent.map_or_else(|| PathBuf::from("."), Path::to_owned))
+    }
+
+    /// Makes sure that the target may be written, and says how much room there is, where that can
+    /// be told.
+    pub(super) fn admit(&self, force: bool, size: u64) -> Result<Option<u64>, Error> {
+        match self {
+            Self::Stdout | Self::Stream(_) => Ok(None),
+            Self::Device(path) if !force => Err(Error::TargetExists { path: path.clone() }),
+            Self::Device(path) => BlockSink::admit(path, size).map(Some),
+            Self::File(path) => {
+                PartialFile::admit(path, force)?;
+                let directory = self.directory();
+                Ok(directory.as_deref().map(free_room).transpose()?.flatten())
+            }
+        }
+    }
+}
+
+/// Refuses a terminal under whatever name.
+fn refuse_terminal(path: &Path) -> Result<(), Usage> {
+    let device = File::options()
+        .write(true)
+        .custom_flags(OPEN_FLAGS)
+        .open(path);
+    if device.is_ok_and(|device| device.is_terminal()) {
+        let mistake = "a disk is not written to a terminal";
+        return Err(Usage(mistake.to_owned()));
+    }
+    Ok(())
+}
+
+/// Neither waits for a line nor makes it our own: O_NONBLOCK and O_NOCTTY of Linux.
+const OPEN_FLAGS: i32 = 0o4000 | 0o400;
+
+/// `/dev/null`, `/dev/zero` and `/dev/full`, which nobody misses anything of: 3, 5 and 7 of the
+/// kernel's memory devices (devices.txt).
+fn is_memory_device(meta: &Metadata) -> bool {
+    let device = meta.rdev();
+    let (major, minor) = (device >> 8 & 0xfff, device & 0xff);
+    major == 1 && [3, 5, 7].contains(&minor)
+}

@@ -1,0 +1,460 @@
+//! Fills a planned file.
+
+use std::ops::Range;
+use std::os::fd::AsFd;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use nix::errno::Errno;
+use nix::fcntl::{FallocateFlags, fallocate};
+
+use super::compress::{Codec, Compression};
+use super::header::Header;
+use super::layout::Layout;
+use super::packed::{self, Space};
+use super::refcount::Section;
+use super::tables::{COPIED, TargetFile};
+use crate::bytes::is_zero;
+use crate::error::{Error, Result};
+use crate::sink::{FileSinkOptions, PartialFile, Partials, Sink, zero_pieces};
+
+/// A qcow2 file, written under a temporary name in the directory of the target and given its name
+/// at the end.
+///
+/// Workers write data where the layout says, in parallel and without a lock; compressed clusters
+/// take a place under a lock that is held for no longer than that. All other tables are written
+/// at the end, the header last.
+#[derive(Debug)]
+pub struct Qcow2Sink {
+    partial: PartialFile,
+    layout: Layout,
+    options: FileSinkOptions,
+    body: Body,
+    /// Whether zeros have to be written, because room could not be given in another way.
+    write_zeros: bool,
+    /// Whether all tables and the header are written.
+    complete: AtomicBool,
+}
+
+/// What is known of the clusters that were written.
+#[derive(Debug)]
+enum Body {
+    /// A bit for every planned cluster.
+    Planned(Vec<AtomicU64>),
+    Packed {
+        compression: Compression,
+        space: Mutex<Space>,
+        /// Those that no thread uses now.
+        codecs: Mutex<Vec<Codec>>,
+    },
+}
+
+impl Qcow2Sink {
+    /// Makes a partial file beside `target`. [`FileSinkOptions::allocate`] gives room to every
+    /// planned cluster and all tables; it does nothing where clusters are compressed.
+    ///
+    /// # Errors
+    ///
+    /// As [`PartialFile::create`], and [`Error::Io`] where the file system does not take the size.
+    pub fn create(
+        target: &Path,
+        layout: Layout,
+        options: FileSinkOptions,
+        partials: &Arc<Partials>,
+    ) -> Result<Self> {
+        let partial = PartialFile::create(target, options.replace, partials)?;
+        let body = if let Some(compression) = layout.options().compression {
+            let space = Space::new(layout.data_offset(), layout.cluster_size());
+            Body::Packed {
+                compression,
+                space: Mutex::new(space),
+                codecs: Mutex::default(),
+            }
+        } else {
+            let words = usize::try_from(layout.clusters().div_ceil(64)).unwrap_or(usize::MAX);
+            Body::Planned(
+                std::iter::repeat_with(AtomicU64::default)
+                    .take(words)
+                    .collect(),
+            )
+        };
+        let mut sink = Self {
+            partial,
+            layout,
+            options,
+            body,
+            write_zeros: false,
+            complete: AtomicBool::new(false),
+        };
+        sink.set_size()?;
+        Ok(sink)
+    }
+
+    /// Gives the file its planned length, which spares its writers the work of making it longer.
+    fn set_size(&mut self) -> Result<()> {
+        if matches!(self.body, Body::Packed { .. }) {
+            return Ok(());
+        }
+        let len = self.layout.file_len();
+        self.set_len(len)?;
+        if !self.options.allocate {
+            return Ok(());
+        }
+        let signed = i64::try_from(len).unwrap_or(i64::MAX);
+        match fallocate(
+            self.partial.file().as_fd(),
+            FallocateFlags::empty(),
+            0,
+            signed,
+        ) {
+            Ok(()) => Ok(()),
+            Err(Errno::EOPNOTSUPP | Errno::ENOSYS) => {
+                self.write_zeros = true;
+                Ok(())
+            }
+            Err(error) => Err(self.failed("allocating room for", error.into())),
+        }
+    }
+
+    fn set_len(&self, len: u64) -> Result<()> {
+        let set = self.partial.file().set_len(len);
+        set.map_err(|error| self.failed("setting the size of", error))
+    }
+
+    fn failed(&self, doing: &'static str, error: std::io::Error) -> Error {
+        Error::io(doing, self.partial.target(), error)
+    }
+
+    fn file(&self) -> TargetFile<'_> {
+        TargetFile {
+            file: self.partial.file(),
+            name: self.partial.target(),
+        }
+    }
+
+    /// Remembers that the planned clusters were written.
+    fn mark(&self, written: &[AtomicU64], ranks: Range<u64>) {
+        for rank in ranks {
+            let bit = 1 << (rank % 64);
+            let word = usize::try_from(rank / 64)
+                .ok()
+                .and_then(|at| written.get(at));
+            if let Some(word) = word
+                && word.load(Ordering::Relaxed) & bit == 0
+            {
+                word.fetch_or(bit, Ordering::Relaxed);
+            }
+        }
+    }
+
+    fn write_planned(&self, written: &[AtomicU64], data: &[u8], offset: u64) -> Result<()> {
+        let end = offset + data.len() as u64;
+        let mut rest = data;
+        for (range, place) in self.layout.placed(offset..end) {
+            let len = usize::try_from(range.end - range.start).unwrap_or(usize::MAX);
+            let (bytes, later) = rest.split_at(len.min(rest.len()));
+            rest = later;
+            match place {
+                Some(place) => {
+                    self.file().write_at(bytes, place)?;
+                    let last = place + bytes.len() as u64 - 1;
+                    let ranks = self.layout.rank_of(place)..self.layout.rank_of(last) + 1;
+                    self.mark(written, ranks);
+                }
+                None => refuse_data(bytes, range.start)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn write_packed(
+        &self,
+        space: &Mutex<Space>,
+        codec: &mut Codec,
+        data: &[u8],
+        offset: u64,
+    ) -> Result<()> {
+        let cluster_size = self.layout.cluster_size();
+        let mut entries = Entries::new(self.file());
+        let clusters = offset / cluster_size.bytes()..;
+        for (number, cluster) in clusters.zip(data.chunks(cluster_size.buffer())) {
+            let Some(entry_offset) = self.layout.entry_offset(number) else {
+                refuse_data(cluster, number * cluster_size.bytes())?;
+                continue;
+            };
+            let padded;
+            let cluster = if cluster.len() < cluster_size.buffer() {
+                // The last cluster of the disk: readers expect a whole one.
+                let mut whole = cluster.to_vec();
+                whole.resize(cluster_size.buffer(), 0);
+                padded = whole;
+                &padded
+            } else {
+                cluster
+            };
+            let take = |place: &dyn Fn(&mut Space) -> u64| {
+                let mut space = space.lock().unwrap_or_else(PoisonError::into_inner);
+                let place = place(&mut space);
+                self.layout.check_file_len(space.end()).map(|()| place)
+            };
+            let entry = match codec.compress(cluster) {
+                Some(compressed) => {
+                    let len = compressed.len() as u64;
+                    let place = take(&|space| space.pack(len))?;
+                    self.file().write_at(compressed, place)?;
+                    packed::entry(place, len, cluster_size)
+                }
+                None => {
+                    let place = take(&Space::whole)?;
+                    self.file().write_at(cluster, place)?;
+                    COPIED | place
+                }
+            };
+            entries.add(entry_offset, entry)?;
+        }
+        entries.write()
+    }
+
+    /// Writes the L2 tables: the entries of all planned clusters that were written.
+    fn write_tables(&self, written: impl Fn(u64) -> bool) -> Result<()> {
+        for (number, (_, offset)) in self.layout.tables().enumerate() {
+            let planned = self.layout.planned_in(number);
+            let entries = planned
+                .filter(|&(_, rank)| written(rank))
+                .map(|(entry, rank)| (u64::from(entry), COPIED | self.layout.place(rank)));
+            self.file().write_entries(offset, entries)?;
+        }
+        Ok(())
+    }
+
+    /// Writes everything but the data.
+    fn write_metadata(&self) -> Result<()> {
+        let section = self.write_end()?;
+        let l1 = self.layout.tables();
+        self.file().write_entries(
+            self.layout.l1_offset(),
+            l1.map(|(index, offset)| (u64::from(index), COPIED | offset)),
+        )?;
+        self.set_len(section.file_len())?;
+        // Only now is it a qcow2 file.
+        let header = Header::new(&self.layout, section.table()).encode();
+        self.file().write_at(&header, 0)?;
+        self.complete.store(true, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Writes what is not known before all data is written; gives where the refcounts are.
+    fn write_end(&self) -> Result<Section> {
+        let cluster_size = self.layout.cluster_size();
+        let data = self.layout.data_offset() / cluster_size.bytes();
+        match &self.body {
+            Body::Planned(bits) => {
+                let written = |rank: u64| {
+                    let word = usize::try_from(rank / 64).ok().and_then(|at| bits.get(at));
+                    let bit = |word: &AtomicU64| word.load(Ordering::Relaxed) >> (rank % 64) & 1;
+                    self.options.allocate || word.is_some_and(|word| bit(word) == 1)
+                };
+                self.write_tables(written)?;
+                let last = (0..self.layout.clusters())
+                    .rev()
+                    .find(|&rank| written(rank));
+                let section = Section::behind(data + last.map_or(0, |last| last + 1), cluster_size);
+                section.write(&self.file(), |cluster| match cluster.checked_sub(data) {
+                    Some(rank) => u16::from(written(rank)),
+                    None => 1,
+                })?;
+                Ok(section)
+            }
+            Body::Packed { space, .. } => {
+                let space = space.lock().unwrap_or_else(PoisonError::into_inner);
+                let section = Section::behind(space.end() / cluster_size.bytes(), cluster_size);
+                section.write(&self.file(), |cluster| {
+                    if cluster < data {
+                        1
+                    } else {
+                        space.count(cluster)
+                    }
+                })?;
+                Ok(section)
+            }
+        }
+    }
+}
+
+/// The disk's plan had no place for these bytes: as long as they are zeros they need none. A file
+/// system may call a range data that it called a hole before.
+fn refuse_data(bytes: &[u8], offset: u64) -> Result<()> {
+    if is_zero(bytes) {
+        return Ok(());
+    }
+    Err(Error::Unplanned { offset })
+}
+
+impl Sink for Qcow2Sink {
+    fn write_at(&self, data: &[u8], offset: u64) -> Result<()> {
+        match &self.body {
+            Body::Planned(written) => self.write_planned(written, data, offset),
+            Body::Packed {
+                compression,
+                space,
+                codecs,
+            } => {
+                let idle = || codecs.lock().unwrap_or_else(PoisonError::into_inner);
+                let codec = idle().pop();
+                let mut codec = match codec {
+                    Some(codec) => codec,
+                    None => Codec::new(*compression, self.layout.cluster_size())?,
+                };
+                let done = self.write_packed(space, &mut codec, data, offset);
+                idle().push(codec);
+                done
+            }
+        }
+    }
+
+    fn zero_at(&self, offset: u64, len: u64) -> Result<()> {
+        if !self.write_zeros {
+            return Ok(()); // what has no entry reads as zeros, and so does a new file
+        }
+        zero_pieces(len).try_fold(offset, |at, zeros| {
+            self.write_at(zeros, at)?;
+            Ok(at + zeros.len() as u64)
+        })?;
+        Ok(())
+    }
+
+    fn grain(&self) -> u64 {
+        match self.body {
+            Body::Planned(_) => 1,
+            Body::Packed { .. } => self.layout.cluster_size().bytes(),
+        }
+    }
+
+    fn max_writers(&self) -> usize {
+        /// What all writers may use together, in bytes.
+        const MEMORY: usize = 40 << 20;
+        match self.body {
+            Body::Planned(_) => usize::MAX,
+            Body::Packed { .. } => {
+                // The cluster or more as it was read, as it is compressed, and the coder.
+                let cluster = self.layout.cluster_size().buffer();
+                MEMORY / (cluster.max(256 << 10) + cluster * 5 / 4 + Codec::MEMORY)
+            }
+        }
+    }
+
+    fn complete(&self) -> Result<()> {
+        self.write_metadata()?;
+        if self.options.sync {
+            self.partial.sync()?;
+        }
+        Ok(())
+    }
+
+    fn readable_at(&self) -> Option<&Path> {
+        Some(self.partial.path())
+    }
+
+    fn finish(self: Box<Self>) -> Result<()> {
+        if !self.complete.load(Ordering::Relaxed) {
+            self.write_metadata()?;
+        }
+        self.partial.finish(self.options.sync)
+    }
+}
+
+/// L2 entries that follow each other in the file, written together.
+struct Entries<'a> {
+    file: TargetFile<'a>,
+    offset: u64,
+    bytes: Vec<u8>,
+}
+
+impl<'a> Entries<'a> {
+    fn new(file: TargetFile<'a>) -> Self {
+        Self {
+            file,
+            offset: 0,
+            bytes: Vec::new(),
+        }
+    }
+
+    fn add(&mut self, offset: u64, entry: u64) -> Result<()> {
+        if offset != self.offset + self.bytes.len() as u64 {
+            self.write()?;
+            self.offset = offset;
+        }
+        self.bytes.extend_from_slice(&entry.to_be_bytes());
+        Ok(())
+    }
+
+    fn write(&mut self) -> Result<()> {
+        if !self.bytes.is_empty() {
+            self.file.write_at(&self.bytes, self.offset)?;
+            self.bytes.clear();
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Qcow2Options;
+    use super::*;
+
+    const OPTIONS: FileSinkOptions = FileSinkOptions {
+        replace: false,
+        allocate: false,
+        sync: false,
+    };
+
+    fn sink(dir: &Path, compression: Option<Compression>) -> Qcow2Sink {
+        let options = Qcow2Options {
+            compression,
+            ..Qcow2Options::default()
+        };
+        // Two tables; only the first one is planned where clusters are compressed.
+        let layout = Layout::plan(1 << 30, options, [Ok(65536..65540)]).unwrap();
+        Qcow2Sink::create(&dir.join("disk.qcow2"), layout, OPTIONS, &Arc::default()).unwrap()
+    }
+
+    #[test]
+    fn data_that_was_not_planned_is_refused_and_zeros_are_not() {
+        let dir = tempfile::tempdir().unwrap();
+        for compression in [None, Some(Compression::Zstd)] {
+            let sink = sink(dir.path(), compression);
+            let mut data = vec![0; 3 * 65536];
+            let far = 900 << 20;
+            sink.write_at(&data, far).unwrap();
+            data[65536] = 1;
+            sink.write_at(&data, 0).unwrap();
+            let error = sink.write_at(&data, far).unwrap_err();
+            assert!(
+                matches!(error, Error::Unplanned { offset } if offset >= far),
+                "{error}"
+            );
+        }
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+    }
+
+    fn only_file(dir: &Path) -> std::path::PathBuf {
+        let mut entries = std::fs::read_dir(dir).unwrap();
+        entries.next().unwrap().unwrap().path()
+    }
+
+    #[test]
+    fn nothing_is_a_qcow2_file_before_the_end() {
+        let dir = tempfile::tempdir().unwrap();
+        for compression in [None, Some(Compression::Zlib)] {
+            let sink = sink(dir.path(), compression);
+            sink.write_at(&[1; 65536], 65536).unwrap();
+            let partial = std::fs::read(only_file(dir.path())).unwrap();
+            assert!(!partial.starts_with(b"QFI"));
+            Box::new(sink).finish().unwrap();
+            let target = dir.path().join("disk.qcow2");
+            assert!(std::fs::read(&target).unwrap().starts_with(b"QFI\xfb"));
+            std::fs::remove_file(target).unwrap();
+        }
+    }
+}

@@ -1,0 +1,264 @@
+//! An existing block device.
+
+use std::fs::File;
+use std::io::{ErrorKind, Seek, SeekFrom};
+use std::os::linux::fs::MetadataExt;
+use std::os::unix::fs::{FileExt, FileTypeExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use nix::errno::Errno;
+use nix::fcntl::{FallocateFlags, OFlag, fallocate};
+use nix::sys::stat::{major, minor};
+
+use super::Sink;
+use super::stream::zero_pieces;
+use crate::error::{Error, Result};
+
+/// What is written last, so that a copy cut short does not look like a disk that boots: the
+/// partition table, a boot loader, and the start of the first file system lie in the first MiB.
+const HEAD: u64 = 1 << 20;
+/// Zeros are given to the device in multiples of this, which suits every sector size there is.
+const ALIGNMENT: u64 = 4096;
+
+/// A block device, written in place. Until it is finished its first MiB is zeros.
+#[derive(Debug)]
+pub struct BlockSink {
+    device: File,
+    path: PathBuf,
+    /// The first bytes of the disk, kept back until all others are safe.
+    head: Mutex<Vec<u8>>,
+    sync: bool,
+    /// An index into [`WAYS`]: how this device makes zeros.
+    way: AtomicU8,
+    /// Whether the head is on the device.
+    complete: AtomicBool,
+    /// Whether it may stay there.
+    finished: bool,
+}
+
+/// How a device is asked for zeros, the cheapest way first. Both are promises: what was there
+/// before reads as zeros afterwards. A mere discard promises nothing, and is not used.
+const WAYS: [FallocateFlags; 2] = [
+    FallocateFlags::FALLOC_FL_PUNCH_HOLE.union(FallocateFlags::FALLOC_FL_KEEP_SIZE),
+    FallocateFlags::FALLOC_FL_ZERO_RANGE.union(FallocateFlags::FALLOC_FL_KEEP_SIZE),
+];
+
+impl BlockSink {
+    /// Opens a device that nobody else uses, for a disk of `size` bytes, and overwrites its first
+    /// MiB with zeros.
+    ///
+    /// # Errors
+    ///
+    /// As [`BlockSink::admit`], and [`Error::Io`] where the device cannot be written.
+    pub fn open(path: &Path, size: u64, sync: bool) -> Result<Self> {
+        let device = Self::claim(path, size, true)?;
+        let head = usize::try_from(size.min(HEAD)).unwrap_or_default();
+        let sink = Self {
+            device,
+            path: path.to_owned(),
+            head: Mutex::new(vec![0; head]),
+            sync,
+            way: AtomicU8::new(0),
+            complete: AtomicBool::new(false),
+            finished: false,
+        };
+        sink.make_zeros(0, head as u64)?;
+        sink.sync()?;
+        Ok(sink)
+    }
+
+    /// Says whether a device could take a disk of `size` bytes, and how many bytes it has.
+    /// Writes nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::TargetKind`] where it is no block device, or is mounted, used as swap or part of
+    /// another device; [`Error::NoRoom`] where it is too small; [`Error::Io`] where it cannot be
+    /// opened.
+    pub fn admit(path: &Path, size: u64) -> Result<u64> {
+        let mut device = Self::claim(path, size, false)?;
+        device_size(&mut device, path)
+    }
+
+    fn claim(path: &Path, size: u64, write: bool) -> Result<File> {
+        // Of a block device, O_EXCL asks for the claim that mounts, swap and device-mapper hold.
+        let opened = File::options()
+            .read(true)
+            .write(write)
+            .custom_flags(OFlag::O_EXCL.bits())
+            .open(path);
+        let mut device =
+            opened.map_err(|error| match error.raw_os_error().map(Errno::from_raw) {
+                Some(Errno::EBUSY) => Error::TargetKind {
+                    path: path.to_owned(),
+                    why: "it is in use: mounted, swap, or part of another device",
+                },
+                _ => Error::io("opening", path, error),
+            })?;
+        let meta = device.metadata();
+        let meta = meta.map_err(|error| Error::io("looking at", path, error))?;
+        if !meta.file_type().is_block_device() {
+            return Err(Error::TargetKind {
+                path: path.to_owned(),
+                why: "it is not a block device",
+            });
+        }
+        let room = device_size(&mut device, path)?;
+        if room < size {
+            return Err(Error::NoRoom {
+                path: path.to_owned(),
+                free: room,
+                needed: size,
+            });
+        }
+        Ok(device)
+    }
+
+    fn failed(&self, doing: &'static str, offset: u64, error: std::io::Error) -> Error {
+        Error::io_at(doing, &self.path, offset, error)
+    }
+
+    fn put(&self, data: &[u8], offset: u64) -> Result<()> {
+        self.device
+            .write_all_at(data, offset)
+            .map_err(|error| self.failed("writing", offset, error))
+    }
+
+    /// Puts what falls into the head there, and gives the rest.
+    fn keep_back<'a>(&self, data: &'a [u8], offset: u64) -> (&'a [u8], u64) {
+        let mut head = self.head.lock().unwrap_or_else(PoisonError::into_inner);
+        let start = usize::try_from(offset)
+            .unwrap_or(usize::MAX)
+            .min(head.len());
+        let Some(place) = head.get_mut(start..) else {
+            return (data, offset);
+        };
+        let len = place.len().min(data.len());
+        let (kept, rest) = data.split_at(len);
+        place[..len].copy_from_slice(kept);
+        (rest, offset + len as u64)
+    }
+
+    fn make_zeros(&self, offset: u64, len: u64) -> Result<()> {
+        let end = offset + len;
+        let first = offset.next_multiple_of(ALIGNMENT).min(end);
+        let last = (end / ALIGNMENT * ALIGNMENT).max(first);
+        self.write_zeros(offset, first - offset)?;
+        if first < last && !self.ask_for_zeros(first, last - first)? {
+            self.write_zeros(first, last - first)?;
+        }
+        self.write_zeros(last, end - last)
+    }
+
+    /// Lets the device make the zeros; false where it knows no way.
+    fn ask_for_zeros(&self, offset: u64, len: u64) -> Result<bool> {
+        let narrow = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
+        loop {
+            let way = self.way.load(Ordering::Relaxed);
+            let Some(&flags) = WAYS.get(usize::from(way)) else {
+                return Ok(false);
+            };
+            match fallocate(&self.device, flags, narrow(offset), narrow(len)) {
+                Ok(()) => return Ok(true),
+                Err(Errno::EOPNOTSUPP | Errno::EINVAL | Errno::ENOSYS | Errno::ENODEV) => {
+                    self.way.fetch_max(way + 1, Ordering::Relaxed);
+                }
+                Err(error) => return Err(self.failed("zeroing", offset, error.into())),
+            }
+        }
+    }
+
+    fn write_zeros(&self, offset: u64, len: u64) -> Result<()> {
+        zero_pieces(len).try_fold(offset, |at, zeros| {
+            self.put(zeros, at)?;
+            Ok(at + zeros.len() as u64)
+        })?;
+        Ok(())
+    }
+
+    fn sync(&self) -> Result<()> {
+        if !self.sync {
+            return Ok(());
+        }
+        let synced = self.device.sync_all();
+        synced.map_err(|error| Error::io("syncing", &self.path, error))
+    }
+}
+
+impl Sink for BlockSink {
+    fn write_at(&self, data: &[u8], offset: u64) -> Result<()> {
+        let (rest, offset) = self.keep_back(data, offset);
+        self.put(rest, offset)
+    }
+
+    fn zero_at(&self, offset: u64, len: u64) -> Result<()> {
+        // The head is zeros already, in memory and on the device.
+        let head = self
+            .head
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .len() as u64;
+        let start = offset.max(head);
+        let end = offset + len;
+        if start >= end {
+            return Ok(());
+        }
+        self.make_zeros(start, end - start)
+    }
+
+    fn complete(&self) -> Result<()> {
+        self.sync()?;
+        let head = self.head.lock().unwrap_or_else(PoisonError::into_inner);
+        self.complete.store(true, Ordering::Relaxed);
+        self.put(&head, 0)?;
+        self.sync()
+    }
+
+    fn readable_at(&self) -> Option<&Path> {
+        Some(&self.path)
+    }
+
+    fn finish(mut self: Box<Self>) -> Result<()> {
+        if !self.complete.load(Ordering::Relaxed) {
+            self.complete()?;
+        }
+        self.finished = true;
+        Ok(())
+    }
+}
+
+impl Drop for BlockSink {
+    /// A device whose contents proved to be wrong must not look as if they were right.
+    fn drop(&mut self) {
+        if self.complete.load(Ordering::Relaxed) && !self.finished {
+            let head = self.head.get_mut().unwrap_or_else(PoisonError::into_inner);
+            let len = head.len() as u64;
+            // Nobody is left to be told.
+            let _ = self.make_zeros(0, len).and_then(|()| self.sync());
+        }
+    }
+}
+
+fn device_size(device: &mut File, path: &Path) -> Result<u64> {
+    // A block device has no length in its metadata; its end can be sought.
+    let size = device.seek(SeekFrom::End(0));
+    size.map_err(|error| Error::io("asking for the size of", path, error))
+}
+
+/// The file behind a loop device, so that nobody writes over the file that is being read.
+#[must_use]
+pub fn backing_file(device: &Path) -> Option<PathBuf> {
+    let rdev = std::fs::metadata(device).ok()?.st_rdev();
+    let link = format!(
+        "/sys/dev/block/{}:{}/loop/backing_file",
+        major(rdev),
+        minor(rdev)
+    );
+    match std::fs::read_to_string(link) {
+        Ok(path) => Some(PathBuf::from(path.trim_end_matches('\n'))),
+        Err(error) if error.kind() == ErrorKind::NotFound => None,
+        Err(_) => None,
+    }
+}

@@ -1,0 +1,166 @@
+//! Checksum files: what other programs say of the same bytes.
+
+use crate::support::{Fill, ImageBuilder, Scratch, convert, names_in};
+use crate::tools::tool;
+use std::path::PathBuf;
+use std::process::Command;
+
+/// Data, holes of every length, zeros that are stored, and an end inside a cluster.
+fn image(scratch: &Scratch) -> PathBuf {
+    let path = scratch.source().join("disk.hds");
+    ImageBuilder::v2()
+        .cluster_sectors(64)
+        .sectors(64 * 90 + 7)
+        .store_all((0..40).map(|k| k * 2))
+        .fill(81, Fill::FileHole)
+        .fill(83, Fill::Byte(0))
+        .store_all([85, 90])
+        .write(&path);
+    path
+}
+
+fn sha256sum(scratch: &Scratch, name: &str) -> String {
+    tool(
+        "coreutils",
+        Command::new("sha256sum")
+            .args(["-c", "--strict", name])
+            .current_dir(scratch.out()),
+    )
+}
+
+#[test]
+fn sha256sum_agrees_with_the_checksum_of_every_raw_target() {
+    for sparse in ["auto", "always", "never"] {
+        for name in ["disk.raw", "odd \\ name\n"] {
+            let scratch = Scratch::new();
+            let image = image(&scratch);
+            convert(&image, &scratch.out().join(name))
+                .args(["--checksum", "-j3"])
+                .arg(format!("--sparse={sparse}"))
+                .run()
+                .done();
+            assert!(sha256sum(&scratch, &format!("{name}.sha256")).contains("OK"));
+        }
+    }
+}
+
+/// The definition of the digest, written down a second time and slowly.
+fn blkhash(bytes: &[u8]) -> String {
+    use sha2::{Digest, Sha256};
+    let mut outer = Sha256::new();
+    for block in bytes.chunks(65_536) {
+        outer.update(Sha256::digest(block));
+    }
+    outer.update((bytes.len() as u64).to_le_bytes());
+    outer
+        .finalize()
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
+}
+
+#[test]
+fn blkhash_is_that_of_the_content_for_raw_and_qcow2_alike() {
+    let scratch = Scratch::new();
+    let image = image(&scratch);
+    let raw = scratch.out().join("a.raw");
+    convert(&image, &raw).run().done();
+    let content = std::fs::read(&raw).unwrap();
+    let expected = blkhash(&content);
+    for (name, options) in [
+        ("b.raw", &["--sparse=auto"][..]),
+        ("c.raw", &["--sparse"]),
+        ("d.raw", &["--sparse=never"]),
+        ("e.qcow2", &["--sparse", "-j1"]),
+        ("f.qcow2", &["--cluster-size=2M", "-j5"]),
+        ("g.qcow2", &["--compress"]),
+        (
+            "h.qcow2",
+            &["--compress=zlib", "--cluster-size=2M", "-j128"],
+        ),
+    ] {
+        let target = scratch.out().join(name);
+        convert(&image, &target)
+            .arg("--checksum=blkhash")
+            .args(options)
+            .run()
+            .done();
+        let line = std::fs::read_to_string(scratch.out().join(format!("{name}.blkhash"))).unwrap();
+        assert_eq!(line, format!("{expected}  {name}\n"), "{options:?}");
+        let back = scratch.path().join("back.raw");
+        tool(
+            "qemu-utils",
+            Command::new("qemu-img")
+                .args(["convert", "-O", "raw"])
+                .arg(&target)
+                .arg(&back),
+        );
+        assert!(
+            std::fs::read(&back).unwrap()[..content.len()] == content,
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn a_conversion_that_fails_leaves_no_checksum_file() {
+    let scratch = Scratch::new();
+    let image = image(&scratch);
+    // The target is there: refused before the copy.
+    std::fs::write(scratch.target(), "old").unwrap();
+    convert(&image, &scratch.target())
+        .arg("--checksum")
+        .run()
+        .refused(1, &["exists"]);
+    std::fs::remove_file(scratch.target()).unwrap();
+    // The image changes at the end of the file: found before the copy.
+    let damaged = std::fs::OpenOptions::new()
+        .write(true)
+        .open(&image)
+        .unwrap();
+    damaged
+        .set_len(std::fs::metadata(&image).unwrap().len() - 40_000)
+        .unwrap();
+    convert(&image, &scratch.target())
+        .arg("--checksum")
+        .run()
+        .refused(3, &["damaged"]);
+    scratch.assert_nothing_left();
+}
+
+#[test]
+fn a_checksum_file_that_is_there_is_kept_without_force() {
+    let scratch = Scratch::new();
+    let image = image(&scratch);
+    let name = format!(
+        "{}.sha256",
+        scratch.target().file_name().unwrap().to_str().unwrap()
+    );
+    std::fs::write(scratch.out().join(&name), "old").unwrap();
+    convert(&image, &scratch.target())
+        .arg("--checksum")
+        .run()
+        .refused(1, &["exists", &name]);
+    assert_eq!(names_in(&scratch.out()), [name.as_str()]);
+    convert(&image, &scratch.target())
+        .args(["--checksum", "-f"])
+        .run()
+        .done();
+    assert!(sha256sum(&scratch, &name).contains("OK"));
+}
+
+#[test]
+fn a_checksum_that_could_not_be_written_is_a_mistake_of_the_command_line() {
+    let scratch = Scratch::new();
+    let image = image(&scratch);
+    convert(&image, std::path::Path::new("-"))
+        .arg("--checksum")
+        .run()
+        .refused(2, &["--checksum"]);
+    let target = scratch.out().join("disk.qcow2");
+    convert(&image, &target)
+        .arg("--checksum")
+        .run()
+        .refused(2, &["sha256", "blkhash"]);
+    scratch.assert_nothing_left();
+}

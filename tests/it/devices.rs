@@ -1,0 +1,166 @@
+//! Block devices as targets: loop devices full of noise.
+
+use crate::support::system::Mounted;
+use crate::support::{ChainBuilder, Fill, ImageBuilder, Scratch, SourceGuard, convert};
+use crate::tools::tool;
+use std::fs::File;
+use std::io::Read as _;
+use std::os::unix::fs::FileExt as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+const MIB: u64 = 1 << 20;
+
+/// A loop device over a file of its own, detached when it goes out of scope.
+struct Device {
+    path: PathBuf,
+    backing: PathBuf,
+}
+
+impl Device {
+    fn over(backing: &Path, options: &[&str]) -> Self {
+        let mut command = Command::new("losetup");
+        command.args(["-f", "--show"]).args(options).arg(backing);
+        let path = PathBuf::from(tool("mount", &mut command).trim());
+        let backing = backing.to_owned();
+        Self { path, backing }
+    }
+
+    /// A device of `size` bytes, none of them zero.
+    fn noisy(scratch: &Scratch, size: u64, options: &[&str]) -> Self {
+        let backing = scratch.path().join("device");
+        std::fs::write(&backing, vec![0xdb; size as usize]).unwrap();
+        Self::over(&backing, options)
+    }
+
+    fn bytes(&self) -> Vec<u8> {
+        tool(
+            "util-linux",
+            Command::new("blockdev").arg("--flushbufs").arg(&self.path),
+        );
+        let mut bytes = Vec::new();
+        File::open(&self.path)
+            .unwrap()
+            .read_to_end(&mut bytes)
+            .unwrap();
+        bytes
+    }
+}
+
+impl Drop for Device {
+    fn drop(&mut self) {
+        let _ = Command::new("losetup").arg("-d").arg(&self.path).status();
+    }
+}
+
+/// A disk of 4 MiB and a bit with holes and zeros at every kind of place.
+fn chain() -> ChainBuilder {
+    let image = |seed| {
+        ImageBuilder::v2()
+            .cluster_sectors(63)
+            .sectors(8200)
+            .seed(seed)
+    };
+    ChainBuilder::base(
+        &image(1)
+            .store_all([0, 1, 40, 3, 130])
+            .fill(60, Fill::Byte(0)),
+    )
+    .child(&image(2).store_all([40, 9, 77]).fill(1, Fill::FileHole))
+}
+
+#[test]
+fn a_device_holds_the_disk_and_real_zeros_and_keeps_what_is_behind() {
+    for options in [&[][..], &["--sector-size", "4096"]] {
+        for sparse in ["auto", "always", "never"] {
+            let scratch = Scratch::new();
+            let chain = chain().write(&scratch.source());
+            let _guard = SourceGuard::new(&scratch.source());
+            let content = chain.model().content();
+            let device = Device::noisy(&scratch, 6 * MIB, options);
+
+            convert(&chain.dir, &device.path)
+                .args(["-f", "-j3"])
+                .arg(format!("--sparse={sparse}"))
+                .run()
+                .status(0);
+
+            let bytes = device.bytes();
+            assert!(bytes[..content.len()] == content, "{options:?} {sparse}");
+            assert!(bytes[content.len()..].iter().all(|&byte| byte == 0xdb));
+        }
+    }
+}
+
+#[test]
+fn a_device_needs_force_and_enough_room_and_nobody_who_uses_it() {
+    let scratch = Scratch::new();
+    let chain = chain().write(&scratch.source());
+    let device = Device::noisy(&scratch, 6 * MIB, &[]);
+    convert(&chain.dir, &device.path).run().refused(1, &["-f"]);
+    assert!(device.bytes().iter().all(|&byte| byte == 0xdb));
+    drop(device);
+
+    let small = Device::noisy(&scratch, 2 * MIB, &[]);
+    convert(&chain.dir, &small.path)
+        .arg("-f")
+        .run()
+        .refused(1, &["free", "needed"]);
+    assert!(small.bytes().iter().all(|&byte| byte == 0xdb));
+    drop(small);
+
+    let backing = scratch.path().join("filesystem");
+    File::create(&backing).unwrap().set_len(16 * MIB).unwrap();
+    tool(
+        "e2fsprogs",
+        Command::new("mkfs.ext4").arg("-q").arg(&backing),
+    );
+    let device = Device::over(&backing, &[]);
+    let _mounted = Mounted::image(&device.path, &scratch.path().join("mounted"), "ro");
+    convert(&chain.dir, &device.path)
+        .arg("-f")
+        .run()
+        .refused(1, &["in use", "mounted"]);
+}
+
+#[test]
+fn a_loop_device_over_a_layer_is_the_layer() {
+    let scratch = Scratch::new();
+    let chain = chain().write(&scratch.source());
+    let _guard = SourceGuard::new(&scratch.source());
+    let layer = chain.files.first().unwrap().clone();
+    let device = Device::over(&layer, &[]);
+    convert(&chain.dir, &device.path)
+        .arg("-f")
+        .run()
+        .refused(1, &["of the image"]);
+}
+
+#[test]
+fn a_copy_that_was_cut_short_leaves_a_device_that_does_not_look_like_a_disk() {
+    let scratch = Scratch::new();
+    let chain = chain().write(&scratch.source());
+    let device = Device::noisy(&scratch, 6 * MIB, &[]);
+    // The device ends before it says so.
+    File::options()
+        .write(true)
+        .open(&device.backing)
+        .unwrap()
+        .set_len(2 * MIB)
+        .unwrap();
+
+    convert(&chain.dir, &device.path)
+        .arg("-f")
+        .run()
+        .refused(1, &["/dev/loop", "offset"]);
+
+    let mut head = vec![1; MIB as usize];
+    File::open(&device.backing)
+        .unwrap()
+        .read_exact_at(&mut head, 0)
+        .unwrap();
+    assert!(
+        head.iter().all(|&byte| byte == 0),
+        "the first MiB is written last"
+    );
+}

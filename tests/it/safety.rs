@@ -1,0 +1,114 @@
+//! What must never be written, whatever was typed.
+
+use crate::support::{Scratch, convert, info, names_in, program};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// A copy of the container of the fixtures: a chain of three.
+fn container(scratch: &Scratch) -> PathBuf {
+    let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/101/root.hdd");
+    let disk = scratch.source().join("root.hdd");
+    std::fs::create_dir(&disk).unwrap();
+    for name in names_in(&fixture) {
+        std::fs::copy(fixture.join(&name), disk.join(&name)).unwrap();
+    }
+    disk
+}
+
+#[test]
+fn no_file_of_the_disk_is_a_target_whether_it_is_read_or_not() {
+    let scratch = Scratch::new();
+    let disk = container(&scratch);
+    std::fs::write(disk.join("DiskDescriptor.xml.tmp"), "unfinished").unwrap();
+    std::fs::copy(disk.join("root.hds"), disk.join("root.hds.{leftover}")).unwrap();
+    for name in names_in(&disk) {
+        let target = disk.join(&name);
+        let before = std::fs::read(&target).unwrap();
+        let base = "10101012-5151-4222-8333-444444444444";
+        convert(&disk, &target)
+            .args(["-f", "--snapshot", base])
+            .run()
+            .refused(1, &["of the image"]);
+        convert(&disk.join("root.hds"), &target)
+            .args(["-f", "--single-layer"])
+            .run()
+            .refused(1, &["of the image"]);
+        assert!(std::fs::read(&target).unwrap() == before, "{name}");
+    }
+}
+
+#[test]
+fn a_device_that_is_not_dev_null_needs_force() {
+    let scratch = Scratch::new();
+    let disk = container(&scratch);
+    convert(&disk, Path::new("/dev/urandom"))
+        .run()
+        .refused(1, &["/dev/urandom", "-f"]);
+    convert(&disk, Path::new("/dev/null")).run().done();
+}
+
+#[test]
+fn a_terminal_is_no_target_under_any_name() {
+    let scratch = Scratch::new();
+    let disk = container(&scratch);
+    let line = format!(
+        "{} {} -o /dev/tty; echo status $?",
+        program::path().display(),
+        disk.display()
+    );
+    let output = Command::new("script")
+        .args(["-qec", &line, "/dev/null"])
+        .output();
+    let output = output.expect("script is in the Debian package bsdutils");
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        text.contains("terminal") && text.contains("status 2"),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_replaced_target_hands_on_no_rights_to_run_as_somebody_else() {
+    let scratch = Scratch::new();
+    let disk = container(&scratch);
+    std::fs::write(scratch.target(), "old").unwrap();
+    let mode = |mode| std::fs::Permissions::from_mode(mode);
+    std::fs::set_permissions(scratch.target(), mode(0o4751)).unwrap();
+    convert(&disk, &scratch.target()).arg("-f").run().done();
+    let after = std::fs::metadata(scratch.target()).unwrap().permissions();
+    assert_eq!(after.mode() & 0o7777, 0o751);
+}
+
+#[test]
+fn a_file_name_cannot_speak_for_the_program() {
+    let scratch = Scratch::new();
+    let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/vectors/v2.hdd");
+    let name = "x.hdd\nall verified, nothing to do\na";
+    std::fs::copy(fixture, scratch.source().join(name)).unwrap();
+    let outcome = info(&scratch.source()).run().status(1);
+    let lines: Vec<_> = outcome.stderr.lines().collect();
+    assert!(lines.len() >= 2, "{lines:?}");
+    assert!(
+        lines
+            .iter()
+            .all(|line| !line.starts_with("ploopconv: all verified")),
+        "{lines:?}"
+    );
+}
+
+#[test]
+fn advice_repeats_the_options_that_were_typed() {
+    let scratch = Scratch::new();
+    let disk = container(&scratch);
+    let outcome = convert(&disk.join("root.hds"), &scratch.target())
+        .args(["--sparse", "--no-sync"])
+        .run()
+        .status(1);
+    let advice = format!(
+        "ploopconv {} -o {} --sparse --no-sync",
+        disk.display(),
+        scratch.target().display()
+    );
+    assert!(outcome.stderr.contains(&advice), "{}", outcome.stderr);
+}

@@ -28,6 +28,11 @@ pub(crate) fn be_u32(bytes: &[u8], at: usize) -> u32 {
     field(bytes, at).map_or(0, u32::from_be_bytes)
 }
 
+/// Reads a big-endian `u64` at `at`; zero where `bytes` ends before it does.
+pub(crate) fn be_u64(bytes: &[u8], at: usize) -> u64 {
+    field(bytes, at).map_or(0, u64::from_be_bytes)
+}
+
 /// Reads `N` bytes at `at`; `None` where `bytes` ends before they do.
 pub(crate) fn field<const N: usize>(bytes: &[u8], at: usize) -> Option<[u8; N]> {
     bytes.get(at..)?.first_chunk::<N>().copied()

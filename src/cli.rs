@@ -1,6 +1,7 @@
 //! Arguments to options, one library call, rendering. Uses only the public API of the library.
 
 mod check;
+mod compare;
 mod convert;
 mod exit;
 mod hints;
@@ -12,8 +13,10 @@ mod partitions;
 mod progress;
 mod qcow2;
 mod report;
+mod side;
 mod signals;
 mod size;
+mod verify;
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -58,9 +61,10 @@ impl Command {
         .map_err(|error| error.format(&mut command()))
     }
 
-    /// The command line that was typed, for another image; `image` may have options behind it.
-    fn retry(&self, image: &str) -> String {
-        let given = self.image();
+    /// The command line that was typed, with another image for the one that `error` is about;
+    /// `image` may have options behind it.
+    fn retry(&self, error: &anyhow::Error, image: &str) -> String {
+        let given = self.image(error);
         let mut new = Some(image);
         let words = std::env::args_os().skip(1).map(|word| {
             match new.take_if(|_| word == given.as_os_str()) {
@@ -74,13 +78,15 @@ impl Command {
         words.join(" ")
     }
 
-    /// The image as it was given.
-    fn image(&self) -> &Path {
+    /// The image that an error is about, as it was given.
+    fn image(&self, error: &anyhow::Error) -> &Path {
         match self {
             Self::Convert(args) => &args.open.image,
             Self::Info(args) => &args.open.image,
             Self::Check(args) => &args.open.image,
             Self::Map(args) => &args.open.image,
+            Self::Compare(args) => args.image(error),
+            Self::Verify(args) => &args.open.image,
         }
     }
 }
@@ -95,6 +101,19 @@ enum Command {
     Check(check::CheckArgs),
     /// Show where every part of the disk is stored
     Map(map::MapArgs),
+    /// Compare two disks byte by byte: ploop images, raw files, devices, qcow2
+    ///
+    /// Each of the two is told by what it holds, never by its name. What is a hole on
+    /// both sides is not read. Disks of different sizes are equal as long as what one
+    /// has more is zeros; a warning says so. The status is 0 for equal, 1 for
+    /// different. Options of reading are for those of the two that are ploop images.
+    Compare(compare::CompareArgs),
+    /// Compare a target with the image it was made from
+    ///
+    /// The target is qcow2, told by its first bytes, or raw: a file of the disk's
+    /// size, or a device that may be larger. It is read past the page cache where the
+    /// kernel can do that. The status is 0 for equal, 1 for different.
+    Verify(verify::VerifyArgs),
 }
 
 /// Runs the program and gives its exit status.
@@ -113,10 +132,12 @@ pub(crate) fn main() -> ExitCode {
         Command::Info(args) => info::run(args),
         Command::Check(args) => check::run(args),
         Command::Map(args) => map::run(args),
+        Command::Compare(args) => compare::run(args),
+        Command::Verify(args) => verify::run(args),
     };
     match result {
         Ok(verdict) => verdict.into(),
-        Err(error) => exit::report(&error, &|image| command.retry(image)),
+        Err(error) => exit::report(&error, &|image| command.retry(&error, image)),
     }
 }
 

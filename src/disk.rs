@@ -88,6 +88,14 @@ pub enum ExtentKind {
         /// Bytes from the start of that layer's file.
         host_offset: u64,
     },
+    /// In the file of a layer, compressed: what lies there is not the disk's bytes. The extent
+    /// is all that was compressed together, or a part of it.
+    Compressed {
+        /// The layer, 0 for the base.
+        layer: usize,
+        /// Where the compressed bytes begin, from the start of that layer's file.
+        host_offset: u64,
+    },
     /// Nowhere: the run reads as zeros.
     Hole,
     /// A layer says that it stores the run, and cannot. Reading it is an error.

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use crate::foreign::Foreign;
 use crate::partition::{FileSystem, TableError, TableKind};
 use crate::ploop::{DescriptorError, Finding, Guid, HeaderError, SelectError};
-use crate::qcow2::LayoutError;
+use crate::qcow2::{LayoutError, ReadError};
 
 /// The result of everything that can fail here.
 pub type Result<T> = std::result::Result<T, Error>;
@@ -170,6 +170,14 @@ pub enum Error {
         /// How many bytes are lost.
         len: u64,
     },
+    /// A qcow2 image cannot be read.
+    #[error("reading the qcow2 image {}", path.display())]
+    Qcow2Image {
+        /// The image.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: ReadError,
+    },
     /// The partition table of the disk cannot be believed.
     #[error("reading the partition table ({})", kind.name())]
     PartitionTable {
@@ -303,6 +311,7 @@ impl Error {
             Self::Header { source, .. } if source.is_damage() => Class::Damaged,
             Self::Descriptor { source, .. } if source.is_damage() => Class::Damaged,
             Self::Select { source, .. } if source.is_damage() => Class::Damaged,
+            Self::Qcow2Image { source, .. } => source.class(),
             Self::InUse { .. } | Self::Changed { .. } | Self::Unplanned { .. } => Class::InUse,
             Self::UnknownRole { source, .. } => source.class(),
             _ => Class::Failed,

@@ -28,6 +28,7 @@
 )]
 
 mod bytes;
+pub mod compare;
 pub mod copy;
 pub mod disk;
 mod error;

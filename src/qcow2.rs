@@ -1,4 +1,5 @@
-//! Writing qcow2: a layout that is planned before a byte is written, and the sink that fills it.
+//! Writing qcow2: a layout that is planned before a byte is written, and the sink that fills it;
+//! and reading it back: [`Qcow2Disk`].
 //!
 //! Version 3, 16-bit refcounts, no lazy refcounts, no snapshots, no backing file. From its start
 //! the file holds the header, the L1 table, the L2 tables that are needed, the clusters in the
@@ -9,6 +10,7 @@ mod compress;
 mod header;
 mod layout;
 mod packed;
+mod reader;
 mod refcount;
 mod sink;
 mod tables;
@@ -17,6 +19,7 @@ use std::fmt;
 
 pub use compress::Compression;
 pub use layout::{Layout, LayoutError};
+pub use reader::{Qcow2Disk, ReadError};
 pub use sink::Qcow2Sink;
 
 /// The size of a qcow2 cluster in bytes: a power of two from 4 KiB to 2 MiB.

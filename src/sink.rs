@@ -43,6 +43,23 @@ pub trait Sink: Send + Sync {
         false
     }
 
+    /// Writes what is still missing when all bytes were given, and lets it reach the disk: after
+    /// that the target can be read back at [`readable_at`](Sink::readable_at).
+    /// [`finish`](Sink::finish) does this too, where nobody has asked for it before.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`] where that fails.
+    fn complete(&self) -> Result<()> {
+        Ok(())
+    }
+
+    /// Where the target can be read back once it is complete and before it is finished; `None`
+    /// where what was written is gone.
+    fn readable_at(&self) -> Option<&Path> {
+        None
+    }
+
     /// The sink takes data in pieces that begin and end at multiples of this many bytes (a power
     /// of two), or end with the disk; what is a hole in between comes as zeros.
     fn grain(&self) -> u64 {

@@ -8,7 +8,7 @@ use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
-use nix::fcntl::OFlag;
+use nix::fcntl::{OFlag, PosixFadviseAdvice, posix_fadvise};
 use nix::unistd::{Whence, lseek64};
 
 use crate::error::{Error, Result};
@@ -213,6 +213,29 @@ impl FileSource {
             .map_err(|source| Error::io("asking for the size of", &self.path, source))?
             .blocks();
         Ok(blocks.saturating_mul(512))
+    }
+
+    /// Lets what was written to the file reach the disk, and asks the kernel to forget what it
+    /// holds in memory of it: what is read afterwards comes from the disk, as far as the file
+    /// system has one. For targets; nobody has to wait for the files of an image.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`] where something did not reach the disk.
+    pub fn forget_cached(&self) -> Result<()> {
+        match self.file.sync_all() {
+            // Where nothing can be written, nothing waits.
+            Err(error)
+                if ![Some(Errno::EINVAL as i32), Some(Errno::EROFS as i32)]
+                    .contains(&error.raw_os_error()) =>
+            {
+                return Err(Error::io("syncing", &self.path, error));
+            }
+            _ => {}
+        }
+        // Advice: a kernel that does not take it reads from memory, and no byte is another.
+        let _ = posix_fadvise(&self.file, 0, 0, PosixFadviseAdvice::POSIX_FADV_DONTNEED);
+        Ok(())
     }
 
     /// Makes sure that nobody changed the file since it was opened.

@@ -31,8 +31,10 @@ use super::output::{complain, json};
 use super::progress::{Display, When};
 use super::qcow2::Qcow2Args;
 use super::report::warn;
+use super::side::Side;
 use super::signals::Guard;
 use super::size::short;
+use super::verify;
 
 /// Convert a disk (the same as giving no command)
 #[derive(Debug, clap::Args)]
@@ -77,6 +79,9 @@ pub(crate) struct ConvertArgs {
     /// Do not wait until the target has reached the disk
     #[arg(long, help_heading = "Writing")]
     no_sync: bool,
+    /// Read the target back and compare it with the image before it gets its name
+    #[arg(long, conflicts_with = "no_sync", help_heading = "Writing")]
+    verify: bool,
     /// Print a JSON report at the end
     #[arg(long)]
     json: bool,
@@ -134,8 +139,9 @@ pub(crate) fn run(args: &ConvertArgs) -> anyhow::Result<Verdict> {
         warn(&examined, least);
     }
     let opened = args.open.disk(examined).with_context(context)?;
-    let disk = opened.disk.as_ref();
     target.refuse_sources(&opened.files).with_context(context)?;
+    let source = Side::ploop(opened, args.open.partition);
+    let disk = source.disk.as_ref();
     if !args.quiet && args.open.partition.is_none() {
         say_what_hides_partitions(disk);
     }
@@ -150,7 +156,7 @@ pub(crate) fn run(args: &ConvertArgs) -> anyhow::Result<Verdict> {
     let checksum = checksum.transpose().with_context(context)?;
     let started = Instant::now();
     let layout = plan.layout.take();
-    let summary = match write(args, &target, layout, checksum, disk, &workers, &signals) {
+    let summary = match write(args, &target, layout, checksum, &source, &workers, &signals) {
         Ok(summary) => summary,
         Err(error) => {
             return Err(match signals.interrupted() {
@@ -194,10 +200,11 @@ fn write(
     target: &Target,
     layout: Option<Layout>,
     checksum: Option<ChecksumFile>,
-    disk: &dyn VirtualDisk,
+    source: &Side,
     workers: &Workers,
     signals: &Guard,
 ) -> anyhow::Result<Summary> {
+    let disk = source.disk.as_ref();
     let sink: Box<dyn Sink> = match target {
         Target::Stdout => {
             // Not std's stdout, which would look for line ends.
@@ -245,6 +252,10 @@ fn write(
     let copied = copy(disk, sink.as_ref(), workers, options, &progress, observer);
     progress.clear();
     let summary = copied?;
+    if args.verify {
+        sink.complete()?;
+        read_back(args, sink.as_ref(), source, workers, signals)?;
+    }
     match checksum.zip(hasher) {
         // The checksum is ready before the target is there, so that nothing but two names is
         // left to be given.
@@ -255,6 +266,24 @@ fn write(
         None => sink.finish()?,
     }
     Ok(summary)
+}
+
+/// Compares what the sink made, and has not named yet, with the disk.
+fn read_back(
+    args: &ConvertArgs,
+    sink: &dyn Sink,
+    source: &Side,
+    workers: &Workers,
+    signals: &Guard,
+) -> anyhow::Result<()> {
+    let path = sink.readable_at().context("the target cannot be read")?;
+    // The target is what it was made as, whatever the first bytes of the disk look like.
+    let target = match args.format() {
+        Format::Raw => Side::raw(path),
+        Format::Qcow2 => Side::qcow2(path),
+    }?;
+    let progress = Display::new(args.progress, args.quiet, source.disk.size());
+    verify::read_back(&target, source, workers, signals, &progress)
 }
 
 impl ConvertArgs {
@@ -287,6 +316,9 @@ impl ConvertArgs {
     /// Refuses options that cannot be followed together.
     fn refuse_nonsense(&self, target: &Target) -> Result<(), Usage> {
         let mistake = |text: &str| Err(Usage(text.to_owned()));
+        if self.verify && matches!(target, Target::Stdout | Target::Stream(_)) {
+            return mistake("--verify reads the target back, and what went to a stream is gone");
+        }
         if self.checksum.is_some() && !matches!(target, Target::File(_)) {
             return mistake("--checksum writes a file beside the target, which has to be a file");
         }

@@ -52,7 +52,8 @@ fn print_text(opened: &Opened, mut out: impl Write) -> anyhow::Result<()> {
     for extent in opened.disk.extents() {
         let Extent { offset, len, kind } = extent?;
         match kind {
-            ExtentKind::Data { layer, host_offset } => {
+            ExtentKind::Data { layer, host_offset }
+            | ExtentKind::Compressed { layer, host_offset } => {
                 let file = files.get(layer).map_or("", |file| file.as_ref());
                 writeln!(
                     out,
@@ -93,7 +94,8 @@ fn print_json(opened: &Opened, image: &str, mut out: impl Write) -> anyhow::Resu
         )
         .context(writing)?;
         match kind {
-            ExtentKind::Data { layer, host_offset } => {
+            ExtentKind::Data { layer, host_offset }
+            | ExtentKind::Compressed { layer, host_offset } => {
                 let file = files.get(layer).map_or("null", String::as_str);
                 write!(
                     out,

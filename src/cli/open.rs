@@ -9,7 +9,7 @@ use ploopconv::partition::{self, Layout, Partition};
 use ploopconv::ploop::{Examined, Guid, OpenOptions, examine};
 
 /// The image, and how freely it is opened.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 pub(crate) struct OpenArgs {
     /// Image file, descriptor, directory or container id
     #[arg(value_name = "IMAGE")]
@@ -118,6 +118,28 @@ impl OpenArgs {
         let layout = partition::read(disk)?;
         let partition = layout.partition(number)?.clone();
         Ok(Some((layout, partition)))
+    }
+
+    /// The same options for another image.
+    pub(crate) fn of(&self, image: &Path) -> Self {
+        Self {
+            image: image.to_owned(),
+            ..self.clone()
+        }
+    }
+
+    /// An option that was given and says something to ploop images only.
+    pub(crate) fn only_for_ploop(&self) -> Option<&'static str> {
+        [
+            (self.snapshot.is_some(), "--snapshot"),
+            (self.single_layer, "--single-layer"),
+            (self.partition.is_some(), "--partition"),
+            (self.allow_dirty, "--allow-dirty"),
+            (self.allow_outside, "--allow-outside"),
+            (!self.private_dir.is_empty(), "--private-dir"),
+        ]
+        .into_iter()
+        .find_map(|(given, option)| given.then_some(option))
     }
 
     /// What messages call the image.

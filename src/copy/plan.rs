@@ -105,6 +105,16 @@ impl<'a> Pieces<'a> {
         let Extent { offset, len, kind } = extent?;
         let (layer, host_offset) = match kind {
             ExtentKind::Data { layer, host_offset } => (layer, host_offset),
+            // Holes of the file say nothing about what was compressed.
+            ExtentKind::Compressed { .. } => {
+                let data = true;
+                return Ok(Some(Piece {
+                    offset,
+                    len,
+                    data,
+                    mixed: false,
+                }));
+            }
             ExtentKind::Hole => {
                 let data = false;
                 return Ok(Some(Piece {

@@ -173,7 +173,8 @@ impl VirtualDisk for PloopDisk {
             let (now, later) = rest.split_at_mut(len);
             match extent.kind {
                 ExtentKind::Hole => now.fill(0),
-                ExtentKind::Lost { .. } => {
+                // Nothing is compressed in a ploop image.
+                ExtentKind::Lost { .. } | ExtentKind::Compressed { .. } => {
                     return Err(Error::Lost {
                         offset,
                         len: extent.len,

@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::os::fd::AsFd;
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use nix::errno::Errno;
@@ -33,6 +33,8 @@ pub struct Qcow2Sink {
     body: Body,
     /// Whether zeros have to be written, because room could not be given in another way.
     write_zeros: bool,
+    /// Whether all tables and the header are written.
+    complete: AtomicBool,
 }
 
 /// What is known of the clusters that were written.
@@ -83,6 +85,7 @@ impl Qcow2Sink {
             options,
             body,
             write_zeros: false,
+            complete: AtomicBool::new(false),
         };
         sink.set_size()?;
         Ok(sink)
@@ -225,6 +228,22 @@ impl Qcow2Sink {
         Ok(())
     }
 
+    /// Writes everything but the data.
+    fn write_metadata(&self) -> Result<()> {
+        let section = self.write_end()?;
+        let l1 = self.layout.tables();
+        self.file().write_entries(
+            self.layout.l1_offset(),
+            l1.map(|(index, offset)| (u64::from(index), COPIED | offset)),
+        )?;
+        self.set_len(section.file_len())?;
+        // Only now is it a qcow2 file.
+        let header = Header::new(&self.layout, section.table()).encode();
+        self.file().write_at(&header, 0)?;
+        self.complete.store(true, Ordering::Relaxed);
+        Ok(())
+    }
+
     /// Writes what is not known before all data is written; gives where the refcounts are.
     fn write_end(&self) -> Result<Section> {
         let cluster_size = self.layout.cluster_size();
@@ -325,17 +344,22 @@ impl Sink for Qcow2Sink {
         }
     }
 
+    fn complete(&self) -> Result<()> {
+        self.write_metadata()?;
+        if self.options.sync {
+            self.partial.sync()?;
+        }
+        Ok(())
+    }
+
+    fn readable_at(&self) -> Option<&Path> {
+        Some(self.partial.path())
+    }
+
     fn finish(self: Box<Self>) -> Result<()> {
-        let section = self.write_end()?;
-        let l1 = self.layout.tables();
-        self.file().write_entries(
-            self.layout.l1_offset(),
-            l1.map(|(index, offset)| (u64::from(index), COPIED | offset)),
-        )?;
-        self.set_len(section.file_len())?;
-        // Only now is it a qcow2 file.
-        let header = Header::new(&self.layout, section.table()).encode();
-        self.file().write_at(&header, 0)?;
+        if !self.complete.load(Ordering::Relaxed) {
+            self.write_metadata()?;
+        }
         self.partial.finish(self.options.sync)
     }
 }

@@ -5,7 +5,7 @@ use std::io::{ErrorKind, Seek, SeekFrom};
 use std::os::linux::fs::MetadataExt;
 use std::os::unix::fs::{FileExt, FileTypeExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use nix::errno::Errno;
@@ -32,6 +32,10 @@ pub struct BlockSink {
     sync: bool,
     /// An index into [`WAYS`]: how this device makes zeros.
     way: AtomicU8,
+    /// Whether the head is on the device.
+    complete: AtomicBool,
+    /// Whether it may stay there.
+    finished: bool,
 }
 
 /// How a device is asked for zeros, the cheapest way first. Both are promises: what was there
@@ -57,6 +61,8 @@ impl BlockSink {
             head: Mutex::new(vec![0; head]),
             sync,
             way: AtomicU8::new(0),
+            complete: AtomicBool::new(false),
+            finished: false,
         };
         sink.make_zeros(0, head as u64)?;
         sink.sync()?;
@@ -202,11 +208,36 @@ impl Sink for BlockSink {
         self.make_zeros(start, end - start)
     }
 
-    fn finish(self: Box<Self>) -> Result<()> {
+    fn complete(&self) -> Result<()> {
         self.sync()?;
-        let head = std::mem::take(&mut *self.head.lock().unwrap_or_else(PoisonError::into_inner));
+        let head = self.head.lock().unwrap_or_else(PoisonError::into_inner);
+        self.complete.store(true, Ordering::Relaxed);
         self.put(&head, 0)?;
         self.sync()
+    }
+
+    fn readable_at(&self) -> Option<&Path> {
+        Some(&self.path)
+    }
+
+    fn finish(mut self: Box<Self>) -> Result<()> {
+        if !self.complete.load(Ordering::Relaxed) {
+            self.complete()?;
+        }
+        self.finished = true;
+        Ok(())
+    }
+}
+
+impl Drop for BlockSink {
+    /// A device whose contents proved to be wrong must not look as if they were right.
+    fn drop(&mut self) {
+        if self.complete.load(Ordering::Relaxed) && !self.finished {
+            let head = self.head.get_mut().unwrap_or_else(PoisonError::into_inner);
+            let len = head.len() as u64;
+            // Nobody is left to be told.
+            let _ = self.make_zeros(0, len).and_then(|()| self.sync());
+        }
     }
 }
 

@@ -91,6 +91,17 @@ impl Sink for FileSink {
         Ok(())
     }
 
+    fn complete(&self) -> Result<()> {
+        if self.options.sync {
+            self.partial.sync()?;
+        }
+        Ok(())
+    }
+
+    fn readable_at(&self) -> Option<&Path> {
+        Some(self.partial.path())
+    }
+
     fn finish(self: Box<Self>) -> Result<()> {
         self.partial.finish(self.options.sync)
     }
@@ -129,6 +140,20 @@ mod tests {
 
         assert_eq!(names(dir.path()), ["disk.raw"]);
         assert_eq!(std::fs::read(&target).unwrap(), b"\0\0\0\0abc\0\0\0");
+    }
+
+    #[test]
+    fn a_complete_file_can_be_read_before_it_has_its_name() {
+        let dir = tempfile::tempdir().unwrap();
+        let target = dir.path().join("disk.raw");
+        let sink = FileSink::create(&target, 4, PLAIN, &Arc::default()).unwrap();
+        sink.write_at(b"abc", 1).unwrap();
+        sink.complete().unwrap();
+        let partial = sink.readable_at().unwrap();
+        assert_eq!(std::fs::read(partial).unwrap(), b"\0abc");
+        assert!(!target.exists());
+        Box::new(sink).finish().unwrap();
+        assert_eq!(std::fs::read(&target).unwrap(), b"\0abc");
     }
 
     #[test]

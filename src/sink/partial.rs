@@ -119,10 +119,26 @@ impl PartialFile {
         self.partial.as_file()
     }
 
+    /// The temporary path.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        self.partial.path()
+    }
+
     /// What the file will be called.
     #[must_use]
     pub fn target(&self) -> &Path {
         &self.target
+    }
+
+    /// Waits until all of the file has reached the disk.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`] where it does not.
+    pub fn sync(&self) -> Result<()> {
+        let synced = self.file().sync_all();
+        synced.map_err(|error| Error::io("syncing", &self.target, error))
     }
 
     /// Gives the file its name; with `sync`, once all of it has reached the disk.
@@ -134,8 +150,7 @@ impl PartialFile {
     /// the partial file is removed.
     pub fn finish(self, sync: bool) -> Result<()> {
         if sync {
-            let synced = self.file().sync_all();
-            synced.map_err(|error| Error::io("syncing", &self.target, error))?;
+            self.sync()?;
         }
         self.give_name(sync)
     }

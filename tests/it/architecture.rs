@@ -16,9 +16,10 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("partition", &["bytes", "disk", "error"]),
     ("ploop", &["bytes", "disk", "error", "foreign", "source"]),
     ("sink", &["error"]),
-    ("qcow2", &["bytes", "error", "sink"]),
+    ("qcow2", &["bytes", "disk", "error", "sink"]),
     ("hash", &["copy"]),
     ("copy", &["bytes", "disk", "error", "sink", "workers"]),
+    ("compare", &["bytes", "copy", "disk", "error", "workers"]),
 ];
 
 fn rust_files(dir: &Path) -> Vec<PathBuf> {

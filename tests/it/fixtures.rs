@@ -14,7 +14,7 @@ fn folder() -> PathBuf {
 
 /// A disk that README.md lists.
 #[derive(Debug)]
-struct Disk {
+pub(crate) struct Disk {
     image: String,
     /// `None` is the top.
     snapshot: Option<String>,
@@ -23,12 +23,12 @@ struct Disk {
 }
 
 impl Disk {
-    fn path(&self) -> PathBuf {
+    pub(crate) fn path(&self) -> PathBuf {
         folder().join(&self.image)
     }
 
     /// Adds `--snapshot` where this is not the top.
-    fn choose(&self, program: Program) -> Program {
+    pub(crate) fn choose(&self, program: Program) -> Program {
         match &self.snapshot {
             Some(guid) => program.args(["--snapshot", guid]),
             None => program,
@@ -37,7 +37,7 @@ impl Disk {
 
     /// Asserts success, and that only the disk with odd clusters is worth a warning.
     #[track_caller]
-    fn done(&self, program: &Program) -> Outcome {
+    pub(crate) fn done(&self, program: &Program) -> Outcome {
         let outcome = program.run();
         if self.is_unusual() {
             outcome.status(0)
@@ -51,7 +51,7 @@ impl Disk {
         self.image.contains("63-sectors")
     }
 
-    fn convert(&self, target: &Path) -> Program {
+    pub(crate) fn convert(&self, target: &Path) -> Program {
         self.choose(Program::new([
             "convert".as_ref(),
             self.path().as_os_str(),
@@ -77,7 +77,7 @@ fn rows(columns: usize) -> Vec<Vec<String>> {
         .collect()
 }
 
-fn disks() -> Vec<Disk> {
+pub(crate) fn disks() -> Vec<Disk> {
     let disks: Vec<Disk> = rows(4)
         .into_iter()
         .map(|cells| Disk {

@@ -12,6 +12,7 @@ mod architecture;
 mod builders;
 mod chains;
 mod checksums;
+mod compare;
 mod damage;
 mod debian;
 mod descriptors;

@@ -29,8 +29,14 @@ fn run(scratch: &Scratch, command: &str) {
         );
     let folder = program::path().parent().unwrap().to_owned();
     let path = std::env::join_paths([folder.as_path(), Path::new("/usr/bin"), Path::new("/bin")]);
+    // What is compared was made before.
+    let before = if command.starts_with("ploopconv compare") || command.contains("--against") {
+        format!("ploopconv {backup}/101 -o 101.raw -q; ")
+    } else {
+        String::new()
+    };
     // The other host of the example is this one.
-    let script = format!("ssh() {{ cat >101.lv; }}; {command}");
+    let script = format!("ssh() {{ cat >101.lv; }}; {before}{command}");
     let output = Command::new("sh")
         .args(["-c", &script])
         .env("PATH", path.unwrap())
@@ -57,11 +63,14 @@ fn every_command_in_readme_runs() {
 
 #[test]
 fn every_option_in_readme_exists() {
-    let help = Command::new(program::path())
-        .arg("--help")
-        .output()
-        .unwrap();
-    let help = String::from_utf8(help.stdout).unwrap();
+    let help: String = ["convert", "compare", "verify"]
+        .iter()
+        .map(|command| {
+            let mut program = Command::new(program::path());
+            let help = program.args([command, "--help"]).output().unwrap();
+            String::from_utf8(help.stdout).unwrap()
+        })
+        .collect();
     let words = README.split(|c: char| !(c.is_ascii_alphanumeric() || c == '-'));
     let foreign = ["--release", "--path"]; // cargo's
     let options: Vec<_> = words
@@ -89,6 +98,8 @@ fn help_fits_eighty_columns_and_says_what_can_be_typed() {
         &["info", "-h"],
         &["map", "-h"],
         &["check", "-h"],
+        &["compare", "--help"],
+        &["verify", "--help"],
     ] {
         let output = Command::new(program::path()).args(args).output().unwrap();
         assert!(output.status.success());

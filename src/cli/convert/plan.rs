@@ -36,6 +36,8 @@ pub(super) struct Report {
     /// Free room where the target goes, where the file system can tell.
     free_bytes: Option<u64>,
     fits: bool,
+    /// Whether the target was read back.
+    verified: bool,
 }
 
 /// What a conversion would do.
@@ -127,6 +129,7 @@ impl Plan {
             needed_bytes: self.needed,
             free_bytes: self.free,
             fits: self.fits(),
+            verified: args.verify && !args.dry_run,
         }
     }
 

@@ -1,6 +1,7 @@
 //! `ploopconv IMAGE -o TARGET`: the main job.
 
 mod checksum;
+mod partitions;
 mod plan;
 mod target;
 
@@ -15,7 +16,7 @@ use anyhow::Context;
 use ploopconv::Workers;
 use ploopconv::copy::{CopyOptions, Observer, Summary, copy};
 use ploopconv::disk::VirtualDisk;
-use ploopconv::hash::Hasher;
+use ploopconv::hash::{self, Hasher};
 use ploopconv::partition::{self, Warning};
 use ploopconv::ploop::Severity;
 use ploopconv::qcow2::{Layout, Qcow2Options, Qcow2Sink};
@@ -63,6 +64,9 @@ pub(crate) struct ConvertArgs {
     /// Replace an existing file, once the new one is complete
     #[arg(short, long, help_heading = "Writing")]
     force: bool,
+    /// Write every partition to TARGET/p1.raw, p2.raw and so on; TARGET is a directory
+    #[arg(long, conflicts_with = "partition", help_heading = "Writing")]
+    partitions: bool,
     /// Write TARGET.sha256 (or TARGET.blkhash), computed while converting
     #[arg(
         long,
@@ -125,7 +129,11 @@ pub(crate) enum Sparse {
 
 pub(crate) fn run(args: &ConvertArgs) -> anyhow::Result<Verdict> {
     let context = || format!("converting {}", args.open.name());
-    let target = Target::of(args)?;
+    let target = if args.partitions {
+        Target::directory_of(args)?
+    } else {
+        Target::of(args)?
+    };
     args.refuse_nonsense(&target)?;
     let signals = Guard::start()?;
     let workers = args.open.workers()?;
@@ -145,6 +153,9 @@ pub(crate) fn run(args: &ConvertArgs) -> anyhow::Result<Verdict> {
     if !args.quiet && args.open.partition.is_none() {
         say_what_hides_partitions(disk);
     }
+    if let Target::Directory(dir) = &target {
+        return partitions::run(args, dir, source, &workers, &signals);
+    }
     let mut plan = Plan::new(args, &target, disk).with_context(context)?;
     if args.dry_run {
         return plan.show(args);
@@ -152,7 +163,7 @@ pub(crate) fn run(args: &ConvertArgs) -> anyhow::Result<Verdict> {
     plan.refuse_if_full().with_context(context)?;
     let checksum = args
         .checksum
-        .map(|how| ChecksumFile::admit(how, &args.output, args.force));
+        .map(|how| ChecksumFile::beside(how, &args.output, args.force));
     let checksum = checksum.transpose().with_context(context)?;
     let started = Instant::now();
     let layout = plan.layout.take();
@@ -166,7 +177,7 @@ pub(crate) fn run(args: &ConvertArgs) -> anyhow::Result<Verdict> {
         }
     };
     if args.json {
-        json(&plan.report(args, summary))?;
+        json(&plan.report(args, &args.output, summary))?;
     }
     if !args.quiet && !matches!(target, Target::Stdout) {
         complain(&format!(
@@ -204,68 +215,83 @@ fn write(
     workers: &Workers,
     signals: &Guard,
 ) -> anyhow::Result<Summary> {
-    let disk = source.disk.as_ref();
-    let sink: Box<dyn Sink> = match target {
-        Target::Stdout => {
+    let sink = open_sink(args, target, layout, source.disk.size(), signals)?;
+    let algorithm = checksum.as_ref().map(ChecksumFile::algorithm);
+    let (summary, digest) = fill(args, sink.as_ref(), algorithm, source, workers, signals)?;
+    match checksum.zip(digest) {
+        // The checksum is ready before the target is there, so that nothing but two names is
+        // left to be given.
+        Some((file, digest)) => {
+            let digests = [(digest, args.output.as_path())];
+            let partials = signals.partials();
+            file.write(&digests, !args.no_sync, partials, || sink.finish())?;
+        }
+        None => sink.finish()?,
+    }
+    Ok(summary)
+}
+
+/// Opens a target for a disk of `size` bytes.
+fn open_sink(
+    args: &ConvertArgs,
+    target: &Target,
+    layout: Option<Layout>,
+    size: u64,
+    signals: &Guard,
+) -> anyhow::Result<Box<dyn Sink>> {
+    let options = FileSinkOptions {
+        replace: args.force,
+        allocate: args.sparse == Sparse::Never,
+        sync: !args.no_sync,
+    };
+    let partials = signals.partials();
+    Ok(match (target, layout) {
+        (Target::Stdout, _) => {
             // Not std's stdout, which would look for line ends.
             let out = stdout()
                 .as_fd()
                 .try_clone_to_owned()
                 .context("opening stdout")?;
-            Box::new(StreamSink::new(
-                Box::new(File::from(out)),
-                Path::new("stdout"),
-            ))
+            let out = Box::new(File::from(out));
+            Box::new(StreamSink::new(out, Path::new("stdout")))
         }
-        Target::Device(path) => Box::new(BlockSink::open(path, disk.size(), !args.no_sync)?),
-        Target::Stream(path) => Box::new(StreamSink::open(path, signals.stop())?),
-        Target::File(path) => {
-            let options = FileSinkOptions {
-                replace: args.force,
-                allocate: args.sparse == Sparse::Never,
-                sync: !args.no_sync,
-            };
-            if let Some(layout) = layout {
-                Box::new(Qcow2Sink::create(
-                    path,
-                    layout,
-                    options,
-                    signals.partials(),
-                )?)
-            } else {
-                Box::new(FileSink::create(
-                    path,
-                    disk.size(),
-                    options,
-                    signals.partials(),
-                )?)
-            }
+        (Target::Device(path), _) => Box::new(BlockSink::open(path, size, !args.no_sync)?),
+        (Target::Stream(path), _) => Box::new(StreamSink::open(path, signals.stop())?),
+        (Target::File(path) | Target::Directory(path), Some(layout)) => {
+            Box::new(Qcow2Sink::create(path, layout, options, partials)?)
         }
-    };
+        (Target::File(path) | Target::Directory(path), None) => {
+            Box::new(FileSink::create(path, size, options, partials)?)
+        }
+    })
+}
+
+/// Copies the disk into the sink, reads it back if asked to, and gives the digest if one was
+/// asked for. The sink is still to be finished.
+fn fill(
+    args: &ConvertArgs,
+    sink: &dyn Sink,
+    algorithm: Option<hash::Algorithm>,
+    source: &Side,
+    workers: &Workers,
+    signals: &Guard,
+) -> anyhow::Result<(Summary, Option<String>)> {
+    let disk = source.disk.as_ref();
     let progress = Display::new(args.progress, args.quiet, disk.size());
     let options = CopyOptions {
         find_zeros: args.sparse == Sparse::Always,
         stop: signals.stop(),
     };
-    let mut hasher = checksum.as_ref().map(|file| Hasher::new(file.algorithm()));
+    let mut hasher = algorithm.map(Hasher::new);
     let observer = hasher.as_mut().map(|hasher| hasher as &mut dyn Observer);
-    let copied = copy(disk, sink.as_ref(), workers, options, &progress, observer);
+    let copied = copy(disk, sink, workers, options, &progress, observer);
     progress.clear();
     let summary = copied?;
     if args.verify {
         sink.complete()?;
-        read_back(args, sink.as_ref(), source, workers, signals)?;
+        read_back(args, sink, source, workers, signals)?;
     }
-    match checksum.zip(hasher) {
-        // The checksum is ready before the target is there, so that nothing but two names is
-        // left to be given.
-        Some((file, hasher)) => {
-            let partials = signals.partials();
-            file.write(&hasher.finish(), !args.no_sync, partials, || sink.finish())?;
-        }
-        None => sink.finish()?,
-    }
-    Ok(summary)
+    Ok((summary, hasher.map(Hasher::finish)))
 }
 
 /// Compares what the sink made, and has not named yet, with the disk.
@@ -291,7 +317,8 @@ impl ConvertArgs {
         let is_qcow =
             |ext: &OsStr| ext.eq_ignore_ascii_case("qcow2") || ext.eq_ignore_ascii_case("qcow");
         let by_name = || match self.output.extension() {
-            Some(ext) if is_qcow(ext) => Format::Qcow2,
+            // A directory has no format; its name says nothing.
+            Some(ext) if is_qcow(ext) && !self.partitions => Format::Qcow2,
             _ => Format::Raw,
         };
         self.format.unwrap_or_else(by_name)
@@ -319,7 +346,8 @@ impl ConvertArgs {
         if self.verify && matches!(target, Target::Stdout | Target::Stream(_)) {
             return mistake("--verify reads the target back, and what went to a stream is gone");
         }
-        if self.checksum.is_some() && !matches!(target, Target::File(_)) {
+        let to_files = matches!(target, Target::File(_) | Target::Directory(_));
+        if self.checksum.is_some() && !to_files {
             return mistake("--checksum writes a file beside the target, which has to be a file");
         }
         if self.checksum == Some(Algorithm::Sha256) && self.qcow2().is_some() {
@@ -331,7 +359,7 @@ impl ConvertArgs {
         let Some(options) = self.qcow2() else {
             return self.qcow2.refuse_any();
         };
-        if !matches!(target, Target::File(_)) {
+        if !to_files {
             return mistake("qcow2 is not written from start to end; its target has to be a file");
         }
         if options.compression.is_some() && self.sparse == Sparse::Never {

@@ -79,6 +79,16 @@ impl Side {
         }
     }
 
+    /// Partition `number` of a ploop image, whose layers are in `files`.
+    pub(crate) fn part(disk: Box<dyn VirtualDisk>, files: Vec<PathBuf>, number: u32) -> Self {
+        Self {
+            disk,
+            kind: Kind::Ploop,
+            files,
+            partition: Some(number),
+        }
+    }
+
     /// Opens a file or device as a raw disk, whatever it holds.
     pub(crate) fn raw(file: &Path) -> ploopconv::Result<Self> {
         let kind = if is_device(file) {

@@ -18,6 +18,7 @@ mod debian;
 mod descriptors;
 mod devices;
 mod ends;
+mod every_partition;
 mod faults;
 mod fixtures;
 mod hostile;

@@ -19,29 +19,44 @@ pub(crate) enum Algorithm {
     Blkhash,
 }
 
+impl Algorithm {
+    fn algorithm(self) -> hash::Algorithm {
+        match self {
+            Self::Sha256 => hash::Algorithm::Sha256,
+            Self::Blkhash => hash::Algorithm::Blkhash,
+        }
+    }
+}
+
 /// A checksum file that may be written.
 pub(super) struct ChecksumFile {
     algorithm: hash::Algorithm,
-    target: PathBuf,
     path: PathBuf,
     replace: bool,
 }
 
 impl ChecksumFile {
     /// Makes sure that the file beside the target may be made.
-    pub(super) fn admit(how: Algorithm, target: &Path, replace: bool) -> Result<Self, Error> {
-        let algorithm = match how {
-            Algorithm::Sha256 => hash::Algorithm::Sha256,
-            Algorithm::Blkhash => hash::Algorithm::Blkhash,
-        };
+    pub(super) fn beside(how: Algorithm, target: &Path, replace: bool) -> Result<Self, Error> {
         let mut path = OsString::from(target);
         path.push(".");
-        path.push(algorithm.name());
-        let path = PathBuf::from(path);
+        path.push(how.algorithm().name());
+        Self::admit(how, PathBuf::from(path), replace)
+    }
+
+    /// Makes sure that the file for all images in a directory may be made.
+    pub(super) fn within(how: Algorithm, dir: &Path, replace: bool) -> Result<Self, Error> {
+        let name = match how {
+            Algorithm::Sha256 => "SHA256SUMS",
+            Algorithm::Blkhash => "BLKHASHSUMS",
+        };
+        Self::admit(how, dir.join(name), replace)
+    }
+
+    fn admit(how: Algorithm, path: PathBuf, replace: bool) -> Result<Self, Error> {
         PartialFile::admit(&path, replace)?;
         Ok(Self {
-            algorithm,
-            target: target.to_owned(),
+            algorithm: how.algorithm(),
             path,
             replace,
         })
@@ -52,20 +67,23 @@ impl ChecksumFile {
         self.algorithm
     }
 
-    /// Writes the line, lets `finish` complete the target, and gives the file its name. Where
-    /// the target fails, there is no checksum file either.
+    /// Writes a line for each digest and target, lets `finish` complete the targets, and gives the
+    /// file its name. Where a target fails, there is no checksum file either.
     pub(super) fn write(
         self,
-        digest: &str,
+        digests: &[(String, &Path)],
         sync: bool,
         partials: &Arc<Partials>,
         finish: impl FnOnce() -> Result<(), Error>,
     ) -> Result<(), Error> {
         let partial = PartialFile::create(&self.path, self.replace, partials)?;
-        let name = self.target.file_name().unwrap_or(self.target.as_os_str());
+        let lines = digests.iter().flat_map(|(digest, target)| {
+            let name = target.file_name().unwrap_or(target.as_os_str());
+            line(digest, name.as_encoded_bytes())
+        });
         partial
             .file()
-            .write_all(&line(digest, name.as_encoded_bytes()))
+            .write_all(&lines.collect::<Vec<_>>())
             .map_err(|source| Error::Io {
                 doing: "writing",
                 path: self.path.clone(),

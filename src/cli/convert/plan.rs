@@ -1,6 +1,6 @@
 //! What a conversion would do, and what it did.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use ploopconv::Error;
 use ploopconv::copy::{Summary, stored_bytes};
@@ -45,14 +45,14 @@ pub(super) struct Plan {
     size: u64,
     data: u64,
     /// The most bytes that may be written.
-    needed: u64,
+    pub(super) needed: u64,
     /// Whether it may be far less.
     at_most: bool,
     /// Of a qcow2 target.
     pub(super) layout: Option<Layout>,
     directory: Option<PathBuf>,
     /// Free bytes there, where that says something.
-    free: Option<u64>,
+    pub(super) free: Option<u64>,
 }
 
 impl Plan {
@@ -96,6 +96,14 @@ impl Plan {
         })
     }
 
+    /// What would be written, if nothing more proves to be zeros.
+    pub(super) fn expected(&self) -> Summary {
+        Summary {
+            written: self.data,
+            zeros: self.size - self.data,
+        }
+    }
+
     fn fits(&self) -> bool {
         self.free.is_none_or(|free| self.needed <= free)
     }
@@ -113,11 +121,11 @@ impl Plan {
     }
 
     /// The report for scripts, with what was written.
-    pub(super) fn report(&self, args: &ConvertArgs, summary: Summary) -> Report {
+    pub(super) fn report(&self, args: &ConvertArgs, target: &Path, summary: Summary) -> Report {
         let qcow2 = args.qcow2();
         Report {
             image: args.open.name().to_string(),
-            target: args.output.display().to_string(),
+            target: target.display().to_string(),
             format: args.format().name(),
             cluster_size: qcow2.map(|options| options.cluster_size.bytes()),
             compression: qcow2.and(args.qcow2.compression_name()),
@@ -141,11 +149,7 @@ impl Plan {
             Verdict::No
         };
         if args.json {
-            let expected = Summary {
-                written: self.data,
-                zeros: self.size - self.data,
-            };
-            json(&self.report(args, expected))?;
+            json(&self.report(args, &args.output, self.expected()))?;
             return Ok(verdict);
         }
         let mut out = results();

@@ -23,6 +23,8 @@ pub(super) enum Target {
     File(PathBuf),
     /// A block device.
     Device(PathBuf),
+    /// A directory for an image of every partition, there or not.
+    Directory(PathBuf),
 }
 
 impl Target {
@@ -60,6 +62,23 @@ impl Target {
         Ok(Self::File(path.clone()))
     }
 
+    /// The directory of `--partitions`.
+    pub(super) fn directory_of(args: &ConvertArgs) -> anyhow::Result<Self> {
+        let path = &args.output;
+        if path == OsStr::new("-") {
+            let mistake = "--partitions writes several files; its target has to be a directory";
+            return Err(Usage(mistake.to_owned()).into());
+        }
+        match std::fs::metadata(path) {
+            Ok(meta) if !meta.is_dir() => Err(Error::TargetKind {
+                path: path.clone(),
+                why: "--partitions needs a directory",
+            }
+            .into()),
+            _ => Ok(Self::Directory(path.clone())),
+        }
+    }
+
     /// Makes sure that no file of the source is written over, under whatever name.
     pub(super) fn refuse_sources(&self, files: &[(u64, u64)]) -> anyhow::Result<()> {
         let meta = match self {
@@ -70,7 +89,9 @@ impl Target {
                     .context("opening stdout")?;
                 File::from(out).metadata()
             }
-            Self::Stream(path) | Self::File(path) => std::fs::metadata(path),
+            Self::Stream(path) | Self::File(path) | Self::Directory(path) => {
+                std::fs::metadata(path)
+            }
             // A loop device is another name for the file behind it.
             Self::Device(path) => std::fs::metadata(backing_file(path).unwrap_or(path.clone())),
         };
@@ -79,7 +100,10 @@ impl Target {
         if files.contains(&identity) {
             let path = match self {
                 Self::Stdout => PathBuf::from("stdout"),
-                Self::Stream(path) | Self::File(path) | Self::Device(path) => path.clone(),
+                Self::Stream(path)
+                | Self::File(path)
+                | Self::Device(path)
+                | Self::Directory(path) => path.clone(),
             };
             return Err(Error::TargetIsSource { path }.into());
         }
@@ -100,7 +124,7 @@ impl Target {
     /// be told.
     pub(super) fn admit(&self, force: bool, size: u64) -> Result<Option<u64>, Error> {
         match self {
-            Self::Stdout | Self::Stream(_) => Ok(None),
+            Self::Stdout | Self::Stream(_) | Self::Directory(_) => Ok(None),
             Self::Device(path) if !force => Err(Error::TargetExists { path: path.clone() }),
             Self::Device(path) => BlockSink::admit(path, size).map(Some),
             Self::File(path) => {

@@ -1,0 +1,238 @@
+//! `--partitions`: an image of every partition, in a directory.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::Context;
+use ploopconv::copy::Summary;
+use ploopconv::disk::VirtualDisk;
+use ploopconv::partition;
+use ploopconv::sink::Sink;
+use ploopconv::{Error, Workers};
+use serde::Serialize;
+
+use super::checksum::ChecksumFile;
+use super::plan::{Plan, Report};
+use super::target::Target;
+use super::{ConvertArgs, fill, open_sink};
+use crate::cli::Verdict;
+use crate::cli::output::{complain, finish, json, line, results};
+use crate::cli::side::Side;
+use crate::cli::signals::Guard;
+use crate::cli::size::{human, short};
+
+#[derive(Serialize)]
+struct Reports {
+    image: String,
+    target: String,
+    dry_run: bool,
+    needed_bytes: u64,
+    free_bytes: Option<u64>,
+    fits: bool,
+    images: Vec<Report>,
+}
+
+/// One image that is to be made.
+struct Part {
+    path: PathBuf,
+    side: Side,
+    plan: Plan,
+}
+
+/// A directory that goes again if nothing came of it.
+struct NewDirectory<'a>(Option<&'a Path>);
+
+impl Drop for NewDirectory<'_> {
+    fn drop(&mut self) {
+        if let Some(path) = self.0 {
+            // Only an empty one: what somebody else put there stays.
+            let _ = std::fs::remove_dir(path);
+        }
+    }
+}
+
+pub(super) fn run(
+    args: &ConvertArgs,
+    dir: &Path,
+    source: Side,
+    workers: &Workers,
+    signals: &Guard,
+) -> anyhow::Result<Verdict> {
+    let context = || format!("converting the partitions of {}", args.open.name());
+    let sides = divide(source).with_context(context)?;
+    let mut new = NewDirectory(None);
+    if !dir.exists() {
+        let made = std::fs::create_dir(dir);
+        made.with_context(|| format!("creating the directory {}", dir.display()))?;
+        new.0 = Some(dir);
+    }
+    let parts = plan(args, dir, sides).with_context(context)?;
+    let needed = parts.iter().map(|part| part.plan.needed).sum();
+    // One file system takes them all.
+    let free = parts.first().and_then(|part| part.plan.free);
+    let fits = free.is_none_or(|free| needed <= free);
+    let reports = |images| Reports {
+        image: args.open.name().to_string(),
+        target: dir.display().to_string(),
+        dry_run: args.dry_run,
+        needed_bytes: needed,
+        free_bytes: free,
+        fits,
+        images,
+    };
+    let report = |part: &Part, summary| part.plan.report(args, &part.path, summary);
+    if args.dry_run {
+        let images: Vec<_> = parts
+            .iter()
+            .map(|part| report(part, part.plan.expected()))
+            .collect();
+        if args.json {
+            json(&reports(images))?;
+        } else {
+            show(&parts, needed, free)?;
+        }
+        return Ok(if fits { Verdict::Done } else { Verdict::No });
+    }
+    if let (Some(free), false) = (free, fits) {
+        let path = dir.to_owned();
+        return Err(Error::NoRoom { path, free, needed }).with_context(context);
+    }
+    let (parts, summaries) = match write(args, dir, parts, workers, signals) {
+        Ok(written) => written,
+        Err(error) => {
+            return Err(match signals.interrupted() {
+                Some(interrupted) => interrupted.into(),
+                None => error.context(context()),
+            });
+        }
+    };
+    new.0 = None;
+    if args.json {
+        let written = parts.iter().zip(&summaries);
+        json(&reports(
+            written
+                .map(|(part, &summary)| report(part, summary))
+                .collect(),
+        ))?;
+    }
+    if !args.quiet {
+        for (part, summary) in parts.iter().zip(&summaries) {
+            let (size, written) = (short(part.side.disk.size()), short(summary.written));
+            complain(&format!(
+                "{}: {size}, {written} written",
+                part.path.display()
+            ));
+        }
+    }
+    Ok(Verdict::Done)
+}
+
+/// Every partition as a disk of its own; the whole disk where it has no table and something that
+/// is known fills it.
+fn divide(source: Side) -> Result<Vec<(String, Side)>, Error> {
+    let layout = partition::read(source.disk.as_ref())?;
+    let whole = layout.whole.as_ref().map(|content| content.kind);
+    if layout.table.is_none() {
+        return match whole {
+            Some(_) => Ok(vec![("disk".to_owned(), source)]),
+            None => Err(Error::NoTable { whole }),
+        };
+    }
+    let Side { disk, files, .. } = source;
+    let disk: Arc<dyn VirtualDisk> = Arc::from(disk);
+    let real = layout.partitions.iter().filter(|part| !part.is_extended);
+    let sides = real.map(|part| {
+        let slice = Box::new(part.of(Arc::clone(&disk))?);
+        let side = Side::part(slice, files.clone(), part.number);
+        Ok((format!("p{}", part.number), side))
+    });
+    let sides: Vec<_> = sides.collect::<Result<_, Error>>()?;
+    if sides.is_empty() {
+        return Err(Error::NoTable { whole: None });
+    }
+    Ok(sides)
+}
+
+fn plan(args: &ConvertArgs, dir: &Path, sides: Vec<(String, Side)>) -> Result<Vec<Part>, Error> {
+    let extension = args.format().name();
+    let parts = sides.into_iter().map(|(name, side)| {
+        let path = dir.join(format!("{name}.{extension}"));
+        let plan = Plan::new(args, &Target::File(path.clone()), side.disk.as_ref())?;
+        Ok(Part { path, side, plan })
+    });
+    parts.collect()
+}
+
+/// Fills all images before the first one gets its name.
+fn write(
+    args: &ConvertArgs,
+    dir: &Path,
+    mut parts: Vec<Part>,
+    workers: &Workers,
+    signals: &Guard,
+) -> anyhow::Result<(Vec<Part>, Vec<Summary>)> {
+    let checksum = args
+        .checksum
+        .map(|how| ChecksumFile::within(how, dir, args.force));
+    let checksum = checksum.transpose()?;
+    let algorithm = checksum.as_ref().map(ChecksumFile::algorithm);
+    let mut sinks: Vec<Box<dyn Sink>> = Vec::new();
+    let (mut summaries, mut digests) = (Vec::new(), Vec::new());
+    for part in &mut parts {
+        let target = Target::File(part.path.clone());
+        let layout = part.plan.layout.take();
+        let sink = open_sink(args, &target, layout, part.side.disk.size(), signals)?;
+        let filled = fill(args, sink.as_ref(), algorithm, &part.side, workers, signals);
+        let (summary, digest) = filled.with_context(|| format!("{}", part.path.display()))?;
+        sinks.push(sink);
+        summaries.push(summary);
+        digests.extend(digest);
+    }
+    let digests: Vec<_> = digests
+        .into_iter()
+        .zip(parts.iter().map(|part| part.path.as_path()))
+        .collect();
+    let finish = || {
+        let mut named: Vec<&Path> = Vec::new();
+        for (sink, part) in sinks.into_iter().zip(&parts) {
+            if let Err(error) = sink.finish() {
+                // All or nothing; what replaced an older file is complete, and stays.
+                for path in named.iter().filter(|_| !args.force) {
+                    let _ = std::fs::remove_file(path);
+                }
+                return Err(error);
+            }
+            named.push(&part.path);
+        }
+        Ok(())
+    };
+    match checksum {
+        Some(file) => file.write(&digests, !args.no_sync, signals.partials(), finish)?,
+        None => finish()?,
+    }
+    drop(digests);
+    Ok((parts, summaries))
+}
+
+fn show(parts: &[Part], needed: u64, free: Option<u64>) -> anyhow::Result<()> {
+    let mut out = results();
+    for part in parts {
+        let (size, needed) = (human(part.side.disk.size()), short(part.plan.needed));
+        line(
+            &mut out,
+            &format!("{}: {size}, {needed} needed", part.path.display()),
+        )?;
+    }
+    line(&mut out, &format!("needed: {}", human(needed)))?;
+    match free {
+        Some(free) if needed <= free => {
+            line(&mut out, &format!("free:   {}: it fits", human(free)))?
+        }
+        Some(free) => line(
+            &mut out,
+            &format!("free:   {}: it does not fit", human(free)),
+        )?,
+        None => line(&mut out, "free:   not known beforehand")?,
+    }
+    finish(out)
+}

@@ -108,7 +108,7 @@ enum Command {
     /// has more is zeros; a warning says so. The status is 0 for equal, 1 for
     /// different. Options of reading are for those of the two that are ploop images.
     Compare(compare::CompareArgs),
-    /// Compare a target with the image it was made from
+    /// Compare a target with its checksum file or its image
     ///
     /// The target is qcow2, told by its first bytes, or raw: a file of the disk's
     /// size, or a device that may be larger. It is read past the page cache where the

@@ -1,5 +1,7 @@
 //! `ploopconv verify`: whether a target holds what it was made from.
 
+mod digest;
+
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -20,12 +22,18 @@ use super::side::{Kind, Place, Side, forget_cached, in_partition};
 use super::signals::Guard;
 use super::size::{human, short};
 
-/// Compare a target with the image it was made from
+/// What stands for no image: a file of this name is `./-`, as for any other tool.
+const NO_IMAGE: &str = "-";
+
+/// Compare a target with its checksum file, or with the image it was made from
 #[derive(Debug, clap::Args)]
 #[command(mut_arg("image", |image| image
     .long("against")
     .value_name("IMAGE")
-    .help("The image: a file, descriptor, directory or container id")))]
+    .required(false)
+    .default_value(NO_IMAGE)
+    .hide_default_value(true)
+    .help("The image it was made from [default: look for a checksum file]")))]
 pub(crate) struct VerifyArgs {
     /// The file or device to look at
     #[arg(value_name = "TARGET")]
@@ -86,6 +94,13 @@ pub(crate) fn run(args: &VerifyArgs) -> anyhow::Result<Verdict> {
     let context = || format!("verifying {}", args.target.display());
     let signals = Guard::start()?;
     let workers = args.open.workers()?;
+    if args.open.image == Path::new(NO_IMAGE) {
+        let verdict = digest::run(args, &workers, &signals);
+        return match signals.interrupted() {
+            Some(interrupted) => Err(interrupted.into()),
+            None => verdict.with_context(context),
+        };
+    }
     let examined = args.open.examine(&workers).with_context(context)?;
     warn(&examined, Severity::Warning);
     let opened = args.open.disk(examined).with_context(context)?;

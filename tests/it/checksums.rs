@@ -1,7 +1,8 @@
 //! Checksum files: what other programs say of the same bytes.
 
-use crate::support::{Fill, ImageBuilder, Scratch, convert, names_in};
+use crate::support::{Fill, ImageBuilder, Program, Scratch, convert, names_in};
 use crate::tools::tool;
+use std::os::unix::fs::FileExt as _;
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -163,4 +164,47 @@ fn a_checksum_that_could_not_be_written_is_a_mistake_of_the_command_line() {
         .run()
         .refused(2, &["sha256", "blkhash"]);
     scratch.assert_nothing_left();
+}
+
+#[test]
+fn verify_reads_the_checksum_file_and_finds_one_changed_byte() {
+    for (name, how) in [
+        ("disk.raw", "--checksum"),
+        ("odd \\ name\n.raw", "--checksum"),
+        ("disk.raw", "--checksum=blkhash"),
+        ("disk.qcow2", "--checksum=blkhash"),
+    ] {
+        let scratch = Scratch::new();
+        let image = image(&scratch);
+        let target = scratch.out().join(name);
+        convert(&image, &target).arg(how).run().done();
+        let verify = || Program::new(["verify"]).arg(&target);
+        verify().run().status(0).prints("verified");
+        assert_eq!(verify().arg("--json").run().status(0).json()["equal"], true);
+
+        let file = std::fs::OpenOptions::new()
+            .write(true)
+            .open(&target)
+            .unwrap();
+        // In the last cluster that is stored, wherever that is.
+        let len = file.metadata().unwrap().len();
+        let at = if name.ends_with("qcow2") {
+            0x50_000
+        } else {
+            len - 1
+        };
+        file.write_all_at(b"\xee", at).unwrap();
+        verify().run().status(1).prints("different");
+    }
+}
+
+#[test]
+fn verify_without_anything_to_compare_with_says_what_to_type() {
+    let scratch = Scratch::new();
+    let image = image(&scratch);
+    convert(&image, &scratch.target()).run().done();
+    Program::new(["verify"])
+        .arg(scratch.target())
+        .run()
+        .refused(1, &["checksum file", "--against"]);
 }

@@ -460,9 +460,10 @@ fn a_refusal_names_the_side_and_the_command_that_works() {
     Program::new(["compare".as_ref(), other.as_os_str()])
         .run()
         .status(2);
+    // Without --against there has to be a checksum file.
     Program::new(["verify".as_ref(), other.as_os_str()])
         .run()
-        .status(2);
+        .refused(1, &["--against"]);
 }
 
 #[test]

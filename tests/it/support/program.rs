@@ -101,6 +101,14 @@ impl Outcome {
         self
     }
 
+    /// Asserts that stdout has a text.
+    #[track_caller]
+    pub(crate) fn prints(self, part: &str) -> Self {
+        let out = String::from_utf8_lossy(&self.stdout);
+        assert!(out.contains(part), "{part:?} is missing in: {out}");
+        self
+    }
+
     /// Asserts success without a word on stderr that a person would have to read.
     #[track_caller]
     pub(crate) fn done(self) -> Self {

@@ -112,3 +112,19 @@ fn advice_repeats_the_options_that_were_typed() {
     );
     assert!(outcome.stderr.contains(&advice), "{}", outcome.stderr);
 }
+
+#[test]
+fn a_disk_sent_to_a_closed_stdout_is_no_success() {
+    let scratch = Scratch::new();
+    let disk = container(&scratch);
+    let command = |redirection| {
+        let line = format!("\"$0\" \"$1\" -o - {redirection}");
+        let mut command = Command::new("sh");
+        command.args(["-c", &line]).arg(program::path()).arg(&disk);
+        command.output().unwrap()
+    };
+    let closed = command(">&-");
+    assert_eq!(closed.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&closed.stderr).contains("stdout is closed"));
+    assert!(command(">/dev/null").status.success());
+}

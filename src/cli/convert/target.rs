@@ -8,6 +8,7 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use ploopconv::Error;
 use ploopconv::sink::{BlockSink, PartialFile, backing_file, free_room};
 
@@ -39,6 +40,9 @@ impl Target {
             if !args.dry_run && stdout().is_terminal() {
                 let mistake = "a disk is not written to a terminal; redirect stdout";
                 return Err(Usage(mistake.to_owned()).into());
+            }
+            if !args.dry_run && stdout_was_closed() {
+                anyhow::bail!("stdout is closed, so nobody would get the disk");
             }
             return Ok(Self::Stdout);
         }
@@ -136,11 +140,21 @@ impl Target {
     }
 }
 
+/// Whether the program was started without a stdout: the runtime then opens `/dev/null` for reading
+/// and writing in its place, which no redirection of a shell does.
+fn stdout_was_closed() -> bool {
+    let both = fcntl(stdout(), FcntlArg::F_GETFL)
+        .is_ok_and(|flags| OFlag::from_bits_truncate(flags).contains(OFlag::O_RDWR));
+    let meta = std::fs::metadata("/proc/self/fd/1");
+    both && meta.is_ok_and(|meta| meta.file_type().is_char_device() && is_memory_device(&meta))
+}
+
 /// Refuses a terminal under whatever name.
 fn refuse_terminal(path: &Path) -> Result<(), Usage> {
+    let flags = OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
     let device = File::options()
         .write(true)
-        .custom_flags(OPEN_FLAGS)
+        .custom_flags(flags.bits())
         .open(path);
     if device.is_ok_and(|device| device.is_terminal()) {
         let mistake = "a disk is not written to a terminal";
@@ -148,9 +162,6 @@ fn refuse_terminal(path: &Path) -> Result<(), Usage> {
     }
     Ok(())
 }
-
-/// Neither waits for a line nor makes it our own: O_NONBLOCK and O_NOCTTY of Linux.
-const OPEN_FLAGS: i32 = 0o4000 | 0o400;
 
 /// `/dev/null`, `/dev/zero` and `/dev/full`, which nobody misses anything of: 3, 5 and 7 of the
 /// kernel's memory devices (devices.txt).

@@ -48,6 +48,15 @@ pub(crate) fn is_zero(bytes: &[u8]) -> bool {
         && rest.iter().all(|&byte| byte == 0)
 }
 
+/// `len` zero bytes in pieces that need no memory of their own.
+pub(crate) fn zero_pieces(len: u64) -> impl Iterator<Item = &'static [u8]> {
+    static ZEROS: [u8; 1 << 16] = [0; 1 << 16];
+    let whole = len / ZEROS.len() as u64;
+    let rest = usize::try_from(len % ZEROS.len() as u64).unwrap_or(0);
+    let rest = ZEROS.get(..rest).filter(|rest| !rest.is_empty());
+    (0..whole).map(|_| &ZEROS[..]).chain(rest)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

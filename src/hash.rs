@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use sha2::{Digest, Sha256};
 
+use crate::bytes::zero_pieces;
 use crate::copy::{Beforehand, Observer};
 
 /// How a digest is computed.
@@ -134,12 +135,6 @@ impl Blkhash {
 /// The digests of the blocks of `data`, one behind the other; the last block may be short.
 fn block_digests(data: &[u8]) -> Vec<u8> {
     data.chunks(BLOCK).flat_map(Sha256::digest).collect()
-}
-
-fn zero_pieces(len: u64) -> impl Iterator<Item = &'static [u8]> {
-    let rest = usize::try_from(len % BLOCK as u64).unwrap_or(0);
-    let whole = (0..len / BLOCK as u64).map(|_| &ZEROS[..]);
-    whole.chain(ZEROS.get(..rest))
 }
 
 fn hex(bytes: &[u8]) -> String {

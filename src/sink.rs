@@ -15,7 +15,6 @@ pub use file::{FileSink, FileSinkOptions};
 pub use partial::PartialFile;
 pub use partials::Partials;
 pub use stream::StreamSink;
-pub(crate) use stream::zero_pieces;
 
 use crate::error::{Error, Result};
 

@@ -15,9 +15,9 @@ use super::layout::Layout;
 use super::packed::{self, Space};
 use super::refcount::Section;
 use super::tables::{COPIED, TargetFile};
-use crate::bytes::is_zero;
+use crate::bytes::{is_zero, zero_pieces};
 use crate::error::{Error, Result};
-use crate::sink::{FileSinkOptions, PartialFile, Partials, Sink, zero_pieces};
+use crate::sink::{FileSinkOptions, PartialFile, Partials, Sink};
 
 /// A qcow2 file, written under a temporary name in the directory of the target and given its name
 /// at the end.

@@ -13,7 +13,7 @@ use nix::fcntl::{FallocateFlags, OFlag, fallocate};
 use nix::sys::stat::{major, minor};
 
 use super::Sink;
-use super::stream::zero_pieces;
+use crate::bytes::zero_pieces;
 use crate::error::{Error, Result};
 
 /// What is written last, so that a copy cut short does not look like a disk that boots: the

@@ -10,6 +10,7 @@ use nix::fcntl::{FallocateFlags, fallocate};
 use super::Sink;
 use super::partial::PartialFile;
 use super::partials::Partials;
+use crate::bytes::zero_pieces;
 use crate::error::{Error, Result};
 
 /// How a file is to be made.
@@ -84,7 +85,7 @@ impl Sink for FileSink {
         if !self.write_zeros {
             return Ok(()); // a new file reads as zeros where nothing was written
         }
-        super::stream::zero_pieces(len).try_fold(offset, |at, zeros| {
+        zero_pieces(len).try_fold(offset, |at, zeros| {
             self.write_at(zeros, at)?;
             Ok(at + zeros.len() as u64)
         })?;

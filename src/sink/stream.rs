@@ -13,6 +13,7 @@ use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 
 use super::Sink;
+use crate::bytes::zero_pieces;
 use crate::error::{Error, Result};
 
 /// Anything that takes bytes in order and cannot be sought in.
@@ -115,15 +116,6 @@ impl Sink for StreamSink {
             .flush()
             .map_err(|error| Error::io("writing", &self.name, error))
     }
-}
-
-/// `len` zero bytes in pieces that need no memory of their own.
-pub(crate) fn zero_pieces(len: u64) -> impl Iterator<Item = &'static [u8]> {
-    static ZEROS: [u8; 1 << 16] = [0; 1 << 16];
-    let whole = len / ZEROS.len() as u64;
-    let rest = usize::try_from(len % ZEROS.len() as u64).unwrap_or(0);
-    let rest = ZEROS.get(..rest).filter(|rest| !rest.is_empty());
-    (0..whole).map(|_| &ZEROS[..]).chain(rest)
 }
 
 #[cfg(test)]

@@ -15,9 +15,9 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("disk", &["error", "source"]),
     ("partition", &["bytes", "disk", "error"]),
     ("ploop", &["bytes", "disk", "error", "foreign", "source"]),
-    ("sink", &["error"]),
+    ("sink", &["bytes", "error"]),
     ("qcow2", &["bytes", "disk", "error", "sink"]),
-    ("hash", &["copy"]),
+    ("hash", &["bytes", "copy"]),
     ("copy", &["bytes", "disk", "error", "sink", "workers"]),
     ("compare", &["bytes", "copy", "disk", "error", "workers"]),
 ];

@@ -171,7 +171,7 @@ pub(crate) fn run(args: &ConvertArgs) -> anyhow::Result<Verdict> {
         Ok(summary) => summary,
         Err(error) => {
             return Err(match signals.interrupted() {
-                Some(interrupted) => interrupted.into(),
+                Some(interrupted) => interrupted.leaving(target.fate()).into(),
                 None => error.context(context()),
             });
         }

@@ -75,6 +75,10 @@ pub(crate) fn hint(error: &Error, retry: &dyn Fn(&str) -> String) -> Option<Stri
         Error::NoTable { .. } | Error::PartitionTable { .. } => {
             "without --partition the whole disk is read".to_owned()
         }
+        Error::NoRoom { .. } => {
+            "choose a target with more room; zeros that are stored need none with --sparse"
+                .to_owned()
+        }
         Error::TargetExists { .. } => "add -f to replace it".to_owned(),
         Error::NoContainer { .. } => {
             "name the directory, or say where containers are with --private-dir DIR".to_owned()

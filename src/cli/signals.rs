@@ -29,13 +29,22 @@ pub(crate) struct Guard {
 
 /// The program was told to end.
 #[derive(Debug, thiserror::Error)]
-#[error("stopped by {}, nothing was left behind", name(*.0))]
-pub(crate) struct Interrupted(i32);
+#[error("stopped by {}, {fate}", name(*.signal))]
+pub(crate) struct Interrupted {
+    signal: i32,
+    /// What became of what was being made.
+    fate: &'static str,
+}
 
 impl Interrupted {
     /// The exit status for it: 128 and the number of the signal, as a shell would say.
     pub(crate) fn status(&self) -> u8 {
-        status(self.0)
+        status(self.signal)
+    }
+
+    /// The same, where something other than nothing is left.
+    pub(crate) fn leaving(self, fate: &'static str) -> Self {
+        Self { fate, ..self }
     }
 }
 
@@ -88,7 +97,8 @@ impl Guard {
     /// The signal that came, as an error.
     pub(crate) fn interrupted(&self) -> Option<Interrupted> {
         let signal = self.shared.signal.load(Ordering::SeqCst);
-        (signal != 0).then_some(Interrupted(signal))
+        let fate = "nothing was left behind";
+        (signal != 0).then_some(Interrupted { signal, fate })
     }
 }
 

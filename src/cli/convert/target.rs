@@ -114,6 +114,15 @@ impl Target {
         Ok(())
     }
 
+    /// What is left of a copy that was stopped.
+    pub(super) fn fate(&self) -> &'static str {
+        match self {
+            Self::File(_) | Self::Directory(_) => "nothing was left behind",
+            Self::Device(_) => "the device holds part of the disk, without its first MiB",
+            Self::Stdout | Self::Stream(_) => "what was sent is part of the disk",
+        }
+    }
+
     /// The directory that takes a file.
     pub(super) fn directory(&self) -> Option<PathBuf> {
         let Self::File(path) = self else { return None };

@@ -34,6 +34,7 @@ pub mod disk;
 mod error;
 mod foreign;
 pub mod hash;
+pub mod nbd;
 pub mod partition;
 pub mod ploop;
 pub mod qcow2;

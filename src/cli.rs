@@ -13,6 +13,7 @@ mod partitions;
 mod progress;
 mod qcow2;
 mod report;
+mod serve;
 mod side;
 mod signals;
 mod size;
@@ -87,6 +88,7 @@ impl Command {
             Self::Map(args) => &args.open.image,
             Self::Compare(args) => args.image(error),
             Self::Verify(args) => &args.open.image,
+            Self::Serve(args) => &args.open.image,
         }
     }
 }
@@ -114,6 +116,13 @@ enum Command {
     /// size, or a device that may be larger. It is read past the page cache where the
     /// kernel can do that. The status is 0 for equal, 1 for different.
     Verify(verify::VerifyArgs),
+    /// Serve the disk to NBD clients: nbdcopy, qemu-img, nbdfuse and others
+    ///
+    /// Read-only, and without root. Prints the URI for clients on stdout once they can
+    /// connect, and serves until a signal comes. A range that cannot be trusted is an
+    /// error for the client that reads it, never zeros. If the image changes, nothing
+    /// is served any more and the status is 4.
+    Serve(serve::ServeArgs),
 }
 
 /// Runs the program and gives its exit status.
@@ -134,6 +143,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Map(args) => map::run(args),
         Command::Compare(args) => compare::run(args),
         Command::Verify(args) => verify::run(args),
+        Command::Serve(args) => serve::run(args),
     };
     match result {
         Ok(verdict) => verdict.into(),

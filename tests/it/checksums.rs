@@ -245,7 +245,11 @@ fn verify_reads_the_checksum_file_and_finds_one_changed_byte() {
             len - 1
         };
         file.write_all_at(b"\xee", at).unwrap();
-        verify().run().status(1).prints("different");
+        verify()
+            .run()
+            .status(1)
+            .prints("different")
+            .says(["--against"]);
     }
 }
 

@@ -14,7 +14,7 @@ use serde::Serialize;
 
 use super::VerifyArgs;
 use crate::cli::Verdict;
-use crate::cli::output::{finish, json, line, results};
+use crate::cli::output::{complain, finish, json, line, results};
 use crate::cli::progress::Display;
 use crate::cli::report::path;
 use crate::cli::side::{Side, forget_cached};
@@ -76,6 +76,9 @@ pub(super) fn run(
             &format!("{}: {verdict} ({})", args.target.display(), file.display()),
         )?;
         finish(out)?;
+        if !equal && !args.quiet {
+            complain("a checksum does not say where: --against IMAGE names the first difference");
+        }
     }
     Ok(if equal { Verdict::Done } else { Verdict::No })
 }

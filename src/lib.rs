@@ -40,6 +40,7 @@ pub mod ploop;
 pub mod qcow2;
 pub mod sink;
 pub mod source;
+mod sys;
 pub mod text;
 mod workers;
 

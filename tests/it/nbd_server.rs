@@ -3,7 +3,7 @@
 
 use crate::faults::on_a_broken_device;
 use crate::support::image::pattern;
-use crate::support::nbd::{ACK, Client, GO, READ, STATUS, be32, go, option};
+use crate::support::nbd::{ACK, Client, DISC, GO, READ, STATUS, be32, go, option};
 use crate::support::served::Served;
 use crate::support::{ImageBuilder, Model, Program, Scratch, SourceGuard, field, program};
 use crate::tools::tool;
@@ -307,14 +307,15 @@ fn every_request_is_traced_where_that_is_asked_for() {
     assert_eq!(client.chunk_error(0, READ, 1 << 40, 512), 22);
     client.ask(0, STATUS, 0, 512);
     client.chunks();
-    drop(client);
+    client.ask(0, DISC, 0, 0);
+    client.is_hung_up_on();
     served.stop().says([
         "connection 1: from process",
         "of user 0",
         "connection 1: read of 4096 bytes at offset 0x0: done, ",
         "connection 1: read of 512 bytes at offset 0x10000000000: EINVAL, ",
         "connection 1: block status of 512 bytes at offset 0x0: done, ",
-        "connection 1: the client closed the connection",
+        "connection 1: the client disconnected",
     ]);
 }
 

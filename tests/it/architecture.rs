@@ -10,7 +10,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("text", &[]),
     ("sys", &[]),
     ("error", &["foreign", "partition", "ploop", "qcow2"]),
-    ("source", &["error"]),
+    ("source", &["error", "sys"]),
     ("foreign", &["source"]),
     ("workers", &["error"]),
     ("disk", &["error", "source"]),
@@ -19,7 +19,10 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("sink", &["bytes", "error", "sys"]),
     ("qcow2", &["bytes", "copy", "disk", "error", "sink"]),
     ("hash", &["bytes", "copy"]),
-    ("copy", &["bytes", "disk", "error", "sink", "workers"]),
+    (
+        "copy",
+        &["bytes", "disk", "error", "sink", "source", "workers"],
+    ),
     ("compare", &["bytes", "copy", "disk", "error", "workers"]),
 ];
 

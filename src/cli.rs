@@ -6,6 +6,7 @@ mod convert;
 mod exit;
 mod hints;
 mod info;
+mod losses;
 mod map;
 mod open;
 mod output;

@@ -9,11 +9,14 @@
 mod support;
 
 mod architecture;
+mod bad_sectors;
 mod builders;
+mod by_hand;
 mod chains;
 mod checksums;
 mod compare;
 mod damage;
+mod damage_page;
 mod debian;
 mod descriptors;
 mod devices;
@@ -34,6 +37,8 @@ mod reading;
 mod readme;
 mod room;
 mod safety;
+mod salvage;
+mod salvaged_files;
 mod tables;
 mod targets;
 mod tools;

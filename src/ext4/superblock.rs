@@ -226,9 +226,11 @@ impl Superblock {
         let descriptors = self.descriptor_block_count();
         let place = PLACE..PLACE + SIZE as u64;
         note(MetadataKind::Superblock, lost.bytes_in(&place));
-        let after = |group| self.group_start(group).saturating_add(1);
-        let table = self.block_range(after(0), descriptors);
-        note(MetadataKind::GroupDescriptors, lost.bytes_in(&table));
+        for index in 0..self.groups.div_ceil(self.descriptors_per_block()) {
+            let first = self.descriptor_blocks(index).first().copied();
+            let table = self.block_range(first.unwrap_or(0), 1);
+            note(MetadataKind::GroupDescriptors, lost.bytes_in(&table));
+        }
         for group in (1..self.groups).filter(|&group| self.has_copy(group)) {
             let len = 1 + descriptors + self.reserved_descriptor_blocks;
             let copy = self.block_range(self.group_start(group), len);

@@ -1,5 +1,6 @@
 //! One image file: header, BAT and source together.
 
+use std::io;
 use std::ops::Range;
 
 use super::bat::{BadEntries, BadEntry, Bat, BatFindings, Slot};
@@ -7,7 +8,7 @@ use super::check::{Finding, FindingKind as Kind};
 use super::header::{Header, HeaderError, State, Version};
 use crate::error::{Error, Result};
 use crate::foreign::recognise;
-use crate::source::{FileSource, Source};
+use crate::source::{FileSource, Source, is_bad_sector};
 
 /// One image file, opened for reading.
 #[derive(Debug)]
@@ -125,8 +126,7 @@ impl Image {
         // A file system with coarse times can hide a write; a writer marks the header first.
         let mut now = [0; Header::SIZE];
         let path = self.source.path();
-        self.source
-            .read_exact_at(&mut now, 0)
+        read_start(&self.source, &mut now)
             .map_err(|error| Error::io_at("reading the header of", path, 0, error))?;
         if now == *self.header_bytes {
             Ok(())
@@ -154,8 +154,7 @@ pub(crate) fn has_signature(source: &FileSource) -> Result<bool> {
         return Ok(false);
     }
     let mut bytes = [0; 16];
-    source
-        .read_exact_at(&mut bytes, 0)
+    read_start(source, &mut bytes)
         .map_err(|error| Error::io_at("reading", source.path(), 0, error))?;
     Ok(Version::from_signature(&bytes).is_some())
 }
@@ -175,10 +174,17 @@ fn read_header(source: &FileSource) -> Result<[u8; Header::SIZE]> {
             source: HeaderError::Truncated { len: source.len() },
         });
     }
-    source
-        .read_exact_at(&mut bytes, 0)
+    read_start(source, &mut bytes)
         .map_err(|error| Error::io_at("reading the header of", path, 0, error))?;
     Ok(bytes)
+}
+
+/// Reads what lies in the first sector of a file, whatever became of the sectors behind it.
+fn read_start(source: &FileSource, buf: &mut [u8]) -> io::Result<()> {
+    match source.read_exact_at(buf, 0) {
+        Err(error) if is_bad_sector(&error) => source.read_sector(buf, 0),
+        other => other,
+    }
 }
 
 /// The header in the saved table of an image that was being converted, where the two belong
@@ -195,13 +201,12 @@ fn saved_header(image: &[u8; Header::SIZE], index: &FileSource, file_len: u64) -
         return Err(wrong(HeaderError::Truncated { len: index.len() }));
     }
     let mut bytes = [0; Header::SIZE];
-    index
-        .read_exact_at(&mut bytes, 0)
+    read_start(index, &mut bytes)
         .map_err(|error| Error::io_at("reading the header of", index.path(), 0, error))?;
-    let header = Header::parse(&bytes, file_len).map_err(wrong)?;
     if !Header::describe_one_disk(image, &bytes) {
         return Err(wrong(HeaderError::OtherImage));
     }
+    let header = Header::parse(&bytes, file_len).map_err(wrong)?;
     if index.len() < header.data_start() {
         return Err(wrong(HeaderError::TruncatedBat {
             len: index.len(),

@@ -154,7 +154,7 @@ fn layers_that_cannot_be_a_chain_are_refused() {
         ["--single-layer", "-f"],
     ] {
         let both = convert(&chain.dir, &scratch.target()).args(["--layers", &names[1]]);
-        both.args(option).run().refused(2, &["--layers"]);
+        both.args(option).run().status(2).says(["--layers"]);
     }
 }
 

@@ -401,8 +401,9 @@ fn a_failure_leaves_neither_target_nor_list() {
     let path = damaged(&scratch);
     let full = Mounted::memory("64k", &scratch.path().join("full"));
     let target = full.dir.join("disk.raw");
-    let salvage = convert(&path, &target).args(["--salvage", "--sparse=never"]);
-    salvage.run().refused(1, &["disk.raw"]);
+    // The target fits, and the list beside it does not.
+    let salvage = convert(&path, &target).arg("--salvage");
+    salvage.run().refused(1, &["disk.raw.lost", "space"]);
     assert_eq!(names_in(&full.dir), Vec::<String>::new());
 
     std::fs::create_dir(list_of(&scratch.target())).unwrap();

@@ -90,12 +90,16 @@ fn debugfs(raw: &Path, request: &str) -> String {
 
 /// The owner of each block by `debugfs`, where there is one.
 fn owners(raw: &Path, blocks: &BTreeSet<u64>) -> BTreeMap<u64, u32> {
-    let list = blocks.iter().fold("icheck".to_owned(), |mut text, block| {
-        let _ = write!(text, " {block}");
-        text
+    let all: Vec<_> = blocks.iter().collect();
+    let lines = all.chunks(5000).map(|blocks| {
+        let list = blocks.iter().fold("icheck".to_owned(), |mut text, block| {
+            let _ = write!(text, " {block}");
+            text
+        });
+        debugfs(raw, &list)
     });
-    let lines = debugfs(raw, &list);
-    let lines = lines.lines().skip(1).filter_map(|line| {
+    let text: String = lines.collect();
+    let lines = text.lines().filter_map(|line| {
         let mut words = line.split_whitespace();
         Some((words.next()?.parse().ok()?, words.next()?.parse().ok()?))
     });
@@ -148,8 +152,13 @@ fn assert_owners(raw: &Path, lost: &BTreeSet<u64>, part: &Value) {
         let number = inode(file);
         let is_whole = file["map_lost"] == false;
         if let Some(path) = names.get(&number) {
-            let told = file["path"].as_str();
-            assert_eq!(told, Some(path.as_str()), "{file}");
+            // Where the directory that names a directory is lost, the rest of the path is told.
+            let told = file["path"].as_str().unwrap();
+            let known = told.split_once(')').map_or(told, |(_, known)| known);
+            assert!(
+                path == told || told.starts_with('(') && path.ends_with(known),
+                "{file}"
+            );
         }
         if !is_whole || file["kind"] == "directory" {
             continue;
@@ -297,9 +306,9 @@ fn files_whose_inodes_are_lost_are_named_by_their_directories() {
         .unwrap()
         .parse()
         .unwrap();
-    // Sixteen inodes a block: those of the third.
-    let inodes: BTreeSet<u32> = (33..49).collect();
-    let lost = BTreeSet::from([first + 2]);
+    // Sixteen inodes a block: those of the fourth.
+    let inodes: BTreeSet<u32> = (49..65).collect();
+    let lost = BTreeSet::from([first + 3]);
     let image = image(&scratch, &raw, &lost);
     let part = salvage(&scratch, &image);
     let metadata = &part["metadata"][0];

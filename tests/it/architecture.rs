@@ -18,7 +18,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("ploop", &["bytes", "disk", "error", "foreign", "source"]),
     ("salvage", &["disk", "error", "ploop", "source"]),
     ("sink", &["bytes", "error"]),
-    ("qcow2", &["bytes", "disk", "error", "sink"]),
+    ("qcow2", &["bytes", "copy", "disk", "error", "sink"]),
     ("hash", &["bytes", "copy"]),
     ("copy", &["bytes", "disk", "error", "sink", "workers"]),
     ("compare", &["bytes", "copy", "disk", "error", "workers"]),

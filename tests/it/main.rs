@@ -15,6 +15,7 @@ mod by_hand;
 mod chains;
 mod checksums;
 mod compare;
+mod conventions;
 mod damage;
 mod damage_page;
 mod debian;

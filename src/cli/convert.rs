@@ -176,7 +176,7 @@ pub(crate) fn run(args: &ConvertArgs) -> anyhow::Result<Verdict> {
     let lost = args
         .open
         .salvage
-        .then(|| LostFile::create(&target, args.force, &source.files, signals.partials()));
+        .then(|| LostFile::create(&target, args.force, &source, signals.partials()));
     let lost = lost.transpose().with_context(context)?;
     let started = Instant::now();
     let beside = Beside {

@@ -15,6 +15,7 @@ use super::target::Target;
 use crate::cli::exit::Usage;
 use crate::cli::losses::Account;
 use crate::cli::open::Salvage;
+use crate::cli::side::Side;
 
 /// A list under its temporary name. It is there before the first byte is copied, so that no long
 /// rescue ends because there is no place for its list.
@@ -26,14 +27,19 @@ impl LostFile {
     pub(super) fn create(
         target: &Target,
         replace: bool,
-        sources: &[PathBuf],
+        source: &Side,
         partials: &Arc<Partials>,
     ) -> anyhow::Result<Self> {
+        let sources = &source.files;
         let path = match target {
             Target::File(path) | Target::Directory(path) => beside(path),
             Target::Device(path) | Target::Stream(path) => in_current_directory(path, sources)?,
             Target::Stdout => in_current_directory(Path::new("stdout"), sources)?,
         };
+        let salvage = source.salvage.as_ref();
+        if salvage.is_some_and(|salvage| salvage.is_read_from(&path)) {
+            return Err(Error::TargetIsSource { path }.into());
+        }
         Ok(Self(PartialFile::create(&path, replace, partials)?))
     }
 

@@ -197,7 +197,7 @@ fn write(
     let lost = parts.iter().map(|part| {
         let target = Target::File(part.path.clone());
         let partials = signals.partials();
-        let file = |()| LostFile::create(&target, args.force, &part.side.files, partials);
+        let file = |()| LostFile::create(&target, args.force, &part.side, partials);
         args.open.salvage.then_some(()).map(file).transpose()
     });
     let lost: Vec<_> = lost.collect::<anyhow::Result<_>>()?;

@@ -193,6 +193,9 @@ where
         self.disk.next_data(layer, host_offset)
     }
 
+    // No `layer_file`: a kernel that takes bytes from file to file knows nothing of what is lost, and
+    // a target that shares blocks with a failing device fails with it.
+
     fn check_unchanged(&self) -> Result<()> {
         self.disk.check_unchanged()
     }

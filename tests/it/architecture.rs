@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 const ROOMS: &[(&str, &[&str])] = &[
     ("bytes", &[]),
     ("text", &[]),
+    ("sys", &[]),
     ("error", &["foreign", "partition", "ploop", "qcow2"]),
     ("source", &["error"]),
     ("foreign", &["source"]),
@@ -17,7 +18,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("partition", &["bytes", "disk", "error"]),
     ("ploop", &["bytes", "disk", "error", "foreign", "source"]),
     ("salvage", &["disk", "error", "ploop", "source"]),
-    ("sink", &["bytes", "error"]),
+    ("sink", &["bytes", "error", "sys"]),
     ("qcow2", &["bytes", "copy", "disk", "error", "sink"]),
     ("hash", &["bytes", "copy"]),
     ("copy", &["bytes", "disk", "error", "sink", "workers"]),

@@ -16,6 +16,8 @@ const SHIM: &str = r#"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <stdarg.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 static int is_bad(int fd, size_t len, off_t offset) {
@@ -53,6 +55,25 @@ ssize_t read(int fd, void *buf, size_t len) {
     off_t at = lseek(fd, 0, SEEK_CUR);
     if (at >= 0 && is_bad(fd, len, at)) { errno = EIO; return -1; }
     return real(fd, buf, len);
+}
+
+long syscall(long number, ...) {
+    REAL(long, "syscall", long, ...)
+    va_list list;
+    va_start(list, number);
+    long a[6];
+    for (int i = 0; i < 6; i++) a[i] = va_arg(list, long);
+    va_end(list);
+    if (number == SYS_copy_file_range && a[1] && is_bad(a[0], a[4], *(off64_t *)a[1])) {
+        errno = EIO;
+        return -1;
+    }
+    return real(number, a[0], a[1], a[2], a[3], a[4], a[5]);
+}
+
+ssize_t copy_file_range(int in, off64_t *off_in, int out, off64_t *off_out, size_t len,
+                        unsigned flags) {
+    return syscall(SYS_copy_file_range, in, off_in, out, off_out, len, flags);
 }
 "#;
 

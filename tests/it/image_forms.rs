@@ -499,7 +499,17 @@ fn an_image_in_a_folder_that_lost_its_descriptor_is_pointed_out() {
     let path = scratch.source().join("root.hdd");
     let image = ImageBuilder::v2().store_all([2, 0]).write(&path);
     let name = path.to_str().unwrap();
-    assert_refused(&scratch, &scratch.source(), &["descriptor", name]);
+    let refused = |program: Program| program.run().refused(1, &["descriptor", name]);
+    refused(convert(&scratch.source(), &scratch.target()));
+    for command in ["map", "check"] {
+        refused(Program::new([command]).arg(scratch.source()));
+    }
+    let listed = Program::new(["info"]).arg(scratch.source()).run();
+    listed
+        .status(1)
+        .says(["descriptor", name])
+        .prints("--layers root.hdd");
+    scratch.assert_nothing_left();
     assert_reads(&path, &image.model("root.hdd"));
 }
 

@@ -307,6 +307,14 @@ pub enum Error {
     /// The caller asked to stop.
     #[error("stopped")]
     Stopped,
+    /// Something is where a server was to listen.
+    #[error("{} exists, and {why}", path.display())]
+    SocketTaken {
+        /// The path.
+        path: PathBuf,
+        /// Why it is not replaced.
+        why: &'static str,
+    },
     /// Threads could not be started.
     #[error("starting {threads} threads")]
     Threads {

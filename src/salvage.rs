@@ -2,12 +2,14 @@
 
 mod bad;
 mod mapfile;
+mod trusted;
 
 use std::fmt::Debug;
 use std::ops::{Deref, Range};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 
 pub use self::mapfile::{Mapfile, SIGNATURE};
+pub use self::trusted::Trusted;
 
 use self::bad::BadSectors;
 use crate::disk::{Extent, ExtentKind, Loss, LossKind, VirtualDisk};

@@ -9,7 +9,7 @@ use ploopconv::Workers;
 use ploopconv::disk::{Loss, Slice, VirtualDisk};
 use ploopconv::partition::{self, Layout, Partition};
 use ploopconv::ploop::{Examined, Guid, LayerName, OpenOptions, PloopDisk, examine};
-use ploopconv::salvage::Salvaged;
+use ploopconv::salvage::{Salvaged, Trusted};
 
 /// The image, and how freely it is opened.
 #[derive(Debug, Clone, clap::Args)]
@@ -122,11 +122,28 @@ impl Salvage {
         Slice::new(self.disk.stored(), start, end - start)
     }
 
+    /// The disk for those who must not take zeros for what is lost.
+    fn trusted(&self) -> ploopconv::Result<Box<dyn VirtualDisk>> {
+        let Range { start, end } = self.range;
+        let disk = Box::new(Trusted::new(Arc::clone(&self.disk)));
+        Ok(Box::new(Slice::new(disk, start, end - start)?))
+    }
+
     /// Everything that is lost as far as it is known: unreadable sectors show while reading.
     pub(crate) fn losses(&self) -> impl Iterator<Item = ploopconv::Result<Loss>> + '_ {
         let range = self.range.clone();
         let losses = self.disk.losses_in(self.range.clone());
         losses.filter_map(move |loss| loss.map(|loss| loss.seen_from(&range)).transpose())
+    }
+}
+
+impl Opened {
+    /// The disk for clients: what cannot be trusted is an error for whoever reads it.
+    pub(crate) fn for_clients(self) -> ploopconv::Result<Box<dyn VirtualDisk>> {
+        match self.salvage {
+            Some(salvage) => salvage.trusted(),
+            None => Ok(self.disk),
+        }
     }
 }
 
@@ -139,6 +156,11 @@ impl OpenArgs {
                 .min(128)
         };
         Ok(Workers::new(self.threads.map_or_else(cores, usize::from))?)
+    }
+
+    /// The number of threads that was asked for.
+    pub(crate) fn threads(&self) -> Option<usize> {
+        self.threads.map(usize::from)
     }
 
     /// Opens and examines the image.

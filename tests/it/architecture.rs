@@ -26,6 +26,7 @@ const ROOMS: &[(&str, &[&str])] = &[
         &["bytes", "disk", "error", "sink", "source", "workers"],
     ),
     ("compare", &["bytes", "copy", "disk", "error", "workers"]),
+    ("nbd", &["bytes", "disk", "error"]),
 ];
 
 fn rust_files(dir: &Path) -> Vec<PathBuf> {

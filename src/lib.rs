@@ -34,6 +34,7 @@ pub mod disk;
 mod error;
 mod foreign;
 pub mod hash;
+pub mod in_use;
 pub mod partition;
 pub mod ploop;
 pub mod qcow2;

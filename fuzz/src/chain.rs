@@ -51,5 +51,9 @@ pub fn try_input(input: &[u8]) {
          </Parallels_disk_image>"
     );
     std::fs::write(dir.join("DiskDescriptor.xml"), text).expect("there is room");
-    read(&dir, &OpenOptions::default());
+    let options = OpenOptions {
+        host: None,
+        ..OpenOptions::default()
+    };
+    read(&dir, &options);
 }

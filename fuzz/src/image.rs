@@ -60,6 +60,7 @@ pub fn try_input(input: &[u8]) {
     write(&path, &file);
     let options = OpenOptions {
         single_layer: true,
+        host: None,
         ..OpenOptions::default()
     };
     read(&path, &options);

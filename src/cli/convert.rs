@@ -20,7 +20,7 @@ use ploopconv::hash::{self, Hasher};
 use ploopconv::partition::{self, Warning};
 use ploopconv::ploop::Severity;
 use ploopconv::qcow2::{Layout, Qcow2Options, Qcow2Sink};
-use ploopconv::sink::{BlockSink, FileSink, FileSinkOptions, Sink, StreamSink};
+use ploopconv::sink::{BlockSink, FileSink, FileSinkOptions, PartialFile, Sink, StreamSink};
 
 use self::checksum::{Algorithm, ChecksumFile};
 use self::plan::Plan;
@@ -156,6 +156,10 @@ pub(crate) fn run(args: &ConvertArgs) -> anyhow::Result<Verdict> {
     if let Target::Directory(dir) = &target {
         return partitions::run(args, dir, source, &workers, &signals);
     }
+    if let (Target::File(path), false) = (&target, args.dry_run) {
+        // First, because what a killed run left may take the room that is needed now.
+        say_what_was_left(args, PartialFile::remove_leftovers(path));
+    }
     let mut plan = Plan::new(args, &target, disk).with_context(context)?;
     if args.dry_run {
         return plan.show(args);
@@ -191,6 +195,16 @@ pub(crate) fn run(args: &ConvertArgs) -> anyhow::Result<Verdict> {
     Ok(Verdict::Done)
 }
 
+/// Nobody should wonder where a file went.
+fn say_what_was_left(args: &ConvertArgs, removed: Vec<PathBuf>) {
+    for path in removed.iter().filter(|_| !args.quiet) {
+        complain(&format!(
+            "removed what a killed run left: {}",
+            path.display()
+        ));
+    }
+}
+
 /// Whoever gets a disk with a table that counts in other sectors may see no partition on it, and a
 /// disk that is encrypted as a whole shows none without its key. What else may be wrong with a
 /// table is for `info`: it is copied as it is.
@@ -224,7 +238,10 @@ fn write(
         Some((file, digest)) => {
             let digests = [(digest, args.output.as_path())];
             let partials = signals.partials();
-            file.write(&digests, !args.no_sync, partials, || sink.finish())?;
+            let finish = || sink.finish();
+            file.write(&digests, !args.no_sync, partials, finish, || {
+                args.take_back([args.output.as_path()]);
+            })?;
         }
         None => sink.finish()?,
     }
@@ -322,6 +339,14 @@ impl ConvertArgs {
             _ => Format::Raw,
         };
         self.format.unwrap_or_else(by_name)
+    }
+
+    /// Removes targets that have their names already, because they belong together with something
+    /// that failed. What replaced an older file is complete, and stays.
+    fn take_back<'a>(&self, targets: impl IntoIterator<Item = &'a Path>) {
+        for path in targets.into_iter().filter(|_| !self.force) {
+            let _ = std::fs::remove_file(path);
+        }
     }
 
     /// What the target is to look like where it is qcow2.

@@ -68,13 +68,15 @@ impl ChecksumFile {
     }
 
     /// Writes a line for each digest and target, lets `finish` complete the targets, and gives the
-    /// file its name. Where a target fails, there is no checksum file either.
+    /// file its name. Where a target fails, there is no checksum file either; where the file
+    /// itself does, `undo` is to take the targets back.
     pub(super) fn write(
         self,
         digests: &[(String, &Path)],
         sync: bool,
         partials: &Arc<Partials>,
         finish: impl FnOnce() -> Result<(), Error>,
+        undo: impl FnOnce(),
     ) -> Result<(), Error> {
         let partial = PartialFile::create(&self.path, self.replace, partials)?;
         let lines = digests.iter().flat_map(|(digest, target)| {
@@ -91,7 +93,7 @@ impl ChecksumFile {
                 source,
             })?;
         finish()?;
-        partial.finish(sync)
+        partial.finish(sync).inspect_err(|_| undo())
     }
 }
 

@@ -196,10 +196,8 @@ fn write(
         let mut named: Vec<&Path> = Vec::new();
         for (sink, part) in sinks.into_iter().zip(&parts) {
             if let Err(error) = sink.finish() {
-                // All or nothing; what replaced an older file is complete, and stays.
-                for path in named.iter().filter(|_| !args.force) {
-                    let _ = std::fs::remove_file(path);
-                }
+                // All or nothing.
+                args.take_back(named);
                 return Err(error);
             }
             named.push(&part.path);
@@ -207,7 +205,10 @@ fn write(
         Ok(())
     };
     match checksum {
-        Some(file) => file.write(&digests, !args.no_sync, signals.partials(), finish)?,
+        Some(file) => {
+            let all = || args.take_back(parts.iter().map(|part| part.path.as_path()));
+            file.write(&digests, !args.no_sync, signals.partials(), finish, all)?;
+        }
         None => finish()?,
     }
     drop(digests);

@@ -10,19 +10,19 @@ use crate::ploop::chain::{ChainPlan, Gate};
 
 /// Refuses an image file whose descriptor says that it is not the whole disk.
 pub(super) fn refuse_lone_layer(path: &Path, descriptor_path: &Path) -> Result<()> {
-    let (_, descriptor) =
-        read_descriptor(descriptor_path).map_err(|source| Error::UnknownRole {
-            path: path.to_owned(),
-            descriptor: descriptor_path.to_owned(),
-            source: Box::new(source),
-        })?;
+    let unknown = |source| Error::UnknownRole {
+        path: path.to_owned(),
+        descriptor: descriptor_path.to_owned(),
+        source: Box::new(source),
+    };
+    let gate = Gate::new(descriptor_path, true).map_err(unknown)?;
+    let (_, descriptor) = read_descriptor(descriptor_path, &gate).map_err(unknown)?;
     // Only asked for, never opened: the names were not through the gate.
     let identity = |path: &Path| {
         let meta = std::fs::metadata(path).ok()?;
         Some((meta.dev(), meta.ino()))
     };
     let this_file = identity(path);
-    let gate = Gate::new(descriptor_path, true)?;
     let is_this_file = |image: &&ImageEntry| {
         let named = gate.admit(&image.file).ok();
         this_file.is_some() && named.and_then(|named| identity(&named.path)) == this_file

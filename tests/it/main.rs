@@ -32,6 +32,7 @@ mod memory;
 mod names;
 mod oracles;
 mod partitions;
+mod pipeline;
 mod qcow2;
 mod reading;
 mod readme;

@@ -132,13 +132,17 @@ fn a_disk_sent_to_a_closed_stdout_is_no_success() {
 }
 
 /// What starts the program by itself and does not look after its source, and why.
-const UNGUARDED: [(&str, &str); 8] = [
+const UNGUARDED: [(&str, &str); 9] = [
     ("status_after", "lets the source change"),
     ("stopped_in_its_middle", "so do its callers"),
     ("start", "the callers hold a guard for many runs"),
     ("strace", "takes the guards of Program"),
     ("a_stream", "the source is that of Job, which strace guards"),
-    ("run_in", "runs the lines of the README, in a copy"),
+    ("every_option_in_readme_exists", "reads no image"),
+    (
+        "help_fits_eighty_columns_and_says_what_can_be_typed",
+        "reads no image",
+    ),
     ("as_nobody", "the callers hold the guard"),
     (
         "a_layer_that_is_swapped_for_a_link_again_and_again_never_gives_out_what_lies_outside",

@@ -2,10 +2,12 @@
 
 mod check;
 mod compare;
+mod completions;
 mod convert;
 mod exit;
 mod hints;
 mod info;
+mod man;
 mod map;
 mod open;
 mod output;
@@ -33,12 +35,21 @@ const LONG_ABOUT: &str =
 IMAGE is an image file, a DiskDescriptor.xml, the directory that holds one, a
 container's private directory, or a container id. A directory or descriptor
 stands for the current state of the whole chain of snapshots.";
+const LONG_VERSION: &str = concat!(
+    env!("CARGO_PKG_VERSION"),
+    "\ncommit: ",
+    env!("PLOOPCONV_COMMIT"),
+    "\ntarget: ",
+    env!("PLOOPCONV_TARGET"),
+    "\nlicence: MIT or Apache-2.0"
+);
 const USAGE: &str = "ploopconv IMAGE -o TARGET [OPTIONS]\n       ploopconv COMMAND IMAGE [OPTIONS]";
 
 /// The whole command line: a command with its own arguments, or those of `convert` without one.
 fn command() -> clap::Command {
     let base = clap::Command::new("ploopconv")
         .version(env!("CARGO_PKG_VERSION"))
+        .long_version(LONG_VERSION)
         .args_conflicts_with_subcommands(true)
         .subcommand_negates_reqs(true)
         .arg_required_else_help(true)
@@ -81,6 +92,7 @@ impl Command {
     /// The image that an error is about, as it was given.
     fn image(&self, error: &anyhow::Error) -> &Path {
         match self {
+            Self::Completions(_) | Self::Man(_) => Path::new(""),
             Self::Convert(args) => &args.open.image,
             Self::Info(args) => &args.open.image,
             Self::Check(args) => &args.open.image,
@@ -114,6 +126,10 @@ enum Command {
     /// size, or a device that may be larger. It is read past the page cache where the
     /// kernel can do that. The status is 0 for equal, 1 for different.
     Verify(verify::VerifyArgs),
+    /// Print a script that lets a shell complete the command line
+    Completions(completions::CompletionsArgs),
+    /// Write the manual pages of all commands into a directory
+    Man(man::ManArgs),
 }
 
 /// Runs the program and gives its exit status.
@@ -134,6 +150,8 @@ pub(crate) fn main() -> ExitCode {
         Command::Map(args) => map::run(args),
         Command::Compare(args) => compare::run(args),
         Command::Verify(args) => verify::run(args),
+        Command::Completions(args) => completions::run(args, self::command()),
+        Command::Man(args) => man::run(args, self::command()),
     };
     match result {
         Ok(verdict) => verdict.into(),

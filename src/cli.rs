@@ -15,6 +15,7 @@ mod partitions;
 mod progress;
 mod qcow2;
 mod report;
+mod serve;
 mod side;
 mod signals;
 mod size;
@@ -99,6 +100,7 @@ impl Command {
             Self::Map(args) => &args.open.image,
             Self::Compare(args) => args.image(error),
             Self::Verify(args) => &args.open.image,
+            Self::Serve(args) => &args.open.image,
         }
     }
 }
@@ -126,6 +128,15 @@ enum Command {
     /// size, or a device that may be larger. It is read past the page cache where the
     /// kernel can do that. The status is 0 for equal, 1 for different.
     Verify(verify::VerifyArgs),
+    /// Serve the disk to NBD clients: nbdcopy, qemu-img, nbdfuse and others
+    ///
+    /// Read-only, and without root. Prints the URI for clients on stdout once they can
+    /// connect, and serves until a signal comes. A range that cannot be trusted is an
+    /// error for the client that reads it, never zeros. If the image changes, nothing
+    /// is served any more and the status is 4. Of each client, 4 requests are answered
+    /// at the same time, or as many as -j says.
+    #[command(override_usage = serve::USAGE)]
+    Serve(serve::ServeArgs),
     /// Print a script that lets a shell complete the command line
     Completions(completions::CompletionsArgs),
     /// Write the manual pages of all commands into a directory
@@ -150,6 +161,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Map(args) => map::run(args),
         Command::Compare(args) => compare::run(args),
         Command::Verify(args) => verify::run(args),
+        Command::Serve(args) => serve::run(args),
         Command::Completions(args) => completions::run(args, self::command()),
         Command::Man(args) => man::run(args, self::command()),
     };

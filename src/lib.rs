@@ -35,6 +35,7 @@ mod error;
 mod foreign;
 pub mod hash;
 pub mod in_use;
+pub mod nbd;
 pub mod partition;
 pub mod ploop;
 pub mod qcow2;

@@ -24,6 +24,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("hash", &["bytes", "copy"]),
     ("copy", &["bytes", "disk", "error", "sink", "workers"]),
     ("compare", &["bytes", "copy", "disk", "error", "workers"]),
+    ("nbd", &["bytes", "disk", "error"]),
 ];
 
 fn rust_files(dir: &Path) -> Vec<PathBuf> {

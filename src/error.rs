@@ -72,6 +72,34 @@ pub enum Error {
         /// What is wrong with it.
         source: HeaderError,
     },
+    /// The saved table of an image whose conversion between versions was cut short does not fit.
+    #[error("reading the saved table {}", path.display())]
+    Index {
+        /// The saved table.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: HeaderError,
+    },
+    /// A layer that was named by hand is no image.
+    #[error("{} cannot be layer {layer}: {found}", path.display())]
+    NotALayer {
+        /// The file.
+        path: PathBuf,
+        /// Its place in the chain, 0 for the base.
+        layer: usize,
+        /// What it seems to be.
+        found: Foreign,
+    },
+    /// A chain that was named by hand cannot be one.
+    #[error("{} cannot be layer {layer}: {why}", path.display())]
+    LayerOrder {
+        /// The file.
+        path: PathBuf,
+        /// Its place in the chain, 0 for the base.
+        layer: usize,
+        /// Why not.
+        why: &'static str,
+    },
     /// The descriptor cannot be used.
     #[error("reading {}", path.display())]
     Descriptor {
@@ -171,6 +199,16 @@ pub enum Error {
         offset: u64,
         /// How many bytes are lost.
         len: u64,
+    },
+    /// So many ranges of a disk cannot be read that nobody could list them.
+    #[error(
+        "more than {most} ranges cannot be read, the last one at offset {offset:#x} of the disk"
+    )]
+    TooManyLosses {
+        /// Where the last one begins, in bytes of the disk.
+        offset: u64,
+        /// How many are remembered.
+        most: usize,
     },
     /// A qcow2 image cannot be read.
     #[error("reading the qcow2 image {}", path.display())]
@@ -311,6 +349,7 @@ impl Error {
                 Class::Damaged
             }
             Self::Header { source, .. } if source.is_damage() => Class::Damaged,
+            Self::Index { .. } => Class::Damaged,
             Self::Descriptor { source, .. } if source.is_damage() => Class::Damaged,
             Self::Select { source, .. } if source.is_damage() => Class::Damaged,
             Self::Qcow2Image { source, .. } => source.class(),

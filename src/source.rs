@@ -1,11 +1,13 @@
 //! Where image bytes come from: a file opened for reading only, or a byte vector in tests.
 
+mod rescue;
 mod resolved;
 
 use std::fmt::Debug;
 use std::fs::{File, FileType};
 use std::io;
 use std::ops::Range;
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
@@ -13,6 +15,7 @@ use nix::errno::Errno;
 use nix::fcntl::{OFlag, PosixFadviseAdvice, posix_fadvise};
 use nix::unistd::{Whence, lseek64};
 
+pub use self::rescue::{is_bad_sector, rescue};
 use crate::error::{Error, Result};
 
 /// Bytes that can be read at any offset, by many threads.
@@ -30,6 +33,16 @@ pub trait Source: Debug + Send + Sync {
     ///
     /// [`io::ErrorKind::UnexpectedEof`] where the source ends before `buf` is full.
     fn read_exact_at(&self, buf: &mut [u8], offset: u64) -> io::Result<()>;
+
+    /// As [`Source::read_exact_at`] for bytes of one sector of 512 bytes, past any cache whose
+    /// pages are larger: its other sectors may be bad.
+    ///
+    /// # Errors
+    ///
+    /// As [`Source::read_exact_at`], and where the source cannot be read so.
+    fn read_sector(&self, buf: &mut [u8], offset: u64) -> io::Result<()> {
+        self.read_exact_at(buf, offset)
+    }
 
     /// The first run of bytes at or after `offset` that may hold anything but zeros; `None`
     /// where only zeros follow.
@@ -285,6 +298,30 @@ impl Source for FileSource {
 
     fn read_exact_at(&self, buf: &mut [u8], offset: u64) -> io::Result<()> {
         self.file.read_exact_at(buf, offset)
+    }
+
+    fn read_sector(&self, buf: &mut [u8], offset: u64) -> io::Result<()> {
+        /// Enough for every device that has sectors of 512 bytes.
+        const ALIGNMENT: usize = 4096;
+        let start = offset / 512 * 512;
+        // Another way to the same file: how a file was opened cannot be changed for this alone.
+        let again = format!("/proc/self/fd/{}", self.file.as_raw_fd());
+        let file = File::options()
+            .read(true)
+            .custom_flags((OFlag::O_DIRECT | OFlag::O_NONBLOCK).bits())
+            .open(again)?;
+        let mut room = vec![0; ALIGNMENT + 512];
+        let aligned = room.as_ptr().align_offset(ALIGNMENT).min(ALIGNMENT);
+        let sector = room
+            .get_mut(aligned..aligned + 512)
+            .ok_or(io::ErrorKind::InvalidInput)?;
+        let read = file.read_at(sector, start)?;
+        let wanted = usize::try_from(offset - start)
+            .ok()
+            .and_then(|from| sector.get(..read)?.get(from..)?.get(..buf.len()))
+            .ok_or(io::ErrorKind::UnexpectedEof)?;
+        buf.copy_from_slice(wanted);
+        Ok(())
     }
 
     fn next_data(&self, offset: u64) -> io::Result<Option<Range<u64>>> {

@@ -2,6 +2,7 @@
 
 mod checksum;
 mod digest;
+mod lost;
 mod partitions;
 mod plan;
 mod target;
@@ -9,6 +10,7 @@ mod target;
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::stdout;
+use std::iter;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -25,10 +27,12 @@ use ploopconv::sink::{BlockSink, FileSink, FileSinkOptions, PartialFile, Sink, S
 
 use self::checksum::{Algorithm, ChecksumFile};
 use self::digest::OpenSink;
+use self::lost::LostFile;
 use self::plan::Plan;
 use self::target::Target;
 use super::Verdict;
 use super::exit::Usage;
+use super::losses::Account;
 use super::open::OpenArgs;
 use super::output::{complain, json};
 use super::progress::{Display, When};
@@ -164,17 +168,29 @@ pub(crate) fn run(args: &ConvertArgs) -> anyhow::Result<Verdict> {
     }
     let mut plan = Plan::new(args, &target, disk).with_context(context)?;
     if args.dry_run {
-        return plan.show(args);
+        // Unreadable sectors show when the disk is read.
+        let known = source.salvage.as_ref();
+        let known = known.map(|salvage| Account::of(salvage, disk, source.partition));
+        return plan.show(args, known.transpose().with_context(context)?);
     }
     plan.refuse_if_full().with_context(context)?;
     let checksum = args
         .checksum
         .map(|how| ChecksumFile::beside(how, &args.output, args.force));
     let checksum = checksum.transpose().with_context(context)?;
+    let lost = args
+        .open
+        .salvage
+        .then(|| LostFile::of(&target, args.force, &source.files));
+    let lost = lost.transpose().with_context(context)?;
     let started = Instant::now();
-    let layout = plan.layout.take();
-    let summary = match write(args, &target, layout, checksum, &source, &workers, &signals) {
-        Ok(summary) => summary,
+    let beside = Beside {
+        layout: plan.layout.take(),
+        checksum,
+        lost,
+    };
+    let (summary, account) = match write(args, &target, beside, &source, &workers, &signals) {
+        Ok(written) => written,
         Err(error) => {
             return Err(match signals.interrupted() {
                 Some(interrupted) => interrupted.leaving(target.fate()).into(),
@@ -182,8 +198,15 @@ pub(crate) fn run(args: &ConvertArgs) -> anyhow::Result<Verdict> {
             });
         }
     };
+    if let (None, true, Target::File(path)) = (&account, args.force, &target) {
+        lost::remove_stale(path);
+    }
+    let verdict = verdict(account.as_ref());
+    if let (Some(account), false) = (&account, args.quiet) {
+        account.complain(&args.output.display().to_string());
+    }
     if args.json {
-        json(&plan.report(args, &args.output, summary))?;
+        json(&plan.report(args, &args.output, summary, account))?;
     }
     if !args.quiet && !matches!(target, Target::Stdout) {
         complain(&format!(
@@ -194,7 +217,21 @@ pub(crate) fn run(args: &ConvertArgs) -> anyhow::Result<Verdict> {
             started.elapsed().as_secs_f64()
         ));
     }
-    Ok(Verdict::Done)
+    Ok(verdict)
+}
+
+fn verdict(account: Option<&Account>) -> Verdict {
+    match account {
+        Some(account) if !account.is_nothing() => Verdict::Salvaged,
+        _ => Verdict::Done,
+    }
+}
+
+/// What goes with a target.
+struct Beside {
+    layout: Option<Layout>,
+    checksum: Option<ChecksumFile>,
+    lost: Option<LostFile>,
 }
 
 /// Nobody should wonder where a file went.
@@ -225,29 +262,54 @@ fn say_what_hides_partitions(disk: &dyn VirtualDisk) {
 fn write(
     args: &ConvertArgs,
     target: &Target,
-    layout: Option<Layout>,
-    checksum: Option<ChecksumFile>,
+    beside: Beside,
     source: &Side,
     workers: &Workers,
     signals: &Guard,
-) -> anyhow::Result<Summary> {
+) -> anyhow::Result<(Summary, Option<Account>)> {
+    let Beside {
+        layout,
+        checksum,
+        lost,
+    } = beside;
     let sink = open_sink(args, target, layout, source.disk.size(), signals)?;
     let algorithm = checksum.as_ref().map(ChecksumFile::algorithm);
     let (summary, digest) = fill(args, &sink, algorithm, source, workers, signals)?;
+    let (sync, partials) = (!args.no_sync, signals.partials());
+    // What lies beside the target is ready before the target is there, so that nothing but names
+    // is left to be given.
+    let listed = lost.map(|file| list(args, &file, source, signals));
+    let sum = checksum.as_ref().map(|file| file.path().to_owned());
+    let (account, list) = listed.transpose()?.unzip();
     match checksum.zip(digest) {
-        // The checksum is ready before the target is there, so that nothing but two names is
-        // left to be given.
         Some((file, digest)) => {
             let digests = [(digest, args.output.as_path())];
-            let partials = signals.partials();
             let finish = || sink.finish();
-            file.write(&digests, !args.no_sync, partials, finish, || {
+            file.write(&digests, sync, partials, finish, || {
                 args.take_back([args.output.as_path()]);
             })?;
         }
         None => sink.finish()?,
     }
-    Ok(summary)
+    list.map_or(Ok(()), |list| list.finish(sync))
+        .inspect_err(|_| args.take_back(iter::once(args.output.as_path()).chain(sum.as_deref())))?;
+    Ok((summary, account))
+}
+
+/// Accounts for what is lost of the disk, and writes it down.
+fn list(
+    args: &ConvertArgs,
+    file: &LostFile,
+    source: &Side,
+    signals: &Guard,
+) -> anyhow::Result<(Account, lost::WrittenList)> {
+    let salvage = source.salvage.as_ref().context("nothing was salvaged")?;
+    let disk = source.disk.as_ref();
+    let mut account = Account::of(salvage, disk, source.partition)?;
+    let name = args.open.name().to_string();
+    let written = file.write(salvage, disk.size(), &account, &name, signals.partials())?;
+    account.list = Some(file.path().display().to_string());
+    Ok((account, written))
 }
 
 /// Opens a target for a disk of `size` bytes.

@@ -139,6 +139,27 @@ kinds! {
     MovedFile = "moved-file", Warning;
     /// The descriptor does not name its top.
     TopGuessed = "top-guessed", Warning;
+    /// A layer that has a parent is read by itself.
+    SingleLayer = "single-layer", Warning;
+    /// Header and BAT come from the copy that a conversion between versions saved.
+    IndexUsed = "index-used", Warning;
+}
+
+impl FindingKind {
+    /// Whether a disk can be read over this kind of damage: what it costs is known to the byte.
+    #[must_use]
+    pub fn is_salvageable(self) -> bool {
+        // A layer that cannot be opened at all has an error of its own.
+        matches!(
+            self,
+            Self::EntryPastEnd
+                | Self::ClusterTruncated
+                | Self::EntryInTable
+                | Self::EntryMisaligned
+                | Self::EntryDuplicate
+                | Self::ReadError
+        )
+    }
 }
 
 /// One thing worth saying about an image or a chain.
@@ -203,7 +224,7 @@ impl From<&HeaderError> for FindingKind {
             HeaderError::Type(_) => Self::ImageType,
             HeaderError::ClusterSize(_) => Self::ClusterSize,
             HeaderError::VirtualSize { .. } => Self::VirtualSize,
-            HeaderError::VersionConversion => Self::VersionConversion,
+            HeaderError::VersionConversion | HeaderError::OtherImage => Self::VersionConversion,
             HeaderError::DataStart { .. } => Self::DataOffset,
             HeaderError::TruncatedBat { .. } => Self::TruncatedBat,
             HeaderError::TableTooSmall { .. } => Self::TableTooSmall,

@@ -14,11 +14,13 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("workers", &["error"]),
     ("in_use", &[]),
     ("disk", &["error", "source"]),
+    ("ext4", &["bytes", "disk", "error"]),
     ("partition", &["bytes", "disk", "error"]),
     (
         "ploop",
         &["bytes", "disk", "error", "foreign", "in_use", "source"],
     ),
+    ("salvage", &["disk", "error", "ploop", "source"]),
     ("sink", &["bytes", "error"]),
     ("qcow2", &["bytes", "copy", "disk", "error", "sink"]),
     ("hash", &["bytes", "copy"]),

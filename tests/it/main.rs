@@ -9,12 +9,15 @@
 mod support;
 
 mod architecture;
+mod bad_sectors;
 mod builders;
+mod by_hand;
 mod chains;
 mod checksums;
 mod compare;
 mod conventions;
 mod damage;
+mod damage_page;
 mod debian;
 mod descriptors;
 mod devices;
@@ -42,6 +45,8 @@ mod reading;
 mod readme;
 mod room;
 mod safety;
+mod salvage;
+mod salvaged_files;
 mod tables;
 mod targets;
 mod tools;

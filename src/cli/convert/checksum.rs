@@ -62,6 +62,11 @@ impl ChecksumFile {
         })
     }
 
+    /// Where the file will be.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// How the digest is computed.
     pub(super) fn algorithm(&self) -> hash::Algorithm {
         self.algorithm

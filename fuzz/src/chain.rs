@@ -16,7 +16,7 @@ pub fn try_input(input: &[u8]) {
     let layers = usize::from(flags & 3).max(1);
     let raw = flags & 4 != 0;
     let dir = SCRATCH.join("chain");
-    std::fs::create_dir_all(&dir).expect("/dev/shm can be written");
+    std::fs::create_dir_all(&dir).expect("the directory can be written");
     let mut images = String::new();
     let mut shots = String::new();
     for number in 0..layers {

@@ -10,12 +10,11 @@ use ploopconv::ploop::{OpenOptions, examine};
 use crate::disk::assert_sound;
 use crate::sparse::Sparse;
 
-/// A directory in memory for this program, one after the other; `fuzz/run` removes it.
+/// A directory of this process; `fuzz/run` lets it be in memory, and removes it.
 pub(crate) static SCRATCH: LazyLock<PathBuf> = LazyLock::new(|| {
-    let program = std::env::current_exe().expect("it has a name");
-    let name = program.file_name().unwrap_or_default().to_string_lossy();
-    let dir = Path::new("/dev/shm").join(format!("ploopconv-fuzz-{name}"));
-    std::fs::create_dir_all(&dir).expect("/dev/shm can be written");
+    let name = format!("ploopconv-fuzz-{}", std::process::id());
+    let dir = std::env::temp_dir().join(name);
+    std::fs::create_dir_all(&dir).expect("the directory for temporary files can be written");
     dir
 });
 

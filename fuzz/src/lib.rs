@@ -4,7 +4,9 @@
 pub mod bat;
 pub mod chain;
 pub mod descriptor;
+pub mod ext4;
 pub mod image;
+pub mod nbd;
 pub mod partitions;
 pub mod qcow2;
 

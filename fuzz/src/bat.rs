@@ -21,7 +21,15 @@ pub fn try_input(input: &[u8]) {
     let Ok(header) = Header::parse(&head, file.len) else {
         return;
     };
-    let (bat, findings) = Bat::read(&file, &header, file.len).expect("nothing fails to be read");
+    for salvage in [false, true] {
+        compare(&file, &header, salvage);
+    }
+}
+
+/// Compares every answer of the table with the entry itself.
+fn compare(file: &Sparse, header: &Header, salvage: bool) {
+    let read = Bat::read(file, header, file.len, salvage);
+    let (bat, findings) = read.expect("nothing fails to be read");
     let cluster = header.cluster_size().bytes();
     let unit = match header.version() {
         Version::V1 => 512,

@@ -40,7 +40,7 @@ pub(crate) fn read(path: &Path, options: &OpenOptions) {
     if let Some(disk) = examined.disk() {
         assert_sound(disk);
     }
-    let damaged = examined.is_damaged();
+    let damaged = examined.is_damaged() && !options.salvage;
     match examined.into_disk(true) {
         Ok(disk) => {
             assert!(!damaged);
@@ -63,4 +63,9 @@ pub fn try_input(input: &[u8]) {
         ..OpenOptions::default()
     };
     read(&path, &options);
+    let salvage = OpenOptions {
+        salvage: true,
+        ..options
+    };
+    read(&path, &salvage);
 }

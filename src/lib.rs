@@ -4,7 +4,7 @@
 //! A byte's way: it is read through a [`source`], is given meaning by [`ploop`], becomes part of a
 //! [`disk`], may be seen through a [`partition`], is moved by [`copy`] and lands in a [`sink`];
 //! one of them writes [`qcow2`]. Where images are damaged, [`salvage`] makes a disk that reads all
-//! the same and knows what is lost.
+//! the same and knows what is lost, and [`ext4`] tells which files that cost.
 //!
 //! ```
 //! use ploopconv::disk::VirtualDisk;

@@ -181,7 +181,7 @@ pub(crate) fn run(args: &ConvertArgs) -> anyhow::Result<Verdict> {
     let lost = args
         .open
         .salvage
-        .then(|| LostFile::of(&target, args.force, &source.files));
+        .then(|| LostFile::create(&target, args.force, &source, signals.partials()));
     let lost = lost.transpose().with_context(context)?;
     let started = Instant::now();
     let beside = Beside {
@@ -278,9 +278,9 @@ fn write(
     let (sync, partials) = (!args.no_sync, signals.partials());
     // What lies beside the target is ready before the target is there, so that nothing but names
     // is left to be given.
-    let listed = lost.map(|file| list(args, &file, source, signals));
     let sum = checksum.as_ref().map(|file| file.path().to_owned());
-    let (account, list) = listed.transpose()?.unzip();
+    let account = lost.as_ref().map(|file| list(args, file, source));
+    let account = account.transpose()?;
     match checksum.zip(digest) {
         Some((file, digest)) => {
             let digests = [(digest, args.output.as_path())];
@@ -291,25 +291,20 @@ fn write(
         }
         None => sink.finish()?,
     }
-    list.map_or(Ok(()), |list| list.finish(sync))
+    lost.map_or(Ok(()), |list| list.finish(sync))
         .inspect_err(|_| args.take_back(iter::once(args.output.as_path()).chain(sum.as_deref())))?;
     Ok((summary, account))
 }
 
 /// Accounts for what is lost of the disk, and writes it down.
-fn list(
-    args: &ConvertArgs,
-    file: &LostFile,
-    source: &Side,
-    signals: &Guard,
-) -> anyhow::Result<(Account, lost::WrittenList)> {
+fn list(args: &ConvertArgs, file: &LostFile, source: &Side) -> anyhow::Result<Account> {
     let salvage = source.salvage.as_ref().context("nothing was salvaged")?;
     let disk = source.disk.as_ref();
     let mut account = Account::of(salvage, disk, source.partition)?;
     let name = args.open.name().to_string();
-    let written = file.write(salvage, disk.size(), &account, &name, signals.partials())?;
+    file.write(salvage, disk.size(), &account, &name)?;
     account.list = Some(file.path().display().to_string());
-    Ok((account, written))
+    Ok(account)
 }
 
 /// Opens a target for a disk of `size` bytes.

@@ -80,21 +80,34 @@ pub(crate) struct Salvage {
     disk: Arc<Salvaged<Box<PloopDisk>>>,
     /// The part that is looked at.
     range: Range<u64>,
+    /// Device and inode of every file that is read.
+    files: Arc<[(u64, u64)]>,
 }
 
 impl Salvage {
-    fn new(disk: PloopDisk) -> Self {
+    fn new(disk: PloopDisk, files: &[(u64, u64)]) -> Self {
         let range = 0..disk.size();
-        let disk = Arc::new(Salvaged::new(Box::new(disk)));
-        Self { disk, range }
+        Self {
+            disk: Arc::new(Salvaged::new(Box::new(disk))),
+            range,
+            files: files.into(),
+        }
+    }
+
+    /// Whether a path is a file of the image.
+    pub(crate) fn is_read_from(&self, path: &Path) -> bool {
+        let meta = std::fs::metadata(path);
+        meta.is_ok_and(|meta| self.files.contains(&(meta.dev(), meta.ino())))
     }
 
     /// The same for a part of what is looked at.
     pub(crate) fn part(&self, start: u64, len: u64) -> Self {
         let start = self.range.start.saturating_add(start);
         let range = start..start.saturating_add(len).min(self.range.end);
-        let disk = Arc::clone(&self.disk);
-        Self { disk, range }
+        Self {
+            range,
+            ..self.clone()
+        }
     }
 
     /// The disk, with zeros for what is lost.
@@ -159,7 +172,7 @@ impl OpenArgs {
             .filter_map(|file| std::fs::metadata(file).ok());
         let related: Vec<_> = related.map(|meta| (meta.dev(), meta.ino())).collect();
         let disk = examined.into_disk(self.allow_dirty)?;
-        let files = disk
+        let files: Vec<_> = disk
             .files()
             .map(|file| file.identity())
             .chain(related)
@@ -168,7 +181,7 @@ impl OpenArgs {
         let layer_files = layers.map(|layer| layer.source().path().to_owned());
         let layer_files = layer_files.collect();
         if self.salvage {
-            let mut salvage = Salvage::new(disk);
+            let mut salvage = Salvage::new(disk, &files);
             if let Some((_, partition)) = self.choose(&salvage.disk()?)? {
                 salvage = salvage.part(partition.start, partition.len);
             }

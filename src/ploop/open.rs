@@ -5,6 +5,7 @@ mod by_hand;
 mod host;
 mod judge;
 mod lone;
+mod saved;
 
 use std::collections::HashMap;
 use std::io::ErrorKind;
@@ -463,30 +464,6 @@ impl Examined {
         };
         self.layers.push(layer_info(at, &layer, guid)?);
         Ok(Some(layer))
-    }
-
-    /// The table that a conversion between versions saves beside the image, where it may be used.
-    fn saved_index(&self, image: &Path) -> Result<Option<FileSource>> {
-        if !self.options.use_index {
-            return Ok(None);
-        }
-        let mut path = image.as_os_str().to_owned();
-        path.push(".idx");
-        let path = PathBuf::from(path);
-        let real = match path.canonicalize() {
-            Ok(real) => real,
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(Error::io("opening", &path, error)),
-        };
-        let folder = folder_of(image).canonicalize();
-        let folder = folder.map_err(|error| Error::io("resolving", image, error))?;
-        if !self.options.allow_outside && !real.starts_with(folder) {
-            return Err(Error::Outside {
-                named_by: path,
-                file: real,
-            });
-        }
-        FileSource::open_resolved(&real).map(Some)
     }
 
     fn list_snapshots(&mut self, descriptor: &Descriptor) {

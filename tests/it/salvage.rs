@@ -504,6 +504,32 @@ fn the_list_of_a_device_goes_into_the_current_directory() {
     assert!(bytes[lost].iter().all(|byte| *byte == 0));
 }
 
+#[test]
+fn a_file_of_the_image_is_never_replaced_by_a_list() {
+    let scratch = Scratch::new();
+    let path = damaged(&scratch);
+    std::fs::hard_link(&path, list_of(&scratch.target())).unwrap();
+    let _guard = SourceGuard::new(&scratch.source());
+    let salvage = convert(&path, &scratch.target()).args(["--salvage", "-f"]);
+    salvage
+        .run()
+        .refused(1, &["disk.raw.lost", "is a file of the image"]);
+    assert_eq!(names_in(&scratch.out()), ["disk.raw.lost"]);
+}
+
+#[test]
+fn no_rescue_begins_without_a_place_for_its_list() {
+    let scratch = Scratch::new();
+    let path = damaged(&scratch);
+    let mut command = scratch.as_nobody();
+    command
+        .arg(&path)
+        .args(["-o", "-", "--salvage"])
+        .current_dir("/");
+    let outcome = Outcome::new(command.output().unwrap(), "no place".to_owned());
+    outcome.refused(1, &["stdout.lost", "denied"]);
+}
+
 /// A disk of 8 MiB with two partitions of 2 MiB at 1 MiB and 4 MiB, and cluster 80 (in the second
 /// one) lost.
 fn with_partitions(scratch: &Scratch) -> PathBuf {

@@ -290,6 +290,39 @@ fn names_are_told_by_path_and_range() {
 }
 
 #[test]
+fn a_hostile_name_is_a_name_and_no_line_of_the_list() {
+    let scratch = Scratch::new();
+    let raw = scratch.path().join("fs.raw");
+    std::fs::File::create(&raw)
+        .unwrap()
+        .set_len(8 << 20)
+        .unwrap();
+    tool(
+        "e2fsprogs",
+        Command::new("mke2fs")
+            .args(["-q", "-t", "ext4", "-b", "4096"])
+            .arg(&raw),
+    );
+    {
+        let mounted = Mounted::image(&raw, &scratch.path().join("mounted"), "loop");
+        let name = "x\n0x0  0x800000  +\n\x1b[2J";
+        std::fs::write(mounted.dir.join(name), vec![1; 4096]).unwrap();
+        tool(
+            "coreutils",
+            Command::new("sync").arg("-f").arg(&mounted.dir),
+        );
+    }
+    let of_12 = debugfs(&raw, "bmap <12> 0").trim().parse::<u64>().unwrap();
+    let image = image(&scratch, &raw, &BTreeSet::from([of_12]));
+    let target = scratch.target();
+    let outcome = convert(&image, &target).arg("--salvage").run().status(5);
+    outcome.says([r"/x\u{a}0x0  0x800000  +\u{a}\u{1b}[2j: bytes 0-4095 of 4096"]);
+    let list = scratch.out().join("disk.raw.lost");
+    crate::support::mapfile::assert_covers(&list, 8 << 20);
+    assert_eq!(crate::support::mapfile::blocks(&list, "-", 4096), [of_12]);
+}
+
+#[test]
 fn files_whose_inodes_are_lost_are_named_by_their_directories() {
     let scratch = Scratch::new();
     let raw = file_system(&scratch, &["-t", "ext4", "-b", "4096"]);
@@ -399,6 +432,60 @@ fn a_lost_list_of_blocks_and_a_lost_directory_are_said() {
         .args(["--salvage", "-f"])
         .run();
     outcome.says(["list of its blocks", "names may be missing"]);
+}
+
+#[test]
+fn a_tree_that_would_take_for_ever_is_given_up() {
+    let scratch = Scratch::new();
+    let raw = file_system(&scratch, &["-t", "ext4", "-b", "4096"]);
+    let imap = debugfs(&raw, "imap /pieces");
+    // "located at block 37, offset 0x0e00"
+    let number = |mark: &str, radix| {
+        let text = imap.split(mark).nth(1).unwrap();
+        let text = text
+            .trim_start_matches("0x")
+            .split([',', '\n', ' '])
+            .next()
+            .unwrap();
+        u64::from_str_radix(text, radix).unwrap()
+    };
+    let inode = number("block ", 10) * 4096 + number("offset ", 16);
+    // Blocks of another file become nodes: every entry of one is the one below it.
+    let nodes: Vec<u64> = (0..4)
+        .map(|at| {
+            debugfs(&raw, &format!("bmap /etc/file4 {at}"))
+                .trim()
+                .parse()
+                .unwrap()
+        })
+        .collect();
+    let node = |count: u16, depth: u16, below: u64| {
+        let mut bytes = [0xf30a, count, count, depth, 0, 0]
+            .map(u16::to_le_bytes)
+            .concat();
+        for logical in 0..u32::from(count) {
+            bytes.extend(logical.to_le_bytes());
+            bytes.extend((below as u32).to_le_bytes());
+            bytes.extend([0; 4]);
+        }
+        bytes
+    };
+    let file = std::fs::File::options().write(true).open(&raw).unwrap();
+    let put = |bytes: &[u8], at| std::os::unix::fs::FileExt::write_all_at(&file, bytes, at);
+    put(&node(4, 4, nodes[0]), inode + 40).unwrap();
+    for (at, depth) in [(0, 3), (1, 2), (2, 1), (3, 0)] {
+        let below = nodes.get(at + 1).copied().unwrap_or(5);
+        put(&node(340, depth, below), nodes[at] * 4096).unwrap();
+    }
+    let lost = debugfs(&raw, "bmap /etc/file2 1")
+        .trim()
+        .parse::<u64>()
+        .unwrap();
+    let image = image(&scratch, &raw, &BTreeSet::from([lost]));
+    let salvage = convert(&image, &scratch.target()).args(["--salvage", "--json"]);
+    let report = salvage.within(30).run().status(5).json();
+    let notes = report["salvage"]["partitions"][0]["notes"].to_string();
+    assert!(notes.contains("contradicts itself"), "{notes}");
 }
 
 #[test]

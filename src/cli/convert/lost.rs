@@ -15,32 +15,37 @@ use super::target::Target;
 use crate::cli::exit::Usage;
 use crate::cli::losses::Account;
 use crate::cli::open::Salvage;
+use crate::cli::side::Side;
 
-/// A list that may be written.
-pub(super) struct LostFile {
-    path: PathBuf,
-    replace: bool,
-}
-
-/// A list under its temporary name.
-pub(super) struct WrittenList(PartialFile);
+/// A list under its temporary name. It is there before the first byte is copied, so that no long
+/// rescue ends because there is no place for its list.
+pub(super) struct LostFile(PartialFile);
 
 impl LostFile {
-    /// Makes sure that the list may be made: beside a file; for a device or a stream, which have
-    /// no place beside them, in the current directory.
-    pub(super) fn of(target: &Target, replace: bool, sources: &[PathBuf]) -> anyhow::Result<Self> {
+    /// Makes an empty list: beside a file; for a device or a stream, which have no place beside
+    /// them, in the current directory.
+    pub(super) fn create(
+        target: &Target,
+        replace: bool,
+        source: &Side,
+        partials: &Arc<Partials>,
+    ) -> anyhow::Result<Self> {
+        let sources = &source.files;
         let path = match target {
             Target::File(path) | Target::Directory(path) => beside(path),
             Target::Device(path) | Target::Stream(path) => in_current_directory(path, sources)?,
             Target::Stdout => in_current_directory(Path::new("stdout"), sources)?,
         };
-        PartialFile::admit(&path, replace)?;
-        Ok(Self { path, replace })
+        let salvage = source.salvage.as_ref();
+        if salvage.is_some_and(|salvage| salvage.is_read_from(&path)) {
+            return Err(Error::TargetIsSource { path }.into());
+        }
+        Ok(Self(PartialFile::create(&path, replace, partials)?))
     }
 
     /// Where the list will be.
     pub(super) fn path(&self) -> &Path {
-        &self.path
+        self.0.target()
     }
 
     /// Writes the list of a disk of `size` bytes; it has no name yet.
@@ -50,12 +55,10 @@ impl LostFile {
         size: u64,
         account: &Account,
         image: &str,
-        partials: &Arc<Partials>,
-    ) -> Result<WrittenList, Error> {
-        let partial = PartialFile::create(&self.path, self.replace, partials)?;
+    ) -> Result<(), Error> {
         let failed = |source| Error::Io {
             doing: "writing",
-            path: self.path.clone(),
+            path: self.path().to_owned(),
             offset: None,
             source,
         };
@@ -66,18 +69,15 @@ impl LostFile {
         ];
         comments.extend(account.lines(usize::MAX));
         let comments: Vec<_> = comments.iter().map(|line| text::safe(line)).collect();
-        let out = BufWriter::new(partial.file());
+        let out = BufWriter::new(self.0.file());
         let comments = comments.iter().map(AsRef::as_ref);
         let mut map = Mapfile::begin(out, size, comments).map_err(failed)?;
         for loss in salvage.losses() {
             map.add(&loss?).map_err(failed)?;
         }
-        map.finish().map_err(failed)?;
-        Ok(WrittenList(partial))
+        map.finish().map_err(failed)
     }
-}
 
-impl WrittenList {
     /// Gives the list its name.
     pub(super) fn finish(self, sync: bool) -> Result<(), Error> {
         self.0.finish(sync)

@@ -197,7 +197,8 @@ fn write(
     let (mut written, mut digests, mut lists) = (Vec::new(), Vec::new(), Vec::new());
     let lost = parts.iter().map(|part| {
         let target = Target::File(part.path.clone());
-        let file = |()| LostFile::of(&target, args.force, &part.side.files);
+        let partials = signals.partials();
+        let file = |()| LostFile::create(&target, args.force, &part.side, partials);
         args.open.salvage.then_some(()).map(file).transpose()
     });
     let lost: Vec<_> = lost.collect::<anyhow::Result<_>>()?;
@@ -207,11 +208,10 @@ fn write(
         let sink = open_sink(args, &target, layout, part.side.disk.size(), signals)?;
         let filled = fill(args, &sink, algorithm, &part.side, workers, signals);
         let (summary, digest) = filled.with_context(|| format!("{}", part.path.display()))?;
-        let listed = lost.map(|file| list(args, &file, &part.side, signals));
-        let (account, list) = listed.transpose()?.unzip();
+        let account = lost.as_ref().map(|file| list(args, file, &part.side));
         sinks.push(sink);
-        written.push((summary, account));
-        lists.extend(list);
+        written.push((summary, account.transpose()?));
+        lists.extend(lost);
         digests.extend(digest);
     }
     let digests: Vec<_> = digests

@@ -68,12 +68,7 @@ fn record(dir: &Path, most: u64) -> BTreeMap<PathBuf, String> {
         {
             "special".to_owned()
         } else if meta.blocks() * 512 > most {
-            format!(
-                "{} blocks, inode changed {}.{:09}",
-                meta.blocks(),
-                meta.ctime(),
-                meta.ctime_nsec()
-            )
+            format!("inode changed {}.{:09}", meta.ctime(), meta.ctime_nsec())
         } else {
             content_digest(&path)
         };

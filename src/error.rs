@@ -290,6 +290,16 @@ pub enum Error {
         /// Where the data begins, in bytes of the disk.
         offset: u64,
     },
+    /// Sharing blocks with the source was asked for, and is not possible.
+    #[error("sharing blocks with {} at offset {offset:#x}", path.display())]
+    CannotShare {
+        /// The target.
+        path: PathBuf,
+        /// Where in the target, in bytes.
+        offset: u64,
+        /// Why.
+        source: io::Error,
+    },
     /// A compressor could not be made ready.
     #[error("starting a compressor")]
     Compressor {

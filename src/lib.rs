@@ -44,6 +44,7 @@ pub mod qcow2;
 pub mod salvage;
 pub mod sink;
 pub mod source;
+mod sys;
 pub mod text;
 mod workers;
 

@@ -23,7 +23,7 @@ use ploopconv::hash;
 use ploopconv::partition::{self, Warning};
 use ploopconv::ploop::Severity;
 use ploopconv::qcow2::{Layout, Qcow2Options, Qcow2Sink};
-use ploopconv::sink::{BlockSink, FileSink, FileSinkOptions, PartialFile, Sink, StreamSink};
+use ploopconv::sink::{self, BlockSink, FileSink, FileSinkOptions, PartialFile, Sink, StreamSink};
 
 use self::checksum::{Algorithm, ChecksumFile};
 use self::digest::OpenSink;
@@ -67,6 +67,17 @@ pub(crate) struct ConvertArgs {
         help_heading = "Writing"
     )]
     sparse: Sparse,
+    /// Whether the target shares blocks with the image, where the file system can
+    #[arg(
+        long,
+        value_name = "WHEN",
+        num_args = 0..=1,
+        require_equals = true,
+        default_value = "auto",
+        default_missing_value = "always",
+        help_heading = "Writing"
+    )]
+    reflink: Reflink,
     /// Replace an existing file, once the new one is complete
     #[arg(short, long, help_heading = "Writing")]
     force: bool,
@@ -131,6 +142,26 @@ pub(crate) enum Sparse {
     Always,
     /// The target is fully allocated
     Never,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Reflink {
+    /// Share what can be shared, copy the rest
+    Auto,
+    /// Fail where something cannot be shared
+    Always,
+    /// Copy everything
+    Never,
+}
+
+impl From<Reflink> for sink::Reflink {
+    fn from(reflink: Reflink) -> Self {
+        match reflink {
+            Reflink::Auto => Self::Auto,
+            Reflink::Always => Self::Always,
+            Reflink::Never => Self::Never,
+        }
+    }
 }
 
 pub(crate) fn run(args: &ConvertArgs) -> anyhow::Result<Verdict> {
@@ -210,10 +241,10 @@ pub(crate) fn run(args: &ConvertArgs) -> anyhow::Result<Verdict> {
     }
     if !args.quiet && !matches!(target, Target::Stdout) {
         complain(&format!(
-            "{}: {} disk, {} written in {:.1} s",
+            "{}: {} disk, {} in {:.1} s",
             args.output.display(),
             short(disk.size()),
-            short(summary.written),
+            done(summary),
             started.elapsed().as_secs_f64()
         ));
     }
@@ -241,6 +272,15 @@ fn say_what_was_left(args: &ConvertArgs, removed: Vec<PathBuf>) {
             "removed what a killed run left: {}",
             path.display()
         ));
+    }
+}
+
+/// What a copy did, for people.
+fn done(summary: Summary) -> String {
+    let written = format!("{} written", short(summary.written));
+    match summary.shared {
+        0 => written,
+        shared => format!("{} shared, {written}", short(shared)),
     }
 }
 
@@ -319,6 +359,7 @@ fn open_sink(
         replace: args.force,
         allocate: args.sparse == Sparse::Never,
         sync: !args.no_sync,
+        reflink: args.reflink.into(),
     };
     let partials = signals.partials();
     let sink: Box<dyn Sink> = match (target, layout) {
@@ -447,9 +488,15 @@ impl ConvertArgs {
         if self.checksum.is_some() && !to_files {
             return mistake("--checksum writes a file beside the target, which has to be a file");
         }
+        if self.reflink == Reflink::Always && !to_files {
+            return mistake("--reflink=always wants a file as the target: others share nothing");
+        }
         let Some(options) = self.qcow2() else {
             return self.qcow2.refuse_any();
         };
+        if self.reflink == Reflink::Always && options.compression.is_some() {
+            return mistake("--reflink=always and --compress exclude each other");
+        }
         if !to_files {
             return mistake("qcow2 is not written from start to end; its target has to be a file");
         }

@@ -100,19 +100,23 @@ fn read_units(
         let Ok(mut buffer) = buffer else {
             return Ok(()); // the consumer gave up
         };
-        let Some((number, unit)) = job.next_unit()? else {
+        let Some((number, task)) = job.next_task()? else {
             return Ok(());
         };
+        let unit = task.unit;
         let mut done = Vec::new();
         match unit {
-            Unit::Data { offset, len, mixed } => {
+            Unit::Data {
+                offset, len, mixed, ..
+            } => {
                 job.read(&mut buffer, offset, len)?;
                 if let Some(beforehand) = beforehand {
                     done = beforehand(&buffer);
                 }
                 if !job.sink.needs_order() {
-                    job.write(&buffer, offset, mixed)?;
+                    job.write(&buffer, offset, mixed, unit.place())?;
                 }
+                job.was_read(&task);
             }
             Unit::Zeros { offset, len } if !job.sink.needs_order() => job.zero(offset, len)?,
             Unit::Zeros { .. } => {}
@@ -154,7 +158,7 @@ fn consume(
             if job.sink.needs_order() {
                 match unit {
                     Unit::Zeros { offset, len } => job.zero(offset, len)?,
-                    Unit::Data { offset, .. } => job.write_run(&buffer, offset, false)?,
+                    Unit::Data { offset, .. } => job.write_run(&buffer, offset, false, None)?,
                 }
             }
             if let Some(observer) = &mut observer {

@@ -3,21 +3,51 @@
 use super::holes::{HoleMap, KEPT};
 use crate::disk::{Extent, ExtentKind, VirtualDisk};
 use crate::error::{Error, Result};
+use crate::sink::Sink;
 
 /// The most bytes of data in a unit. It fits a processor's cache, which copies faster than a
 /// larger one; a cluster can be 2 GiB, so no buffer is ever sized by it.
 pub(super) const UNIT: usize = 256 << 10;
 
+/// The most bytes of data in a unit that is taken from file to file, which needs no buffer.
+const TRANSFER: u64 = 16 << 20;
+
+/// What is shorter is read and written together with what lies beside it.
+const ALONE: u64 = 64 << 10;
+
+/// Where bytes are stored; the order is that of the files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Place {
+    /// The layer, 0 for the base.
+    pub(super) layer: usize,
+    /// Bytes from the start of that layer's file.
+    pub(super) host_offset: u64,
+}
+
+impl Place {
+    /// The place `bytes` further on.
+    pub(super) fn after(self, bytes: u64) -> Self {
+        Self {
+            host_offset: self.host_offset.saturating_add(bytes),
+            ..self
+        }
+    }
+}
+
 /// A piece of work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Unit {
     /// Bytes to be read and written: at most [`UNIT`] or one grain of the sink, and not over a
-    /// multiple of that.
+    /// multiple of that. Where they need not be looked at, at most [`TRANSFER`].
     Data {
         offset: u64,
         len: u64,
         /// Whether it was filled up to whole grains with what is not stored.
         mixed: bool,
+        /// Where its first byte is stored; `None` where that is compressed.
+        from: Option<Place>,
+        /// Whether all of it is stored there in one piece.
+        whole: bool,
     },
     /// Bytes that read as zeros, however many.
     Zeros { offset: u64, len: u64 },
@@ -30,6 +60,22 @@ impl Unit {
             Self::Data { len, .. } | Self::Zeros { len, .. } => len,
         }
     }
+
+    /// Where its first byte is stored.
+    pub(super) fn from(&self) -> Option<Place> {
+        match *self {
+            Self::Data { from, .. } => from,
+            Self::Zeros { .. } => None,
+        }
+    }
+
+    /// Where all of it is stored, if that is one piece.
+    pub(super) fn place(&self) -> Option<Place> {
+        match *self {
+            Self::Data { from, whole, .. } => from.filter(|_| whole),
+            Self::Zeros { .. } => None,
+        }
+    }
 }
 
 /// The units of a disk, in its order, without gap or overlap.
@@ -39,6 +85,9 @@ pub(super) struct Plan<'a> {
     grain: u64,
     /// The most bytes of data in a unit; a multiple of the grain.
     limit: u64,
+    sink: &'a dyn Sink,
+    /// Whether nobody has to look at the bytes.
+    unseen: bool,
     /// A piece that was taken too early; it begins at a multiple of the grain.
     ahead: Option<Piece>,
 }
@@ -51,6 +100,8 @@ pub(super) struct Piece {
     pub(super) data: bool,
     /// Whether part of the data is not stored, but was taken along for the grain's sake.
     mixed: bool,
+    /// Where its first byte is stored; all of it, unless it is mixed.
+    place: Option<Place>,
 }
 
 impl Piece {
@@ -61,9 +112,11 @@ impl Piece {
     /// What is left of the piece from `offset` on.
     fn from(self, offset: u64) -> Option<Self> {
         let len = self.end().saturating_sub(offset);
+        let passed = offset.saturating_sub(self.offset);
         (len > 0).then_some(Self {
             offset,
             len,
+            place: self.place.map(|place| place.after(passed)),
             ..self
         })
     }
@@ -113,6 +166,7 @@ impl<'a> Pieces<'a> {
                     len,
                     data,
                     mixed: false,
+                    place: None,
                 }));
             }
             ExtentKind::Hole => {
@@ -122,6 +176,7 @@ impl<'a> Pieces<'a> {
                     len,
                     data,
                     mixed: false,
+                    place: None,
                 }));
             }
             ExtentKind::Lost { .. } => return Err(Error::Lost { offset, len }),
@@ -143,6 +198,7 @@ impl<'a> Pieces<'a> {
             len: now,
             data,
             mixed: false,
+            place: data.then_some(Place { layer, host_offset }),
         }))
     }
 
@@ -201,15 +257,36 @@ impl<'a> Pieces<'a> {
 }
 
 impl<'a> Plan<'a> {
-    /// The units of `disk` for a sink that wants grains of `grain` bytes, a power of two.
-    pub(super) fn new(disk: &'a dyn VirtualDisk, grain: u64) -> Self {
+    /// The units of `disk` for `sink`. `grain` is in bytes, a power of two: data begins and ends
+    /// at multiples of it, or with the disk. `unseen` says that nobody has to look at the bytes,
+    /// and that the sink takes them from files.
+    pub(super) fn new(
+        disk: &'a dyn VirtualDisk,
+        sink: &'a dyn Sink,
+        grain: u64,
+        unseen: bool,
+    ) -> Self {
         let grain = grain.max(1);
         Self {
             pieces: Pieces::new(disk),
             grain,
             limit: grain.max(UNIT as u64),
+            sink,
+            unseen,
             ahead: None,
         }
+    }
+
+    /// Whether a piece is a unit of its own, or several.
+    fn is_alone(&self, piece: &Piece) -> bool {
+        let shortest = self.sink.shortest_transfer().unwrap_or(ALONE).min(ALONE);
+        piece.data && !piece.mixed && piece.place.is_some() && piece.len >= shortest
+    }
+
+    /// Whether the sink may take a piece from file to file.
+    fn is_transfer(&self, piece: &Piece) -> bool {
+        let file = |place: Place| self.pieces.disk.layer_file(place.layer);
+        self.unseen && piece.place.and_then(file).is_some()
     }
 
     fn next_piece(&mut self) -> Result<Option<Piece>> {
@@ -224,17 +301,28 @@ impl<'a> Plan<'a> {
             return Ok(None);
         };
         let Piece { offset, data, .. } = first;
-        let limit = if data {
-            self.limit - offset % self.limit
-        } else {
+        let alone = self.is_alone(&first);
+        let limit = if !data {
             u64::MAX
+        } else if alone && self.is_transfer(&first) {
+            TRANSFER
+        } else {
+            self.limit - offset % self.limit
         };
         let (mut len, mut mixed) = (first.len, first.mixed);
-        while len < limit {
+        let mut whole = !mixed;
+        while len < limit && !alone {
             match self.next_piece()? {
-                Some(next) if next.data == data => {
+                Some(next) if next.data == data && !self.is_alone(&next) => {
                     len += next.len;
                     mixed |= next.mixed;
+                    whole = false;
+                    // What is too much is a piece again: the last part of this one.
+                    let end = offset.saturating_add(limit);
+                    if next.end() > end {
+                        self.ahead = next.from(end);
+                        len = limit;
+                    }
                 }
                 other => {
                     self.ahead = other;
@@ -243,17 +331,17 @@ impl<'a> Plan<'a> {
             }
         }
         if len > limit {
-            // Pieces follow each other, so what is too much is one piece again.
-            self.ahead = Some(Piece {
-                offset: offset + limit,
-                len: len - limit,
-                data,
-                mixed,
-            });
+            self.ahead = first.from(offset + limit);
             len = limit;
         }
         Ok(Some(if data {
-            Unit::Data { offset, len, mixed }
+            Unit::Data {
+                offset,
+                len,
+                mixed,
+                from: first.place,
+                whole,
+            }
         } else {
             Unit::Zeros { offset, len }
         }))

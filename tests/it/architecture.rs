@@ -8,8 +8,9 @@ use std::path::{Path, PathBuf};
 const ROOMS: &[(&str, &[&str])] = &[
     ("bytes", &[]),
     ("text", &[]),
+    ("sys", &[]),
     ("error", &["foreign", "partition", "ploop", "qcow2"]),
-    ("source", &["error"]),
+    ("source", &["error", "sys"]),
     ("foreign", &["source"]),
     ("workers", &["error"]),
     ("in_use", &[]),
@@ -21,10 +22,13 @@ const ROOMS: &[(&str, &[&str])] = &[
         &["bytes", "disk", "error", "foreign", "in_use", "source"],
     ),
     ("salvage", &["disk", "error", "ploop", "source"]),
-    ("sink", &["bytes", "error"]),
+    ("sink", &["bytes", "error", "sys"]),
     ("qcow2", &["bytes", "copy", "disk", "error", "sink"]),
     ("hash", &["bytes", "copy"]),
-    ("copy", &["bytes", "disk", "error", "sink", "workers"]),
+    (
+        "copy",
+        &["bytes", "disk", "error", "sink", "source", "workers"],
+    ),
     ("compare", &["bytes", "copy", "disk", "error", "workers"]),
     ("nbd", &["bytes", "disk", "error"]),
 ];

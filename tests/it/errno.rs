@@ -75,6 +75,26 @@ impl Job {
         }
     }
 
+    /// Lets what the kernel copies from file to file fail: then the bytes are read and written, or
+    /// the run fails like any other.
+    #[track_caller]
+    fn copying_fails(&self) {
+        for (error, _) in WRITING {
+            for when in [1, 2, 12] {
+                let outcome = self.fail("copy_file_range", error, when);
+                let what = format!("copy_file_range {error} {when}: {outcome:?}");
+                if outcome.status == Some(0) {
+                    self.assert_complete(&what);
+                    self.reset();
+                } else {
+                    let name = self.target.file_name().unwrap().to_str().unwrap();
+                    outcome.refused(1, &[name, "offset"]);
+                    self.assert_nothing_happened(&what);
+                }
+            }
+        }
+    }
+
     /// Runs under `strace` with these options.
     fn strace(&self, options: &[&str]) -> Outcome {
         let _guards = program::guards(&self.args);
@@ -93,7 +113,8 @@ impl Job {
     fn calls(&self, call: &str) -> Vec<u32> {
         let log = self.scratch.path().join("log");
         let options = ["-o", log.to_str().unwrap(), "-e", &format!("trace={call}")];
-        self.strace(&options).status(0);
+        self.strace(&[&options[..], no_copying(call)].concat())
+            .status(0);
         self.reset();
         let mut threads: BTreeMap<String, u32> = BTreeMap::new();
         for line in std::fs::read_to_string(log).unwrap().lines() {
@@ -113,14 +134,9 @@ impl Job {
 
     fn fail(&self, call: &str, error: &str, when: u32) -> Outcome {
         let inject = format!("inject={call}:error={error}:when={when}");
-        self.strace(&[
-            "-o",
-            "/dev/null",
-            "-e",
-            &format!("trace={call}"),
-            "-e",
-            &inject,
-        ])
+        let trace = format!("trace={call}");
+        let options = ["-o", "/dev/null", "-e", &trace, "-e", &inject];
+        self.strace(&[&options[..], no_copying(call)].concat())
     }
 
     /// Asserts that nothing was left, and what was there is as it was.
@@ -185,6 +201,15 @@ impl Job {
     }
 }
 
+/// What lets every byte be written by this program where that is looked at: a kernel that does not
+/// copy from file to file.
+fn no_copying(call: &str) -> &'static [&'static str] {
+    match call {
+        "pwrite64" => &["-e", "inject=copy_file_range:error=EOPNOTSUPP"],
+        _ => &[],
+    }
+}
+
 const NO_ROOM: (&str, &str) = ("ENOSPC", "No space left on device");
 const QUOTA: (&str, &str) = ("EDQUOT", "quota exceeded");
 const TOO_LARGE: (&str, &str) = ("EFBIG", "File too large");
@@ -196,6 +221,7 @@ const WRITING: [(&str, &str); 4] = [NO_ROOM, QUOTA, TOO_LARGE, BROKEN];
 #[track_caller]
 fn every_call_fails(job: &Job) {
     let name = job.target.file_name().unwrap().to_str().unwrap().to_owned();
+    job.copying_fails();
     job.fails_everywhere("pwrite64", &WRITING, &[&name, "writing", "offset"]);
     // The last one may be the directory's.
     let syncing = [NO_ROOM, QUOTA, BROKEN];

@@ -14,7 +14,7 @@ use super::checksum::ChecksumFile;
 use super::lost::{LostFile, remove_stale};
 use super::plan::{Plan, Report};
 use super::target::Target;
-use super::{ConvertArgs, fill, list, open_sink};
+use super::{ConvertArgs, done, fill, list, open_sink};
 use crate::cli::Verdict;
 use crate::cli::losses::Account;
 use crate::cli::output::{complain, finish, json, line, results};
@@ -126,8 +126,8 @@ pub(super) fn run(
         if let Some(account) = account {
             account.complain(&name);
         }
-        let (size, written) = (short(part.side.disk.size()), short(summary.written));
-        complain(&format!("{name}: {size}, {written} written"));
+        let (size, done) = (short(part.side.disk.size()), done(*summary));
+        complain(&format!("{name}: {size}, {done}"));
     }
     if args.json {
         let written = parts.iter().zip(written);

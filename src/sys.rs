@@ -1,0 +1,73 @@
+//! The system calls that neither std nor nix has, each as a safe function: the only place with
+//! `unsafe`.
+
+#![allow(unsafe_code)]
+
+use std::fs::File;
+use std::io;
+use std::os::fd::AsRawFd;
+
+use nix::errno::Errno;
+use nix::libc;
+
+/// Lets `len` bytes of `target` at `target_offset` be those of `source` at `source_offset`, in the
+/// same place of the disk (`FICLONERANGE`, ioctl_ficlonerange(2)). All three are in bytes; a `len`
+/// of 0 would mean up to the end, and is refused.
+///
+/// # Errors
+///
+/// What the file system says: `EOPNOTSUPP` where it cannot share, `EXDEV` where the two files do
+/// not lie on the same one, `EINVAL` where the range does not lie on whole blocks.
+pub(crate) fn clone_range(
+    source: &File,
+    source_offset: u64,
+    len: u64,
+    target: &File,
+    target_offset: u64,
+) -> io::Result<()> {
+    if len == 0 {
+        return Err(io::ErrorKind::InvalidInput.into());
+    }
+    let range = libc::file_clone_range {
+        src_fd: i64::from(source.as_raw_fd()),
+        src_offset: source_offset,
+        src_length: len,
+        dest_offset: target_offset,
+    };
+    // SAFETY: the kernel only reads the structure, which lives until the call returns, and both
+    // descriptors are open while the files are borrowed.
+    let result = unsafe {
+        libc::ioctl(
+            target.as_raw_fd(),
+            libc::FICLONERANGE as _,
+            &raw const range,
+        )
+    };
+    Errno::result(result)?;
+    Ok(())
+}
+
+/// Whether the byte at `offset` of a file is in the page cache (`RWF_NOWAIT`, preadv2(2)): reading
+/// it would wait for nothing. Also `true` where the file system does not say.
+pub(crate) fn is_cached(file: &File, offset: u64) -> bool {
+    let Ok(offset) = i64::try_from(offset) else {
+        return true;
+    };
+    let mut byte = 0u8;
+    let room = libc::iovec {
+        iov_base: (&raw mut byte).cast(),
+        iov_len: 1,
+    };
+    // SAFETY: the kernel writes at most one byte, into `byte`, which lives until the call returns;
+    // the descriptor is open while `file` is borrowed.
+    let read = unsafe {
+        libc::preadv2(
+            file.as_raw_fd(),
+            &raw const room,
+            1,
+            offset,
+            libc::RWF_NOWAIT,
+        )
+    };
+    !matches!(Errno::result(read), Err(Errno::EAGAIN))
+}

@@ -112,17 +112,16 @@ impl Job {
     /// How often each thread makes this call, the one that makes it most often last.
     fn calls(&self, call: &str) -> Vec<u32> {
         let log = self.scratch.path().join("log");
-        let options = ["-o", log.to_str().unwrap(), "-e", &format!("trace={call}")];
+        let trace = format!("trace={call},copy_file_range");
+        let options = ["-o", log.to_str().unwrap(), "-e", &trace];
         self.strace(&[&options[..], no_copying(call)].concat())
             .status(0);
         self.reset();
         let mut threads: BTreeMap<String, u32> = BTreeMap::new();
         for line in std::fs::read_to_string(log).unwrap().lines() {
             // A line that goes on after another thread's has an arrow here.
-            if let Some((thread, call)) = line.split_once(' ')
-                && call
-                    .trim_start()
-                    .starts_with(|c: char| c.is_ascii_alphabetic())
+            if let Some((thread, made)) = line.split_once(' ')
+                && made.trim_start().starts_with(&format!("{call}("))
             {
                 *threads.entry(thread.to_owned()).or_default() += 1;
             }
@@ -134,7 +133,7 @@ impl Job {
 
     fn fail(&self, call: &str, error: &str, when: u32) -> Outcome {
         let inject = format!("inject={call}:error={error}:when={when}");
-        let trace = format!("trace={call}");
+        let trace = format!("trace={call},copy_file_range");
         let options = ["-o", "/dev/null", "-e", &trace, "-e", &inject];
         self.strace(&[&options[..], no_copying(call)].concat())
     }
@@ -205,7 +204,7 @@ impl Job {
 /// copy from file to file.
 fn no_copying(call: &str) -> &'static [&'static str] {
     match call {
-        "pwrite64" => &["-e", "inject=copy_file_range:error=EOPNOTSUPP"],
+        "pwrite64" | "pread64" => &["-e", "inject=copy_file_range:error=EOPNOTSUPP"],
         _ => &[],
     }
 }

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use crate::foreign::Foreign;
 use crate::partition::{FileSystem, TableError, TableKind};
-use crate::ploop::{DescriptorError, Finding, Guid, HeaderError, SelectError};
+use crate::ploop::{DescriptorError, Finding, FindingKind, Guid, HeaderError, SelectError};
 use crate::qcow2::{LayoutError, ReadError};
 
 /// The result of everything that can fail here.
@@ -166,13 +166,15 @@ pub enum Error {
         /// How many findings of damage there are besides the first.
         others: usize,
     },
-    /// The image is marked as being in use.
-    #[error(
-        "{} is marked in use: it is open somewhere, or was not closed cleanly", path.display()
-    )]
+    /// The image is in use, or marked so.
+    #[error("{} is {sign}", path.display())]
     InUse {
-        /// The image that carries the mark.
+        /// The file that is in use.
         path: PathBuf,
+        /// What kind of sign there is.
+        kind: FindingKind,
+        /// The sign, as in "marked in use".
+        sign: String,
     },
     /// A source changed while it was being read.
     #[error("{} changed while it was being read", path.display())]

@@ -188,8 +188,16 @@ impl Budget {
         let mut bytes = LEAST;
         for extent in disk.extents() {
             let extent = extent?;
-            if matches!(extent.kind, ExtentKind::Data { .. }) {
-                bytes = bytes.saturating_add(extent.len.saturating_mul(2));
+            let ExtentKind::Data { layer, host_offset } = extent.kind else {
+                continue;
+            };
+            // What is a hole of the file costs whoever made it nothing.
+            let end = host_offset.saturating_add(extent.len);
+            let mut at = host_offset;
+            while let Some(run) = disk.next_data(layer, at)?.filter(|run| run.start < end) {
+                let stored = run.end.min(end).saturating_sub(run.start);
+                bytes = bytes.saturating_add(stored.saturating_mul(2));
+                at = run.end.max(at.saturating_add(1));
             }
         }
         Ok(Self { bytes })
@@ -230,6 +238,11 @@ impl Search<'_> {
     fn groups(&mut self, found: &mut Affected) -> Result<()> {
         let superblock = self.superblock;
         let mut metadata = Metadata::default();
+        // Every group has a descriptor that is stored: more than the disk can have are a claim.
+        let descriptors = superblock.groups.saturating_mul(superblock.descriptor_size);
+        if !self.budget.take(descriptors) {
+            return Ok(());
+        }
         superblock.note_copies(self.lost, &mut |kind, bytes| metadata.add(kind, bytes, 0));
         let mut groups = Groups::new(self.disk, superblock, self.lost);
         let inode_size = superblock.inode_size;

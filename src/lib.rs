@@ -36,6 +36,7 @@ mod error;
 pub mod ext4;
 mod foreign;
 pub mod hash;
+pub mod in_use;
 pub mod nbd;
 pub mod partition;
 pub mod ploop;

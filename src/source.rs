@@ -1,6 +1,7 @@
 //! Where image bytes come from: a file opened for reading only, or a byte vector in tests.
 
 mod rescue;
+mod resolved;
 
 use std::fmt::Debug;
 use std::fs::{File, FileType};
@@ -146,6 +147,18 @@ impl FileSource {
         Self::open_kind(path, FileType::is_file)
     }
 
+    /// As [`FileSource::open`], for an absolute path without a symbolic link in it. Where one was
+    /// put there since the path was resolved, it is not followed.
+    ///
+    /// # Errors
+    ///
+    /// As [`FileSource::open`], and [`Error::Io`] where there is a link in the path.
+    pub fn open_resolved(path: &Path) -> Result<Self> {
+        Self::open_by(path, FileType::is_file, |flags| {
+            resolved::open_resolved(path, flags)
+        })
+    }
+
     /// As [`FileSource::open`], and opens block devices too. Nobody can tell whether a device was
     /// written to, so only its size is watched.
     ///
@@ -157,6 +170,19 @@ impl FileSource {
     }
 
     fn open_kind(path: &Path, wanted: impl Fn(&FileType) -> bool) -> Result<Self> {
+        Self::open_by(path, wanted, |flags| {
+            File::options()
+                .read(true)
+                .custom_flags(flags.bits())
+                .open(path)
+        })
+    }
+
+    fn open_by(
+        path: &Path,
+        wanted: impl Fn(&FileType) -> bool,
+        open: impl Fn(OFlag) -> io::Result<File>,
+    ) -> Result<Self> {
         let failed = |source| Error::io("opening", path, source);
         let admit = |kind: FileType| {
             if wanted(&kind) {
@@ -170,15 +196,10 @@ impl FileSource {
         // Opening alone can rewind a tape or start a watchdog.
         admit(std::fs::metadata(path).map_err(failed)?.file_type())?;
         // O_NONBLOCK: opening a pipe that nobody writes must not hang; regular files ignore it.
-        let open = |flags: OFlag| {
-            File::options()
-                .read(true)
-                .custom_flags((flags | OFlag::O_NONBLOCK | OFlag::O_NOCTTY).bits())
-                .open(path)
-        };
-        let file = match open(OFlag::O_NOATIME) {
+        let flags = OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
+        let file = match open(flags | OFlag::O_NOATIME) {
             // Only the owner may ask for no access time.
-            Err(error) if error.raw_os_error() == Some(Errno::EPERM as i32) => open(OFlag::empty()),
+            Err(error) if error.raw_os_error() == Some(Errno::EPERM as i32) => open(flags),
             other => other,
         }
         .map_err(failed)?;

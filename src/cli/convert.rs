@@ -10,6 +10,7 @@ mod target;
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::stdout;
+use std::iter;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -22,7 +23,7 @@ use ploopconv::hash;
 use ploopconv::partition::{self, Warning};
 use ploopconv::ploop::Severity;
 use ploopconv::qcow2::{Layout, Qcow2Options, Qcow2Sink};
-use ploopconv::sink::{self, BlockSink, FileSink, FileSinkOptions, Sink, StreamSink};
+use ploopconv::sink::{self, BlockSink, FileSink, FileSinkOptions, PartialFile, Sink, StreamSink};
 
 use self::checksum::{Algorithm, ChecksumFile};
 use self::digest::OpenSink;
@@ -192,6 +193,10 @@ pub(crate) fn run(args: &ConvertArgs) -> anyhow::Result<Verdict> {
     if let Target::Directory(dir) = &target {
         return partitions::run(args, dir, source, &workers, &signals);
     }
+    if let (Target::File(path), false) = (&target, args.dry_run) {
+        // First, because what a killed run left may take the room that is needed now.
+        say_what_was_left(args, PartialFile::remove_leftovers(path));
+    }
     let mut plan = Plan::new(args, &target, disk).with_context(context)?;
     if args.dry_run {
         // Unreadable sectors show when the disk is read.
@@ -260,6 +265,16 @@ struct Beside {
     lost: Option<LostFile>,
 }
 
+/// Nobody should wonder where a file went.
+fn say_what_was_left(args: &ConvertArgs, removed: Vec<PathBuf>) {
+    for path in removed.iter().filter(|_| !args.quiet) {
+        complain(&format!(
+            "removed what a killed run left: {}",
+            path.display()
+        ));
+    }
+}
+
 /// What a copy did, for people.
 fn done(summary: Summary) -> String {
     let written = format!("{} written", short(summary.written));
@@ -303,16 +318,21 @@ fn write(
     let (sync, partials) = (!args.no_sync, signals.partials());
     // What lies beside the target is ready before the target is there, so that nothing but names
     // is left to be given.
+    let sum = checksum.as_ref().map(|file| file.path().to_owned());
     let account = lost.as_ref().map(|file| list(args, file, source));
     let account = account.transpose()?;
     match checksum.zip(digest) {
         Some((file, digest)) => {
             let digests = [(digest, args.output.as_path())];
-            file.write(&digests, sync, partials, || sink.finish())?;
+            let finish = || sink.finish();
+            file.write(&digests, sync, partials, finish, || {
+                args.take_back([args.output.as_path()]);
+            })?;
         }
         None => sink.finish()?,
     }
-    lost.map_or(Ok(()), |list| list.finish(sync))?;
+    lost.map_or(Ok(()), |list| list.finish(sync))
+        .inspect_err(|_| args.take_back(iter::once(args.output.as_path()).chain(sum.as_deref())))?;
     Ok((summary, account))
 }
 
@@ -432,6 +452,14 @@ impl ConvertArgs {
             _ => Format::Raw,
         };
         self.format.unwrap_or_else(by_name)
+    }
+
+    /// Removes targets that have their names already, because they belong together with something
+    /// that failed. What replaced an older file is complete, and stays.
+    fn take_back<'a>(&self, targets: impl IntoIterator<Item = &'a Path>) {
+        for path in targets.into_iter().filter(|_| !self.force) {
+            let _ = std::fs::remove_file(path);
+        }
     }
 
     /// What the target is to look like where it is qcow2.

@@ -5,7 +5,7 @@ use std::io::ErrorKind;
 use std::path::Path;
 
 use ploopconv::partition::FileSystem;
-use ploopconv::ploop::{HeaderError, SelectError};
+use ploopconv::ploop::{FindingKind, HeaderError, SelectError};
 use ploopconv::qcow2::LayoutError;
 use ploopconv::source::is_bad_sector;
 use ploopconv::{Error, Foreign, text};
@@ -90,9 +90,7 @@ pub(crate) fn hint(error: &Error, retry: &dyn Fn(&str) -> String) -> Option<Stri
             retry(&format!("{} --single-layer", quoted(path)))
         ),
         Error::Outside { .. } => "if what lies there may be read, add --allow-outside".to_owned(),
-        Error::InUse { .. } => "stop the container (or unmount the image) first; if it crashed, \
-                                add --allow-dirty"
-            .to_owned(),
+        Error::InUse { kind, .. } => in_use(*kind).to_owned(),
         Error::Changed { .. } => {
             "stop whatever writes to it, or convert a copy or a snapshot".to_owned()
         }
@@ -153,6 +151,20 @@ pub(crate) fn hint(error: &Error, retry: &dyn Fn(&str) -> String) -> Option<Stri
         _ => return None,
     };
     Some(advice)
+}
+
+/// What to do about a sign that an image is in use.
+fn in_use(kind: FindingKind) -> &'static str {
+    match kind {
+        FindingKind::Attached => {
+            "stop the container (or unmount the image), or take a snapshot and read that"
+        }
+        FindingKind::Locked | FindingKind::OpenForWriting => {
+            "let it end first; with --allow-dirty the image is read all the same, and refused at \
+             the end if it changed"
+        }
+        _ => "stop the container (or unmount the image) first; if it crashed, add --allow-dirty",
+    }
 }
 
 fn not_ploop(path: &Path, found: Foreign, retry: &dyn Fn(&str) -> String) -> Option<String> {

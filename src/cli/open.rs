@@ -31,7 +31,7 @@ pub(crate) struct OpenArgs {
         help_heading = "Reading"
     )]
     pub(crate) partition: Option<u32>,
-    /// Read an image that is marked in use
+    /// Read an image that is in use, or marked so after a crash
     #[arg(long, help_heading = "Reading")]
     pub(crate) allow_dirty: bool,
     /// Read on over damage: what is lost reads as zeros and is listed

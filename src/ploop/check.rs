@@ -75,6 +75,12 @@ kinds! {
     DataOffset = "data-offset", Damage;
     /// The last layer is marked in use.
     InUse = "in-use", InUse;
+    /// A running device writes to the last layer.
+    Attached = "attached", InUse;
+    /// Somebody holds a lock on a file of the disk that says that they write.
+    Locked = "locked", InUse;
+    /// A program or a loop device has a file of the disk open for writing.
+    OpenForWriting = "open-for-writing", InUse;
     /// A conversion between versions of the format was cut short.
     VersionConversion = "version-conversion", Damage;
     /// A state word that is not known, and means closed.

@@ -2,6 +2,7 @@
 
 mod beside;
 mod by_hand;
+mod host;
 mod judge;
 mod lone;
 mod saved;
@@ -20,6 +21,7 @@ use super::header::{State, Version};
 use super::image::Image;
 use super::locate::{DEFAULT_PRIVATE_DIRS, Located, images_in, locate};
 use crate::error::{Class, Error, Result};
+use crate::in_use::Host;
 use crate::source::{FileSource, Source};
 
 /// What to open, and how freely.
@@ -41,6 +43,8 @@ pub struct OpenOptions {
     pub allow_outside: bool,
     /// Where container ids are looked for.
     pub private_dirs: Vec<PathBuf>,
+    /// Where signs are looked for that somebody uses the disk; `None` to see only its own mark.
+    pub host: Option<Host>,
 }
 
 impl Default for OpenOptions {
@@ -53,6 +57,7 @@ impl Default for OpenOptions {
             use_index: false,
             allow_outside: false,
             private_dirs: DEFAULT_PRIVATE_DIRS.iter().map(PathBuf::from).collect(),
+            host: Some(Host::default()),
         }
     }
 }
@@ -152,7 +157,7 @@ pub fn examine(input: &Path, options: &OpenOptions) -> Result<Examined> {
     let mut examined = Examined::nothing_yet(input, options);
     if !options.layers.is_empty() {
         examined.open_by_hand()?;
-        examined.list_related();
+        examined.look_around();
         return Ok(examined);
     }
     let located = locate(input, &options.private_dirs, options.allow_outside)?;
@@ -189,7 +194,7 @@ pub fn examine(input: &Path, options: &OpenOptions) -> Result<Examined> {
             examined.judge_single(&path, None);
         }
     }
-    examined.list_related();
+    examined.look_around();
     Ok(examined)
 }
 
@@ -233,7 +238,7 @@ impl Examined {
         self.options.salvage
     }
 
-    /// Whether the last layer is marked in use.
+    /// Whether the last layer is marked in use, or there is another sign that somebody writes.
     #[must_use]
     pub fn is_in_use(&self) -> bool {
         self.findings
@@ -259,11 +264,13 @@ impl Examined {
     /// # Errors
     ///
     /// [`Error::Damaged`] or what stood in the way where there is damage, [`Error::InUse`] where
-    /// the last layer is marked in use and `allow_dirty` is not set.
+    /// the disk is in use and `allow_dirty` is not set, or does not help: see
+    /// [`Examined::refuses_use`].
     pub fn into_disk(self, allow_dirty: bool) -> Result<PloopDisk> {
         if let Some(failure) = self.failure {
             return Err(failure);
         }
+        let in_use = self.refuses_use(allow_dirty).cloned();
         let salvage = self.options.salvage;
         let is_damage = |finding: &&Finding| {
             finding.severity() == Severity::Damage && !(salvage && finding.kind.is_salvageable())
@@ -282,18 +289,25 @@ impl Examined {
                 others,
             });
         }
-        let in_use = self
-            .findings
-            .iter()
-            .find(|finding| finding.severity() == Severity::InUse);
-        if let (Some(finding), false) = (in_use, allow_dirty) {
-            let path = finding.file.clone().unwrap_or(path);
-            return Err(Error::InUse { path });
+        if let Some(finding) = in_use {
+            return Err(Error::InUse {
+                path: finding.file.unwrap_or(path),
+                kind: finding.kind,
+                sign: finding.message,
+            });
         }
         self.disk.ok_or(Error::NoImage {
             path,
             images: Vec::new(),
         })
+    }
+
+    /// Lists what belongs to the disk, and who uses it.
+    fn look_around(&mut self) {
+        self.list_related();
+        if let Some(host) = self.options.host.clone() {
+            self.look_at(&host);
+        }
     }
 
     fn say(&mut self, kind: Kind, message: String) {
@@ -310,7 +324,8 @@ impl Examined {
 
     fn open_chain(&mut self, path: &Path, options: &OpenOptions) -> Result<()> {
         self.descriptor = Some(path.to_owned());
-        let (source, descriptor) = match read_descriptor(path) {
+        let gate = Gate::new(path, options.allow_outside)?;
+        let (source, descriptor) = match read_descriptor(path, &gate) {
             Err(error) if error.class() == Class::Damaged => {
                 self.unlisted = images_in(folder_of(path));
                 return self.fail(Kind::Descriptor, error);
@@ -318,7 +333,6 @@ impl Examined {
             other => other?,
         };
         self.list_snapshots(&descriptor);
-        let gate = Gate::new(path, options.allow_outside)?;
         self.list_unlisted(path, &descriptor, &gate);
         let plan = match ChainPlan::select(&descriptor, options.snapshot) {
             Ok(plan) => plan,
@@ -381,7 +395,7 @@ impl Examined {
                 self.findings
                     .push(Finding::new(Kind::MovedFile, message).of(at, &path));
             }
-            let source = FileSource::open(&path)?;
+            let source = FileSource::open_resolved(&path)?;
             if let Some(other) = seen.insert(source.identity(), at) {
                 let message = format!("layers {other} and {at} are the same file");
                 self.findings
@@ -488,12 +502,12 @@ fn layer_info(at: usize, layer: &Layer, guid: Option<Guid>) -> Result<LayerInfo>
 }
 
 /// Reads and parses a descriptor, keeping it open to see whether it changes.
-fn read_descriptor(path: &Path) -> Result<(FileSource, Descriptor)> {
+fn read_descriptor(path: &Path, gate: &Gate) -> Result<(FileSource, Descriptor)> {
     let wrong = |source| Error::Descriptor {
         path: path.to_owned(),
         source,
     };
-    let source = FileSource::open(path)?;
+    let source = gate.open_descriptor()?;
     let len = source.len();
     if len > Descriptor::MAX_LEN {
         return Err(wrong(DescriptorError::TooLarge(len)));

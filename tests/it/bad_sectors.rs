@@ -141,6 +141,7 @@ fn a_device_that_was_cut_off_gives_what_is_left_of_it() {
     let mounted = crate::faults::on_a_broken_device(&scratch, &lost);
     let path = mounted.dir.join("disk.hds");
     let target = scratch.target();
+    let _guard = crate::support::SourceGuard::new(&scratch.source());
     let mut command = Command::new(program::path());
     command.arg(&path).arg("-o").arg(&target).arg("--salvage");
     Outcome::new(command.output().unwrap(), "cut off".to_owned()).status(5);

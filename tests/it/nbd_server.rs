@@ -70,6 +70,7 @@ fn the_socket_never_had_another_mode() {
     let scratch = Scratch::new();
     let (path, _) = image(&scratch);
     let socket = scratch.path().join("socket");
+    let _guard = crate::support::SourceGuard::new(&scratch.source());
     let output = Command::new("strace")
         .args(["-f", "-e", "trace=bind,chmod,fchmod,fchmodat,umask", "--"])
         .arg("timeout")
@@ -150,6 +151,7 @@ fn any_path_makes_a_uri_that_clients_take() {
     let (path, content) = image(&scratch);
     for name in ["a b&c?d#e%41+", "größe", "=;:@!$'()*,"] {
         let socket = scratch.path().join(name);
+        let _guard = crate::support::SourceGuard::new(&scratch.source());
         let mut command = Command::new(program::path());
         // A relative path, from the folder that it is in.
         command
@@ -186,6 +188,7 @@ fn a_tcp_port_is_for_this_host_unless_an_address_is_given() {
         ("127.0.0.1:0", "nbd://127.0.0.1:"),
         ("0.0.0.0:0", "nbd://0.0.0.0:"),
     ] {
+        let _guard = crate::support::SourceGuard::new(&scratch.source());
         let mut command = Command::new(program::path());
         command.arg("serve").arg(&path).args(["--tcp", given]);
         let served = Served::start(&mut command, scratch.path().join("none"));
@@ -277,6 +280,7 @@ fn one_client_is_served_on_standard_input_and_output() {
 fn a_server_on_standard_input_that_is_idle_ends_when_it_is_told() {
     let scratch = Scratch::new();
     let (path, _) = image(&scratch);
+    let _guard = crate::support::SourceGuard::new(&scratch.source());
     let mut child = Command::new(program::path())
         .arg("serve")
         .arg(&path)

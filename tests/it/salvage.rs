@@ -490,6 +490,7 @@ fn the_list_of_a_device_goes_into_the_current_directory() {
     let mut losetup = Command::new("losetup");
     let device = tool("mount", losetup.args(["-f", "--show"]).arg(&backing));
     let device = PathBuf::from(device.trim());
+    let _guard = crate::support::SourceGuard::new(&scratch.source());
     let mut command = Command::new(program::path());
     command.arg(&path).arg("-o").arg(&device);
     command.args(["-f", "--salvage"]).current_dir(scratch.out());
@@ -521,6 +522,7 @@ fn a_file_of_the_image_is_never_replaced_by_a_list() {
 fn no_rescue_begins_without_a_place_for_its_list() {
     let scratch = Scratch::new();
     let path = damaged(&scratch);
+    let _guard = crate::support::SourceGuard::new(&scratch.source());
     let mut command = scratch.as_nobody();
     command
         .arg(&path)

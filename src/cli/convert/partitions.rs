@@ -192,6 +192,7 @@ fn write(
         .map(|how| ChecksumFile::within(how, dir, args.force));
     let checksum = checksum.transpose()?;
     let algorithm = checksum.as_ref().map(ChecksumFile::algorithm);
+    let sum = checksum.as_ref().map(|file| file.path().to_owned());
     let mut sinks = Vec::new();
     let (mut written, mut digests, mut lists) = (Vec::new(), Vec::new(), Vec::new());
     let lost = parts.iter().map(|part| {
@@ -221,10 +222,8 @@ fn write(
         let mut named: Vec<&Path> = Vec::new();
         for (sink, part) in sinks.into_iter().zip(&parts) {
             if let Err(error) = sink.finish() {
-                // All or nothing; what replaced an older file is complete, and stays.
-                for path in named.iter().filter(|_| !args.force) {
-                    let _ = std::fs::remove_file(path);
-                }
+                // All or nothing.
+                args.take_back(named);
                 return Err(error);
             }
             named.push(&part.path);
@@ -232,12 +231,24 @@ fn write(
         Ok(())
     };
     match checksum {
-        Some(file) => file.write(&digests, !args.no_sync, signals.partials(), finish)?,
+        Some(file) => {
+            let all = || args.take_back(parts.iter().map(|part| part.path.as_path()));
+            file.write(&digests, !args.no_sync, signals.partials(), finish, all)?;
+        }
         None => finish()?,
     }
     drop(digests);
-    for list in lists {
-        list.finish(!args.no_sync)?;
+    for (number, list) in lists.into_iter().enumerate() {
+        list.finish(!args.no_sync).inspect_err(|_| {
+            let targets = parts
+                .iter()
+                .map(|part| part.path.as_path())
+                .chain(sum.as_deref());
+            let lists = written
+                .iter()
+                .filter_map(|(_, account)| account.as_ref()?.list.as_deref());
+            args.take_back(targets.chain(lists.take(number).map(Path::new)));
+        })?;
     }
     Ok((parts, written))
 }

@@ -60,8 +60,7 @@ impl Examined {
             if name.raw && at > 0 {
                 return Err(wrong("only the base can be a raw disk"));
             }
-            self.stays_where_it_is(&path)?;
-            let source = FileSource::open(&path)?;
+            let source = FileSource::open_resolved(&self.resolved(&path)?)?;
             if seen.insert(source.identity(), at).is_some() {
                 return Err(wrong("the same file is another layer already"));
             }
@@ -82,16 +81,16 @@ impl Examined {
         Ok(())
     }
 
-    /// Makes sure that a file is no link that leads out of its folder: folders come out of other
-    /// people's archives.
-    fn stays_where_it_is(&self, path: &Path) -> Result<()> {
+    /// What a path stands for, without links. One that leads out of the file's folder is refused:
+    /// folders come out of other people's archives.
+    fn resolved(&self, path: &Path) -> Result<PathBuf> {
         let resolve = |path: &Path| {
             let real = path.canonicalize();
             real.map_err(|error| Error::io("opening", path, error))
         };
         let (real, folder) = (resolve(path)?, resolve(folder_of(path))?);
         if self.options.allow_outside || real.starts_with(folder) {
-            return Ok(());
+            return Ok(real);
         }
         Err(Error::Outside {
             named_by: path.to_owned(),

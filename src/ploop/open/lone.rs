@@ -9,12 +9,13 @@ use crate::ploop::ImageEntry;
 use crate::ploop::chain::{ChainPlan, Gate};
 use crate::ploop::check::{Finding, FindingKind as Kind};
 use crate::ploop::descriptor::{Descriptor, Guid};
+use crate::source::FileSource;
 
 impl Examined {
     /// Warns where an image that is read by itself has layers below it: its holes are not theirs.
     pub(super) fn judge_single(&mut self, path: &Path, descriptor: Option<&Path>) {
         let why = match descriptor {
-            Some(descriptor) => match read_descriptor(descriptor) {
+            Some(descriptor) => match read_beside(descriptor) {
                 Ok((_, descriptor_text)) => match entry_of(path, descriptor, &descriptor_text) {
                     Ok(Some(image)) if has_parent(&descriptor_text, image.guid) => {
                         "the descriptor says that there are layers below it"
@@ -47,12 +48,11 @@ pub(in crate::ploop) fn is_named_like_a_delta(path: &Path) -> bool {
 
 /// Refuses an image file whose descriptor says that it is not the whole disk.
 pub(super) fn refuse_lone_layer(path: &Path, descriptor_path: &Path) -> Result<()> {
-    let (_, descriptor) =
-        read_descriptor(descriptor_path).map_err(|source| Error::UnknownRole {
-            path: path.to_owned(),
-            descriptor: descriptor_path.to_owned(),
-            source: Box::new(source),
-        })?;
+    let (_, descriptor) = read_beside(descriptor_path).map_err(|source| Error::UnknownRole {
+        path: path.to_owned(),
+        descriptor: descriptor_path.to_owned(),
+        source: Box::new(source),
+    })?;
     let lone = |why: String, snapshot| {
         Err(Error::LoneLayer {
             path: path.to_owned(),
@@ -82,6 +82,11 @@ pub(super) fn refuse_lone_layer(path: &Path, descriptor_path: &Path) -> Result<(
             Some(guid),
         ),
     }
+}
+
+/// Reads the descriptor beside an image; wherever it lies, it only says what the image is.
+fn read_beside(descriptor: &Path) -> Result<(FileSource, Descriptor)> {
+    read_descriptor(descriptor, &Gate::new(descriptor, true)?)
 }
 
 /// What the descriptor calls this file.

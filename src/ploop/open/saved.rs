@@ -29,6 +29,6 @@ impl Examined {
                 file: real,
             });
         }
-        FileSource::open(&path).map(Some)
+        FileSource::open_resolved(&real).map(Some)
     }
 }

@@ -7,6 +7,7 @@ mod convert;
 mod exit;
 mod hints;
 mod info;
+mod losses;
 mod man;
 mod map;
 mod open;

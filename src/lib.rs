@@ -3,7 +3,8 @@
 //!
 //! A byte's way: it is read through a [`source`], is given meaning by [`ploop`], becomes part of a
 //! [`disk`], may be seen through a [`partition`], is moved by [`copy`] and lands in a [`sink`];
-//! one of them writes [`qcow2`].
+//! one of them writes [`qcow2`]. Where images are damaged, [`salvage`] makes a disk that reads all
+//! the same and knows what is lost, and [`ext4`] tells which files that cost.
 //!
 //! ```
 //! use ploopconv::disk::VirtualDisk;
@@ -32,12 +33,15 @@ pub mod compare;
 pub mod copy;
 pub mod disk;
 mod error;
+pub mod ext4;
 mod foreign;
 pub mod hash;
+pub mod in_use;
 pub mod nbd;
 pub mod partition;
 pub mod ploop;
 pub mod qcow2;
+pub mod salvage;
 pub mod sink;
 pub mod source;
 mod sys;

@@ -46,3 +46,28 @@ pub(crate) fn clone_range(
     Errno::result(result)?;
     Ok(())
 }
+
+/// Whether the byte at `offset` of a file is in the page cache (`RWF_NOWAIT`, preadv2(2)): reading
+/// it would wait for nothing. Also `true` where the file system does not say.
+pub(crate) fn is_cached(file: &File, offset: u64) -> bool {
+    let Ok(offset) = i64::try_from(offset) else {
+        return true;
+    };
+    let mut byte = 0u8;
+    let room = libc::iovec {
+        iov_base: (&raw mut byte).cast(),
+        iov_len: 1,
+    };
+    // SAFETY: the kernel writes at most one byte, into `byte`, which lives until the call returns;
+    // the descriptor is open while `file` is borrowed.
+    let read = unsafe {
+        libc::preadv2(
+            file.as_raw_fd(),
+            &raw const room,
+            1,
+            offset,
+            libc::RWF_NOWAIT,
+        )
+    };
+    !matches!(Errno::result(read), Err(Errno::EAGAIN))
+}

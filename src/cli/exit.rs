@@ -20,6 +20,8 @@ pub(crate) enum Verdict {
     Damaged,
     /// The image is in use.
     InUse,
+    /// Done, and part of it is lost.
+    Salvaged,
 }
 
 impl From<Verdict> for ExitCode {
@@ -29,6 +31,7 @@ impl From<Verdict> for ExitCode {
             Verdict::No => 1,
             Verdict::Damaged => 3,
             Verdict::InUse => 4,
+            Verdict::Salvaged => 5,
         })
     }
 }

@@ -437,6 +437,15 @@ fn what_the_other_commands_refuse_is_not_served() {
     damaged.put_u32(field::entry(3), 4711);
     damaged.write(&path);
     at_socket().run().refused(3, &["disk.hds"]);
+    // Read on over damage, what is lost is an error for clients, and never zeros.
+    let served = Served::with(&path, &scratch, &["--salvage"]);
+    let lost = 3 * 64 * 512;
+    let mut client = Client::structured(&served.socket);
+    assert_eq!(client.chunk_error(0, READ, lost, 512), EIO);
+    assert_eq!(client.chunk_error(0, READ, lost - 512, 512), 0);
+    client.ask(0, STATUS, lost, 4096);
+    assert_eq!(be32(&client.chunks()[0].data[8..12]), 0);
+    served.stop();
 
     std::fs::write(&path, b"QFI\xfb and so on").unwrap();
     at_socket().run().refused(1, &["qcow2"]);

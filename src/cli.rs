@@ -1,8 +1,11 @@
 //! Arguments to options, one library call, rendering. Uses only the public API of the library.
 
+mod attach;
+mod attached;
 mod check;
 mod compare;
 mod convert;
+mod detach;
 mod exit;
 mod hints;
 mod info;
@@ -87,6 +90,9 @@ impl Command {
             Self::Map(args) => &args.open.image,
             Self::Compare(args) => args.image(error),
             Self::Verify(args) => &args.open.image,
+            Self::Attach(args) => &args.open.image,
+            Self::Detach(args) => args.what(),
+            Self::Attached(_) => Path::new(""),
         }
     }
 }
@@ -114,6 +120,20 @@ enum Command {
     /// size, or a device that may be larger. It is read past the page cache where the
     /// kernel can do that. The status is 0 for equal, 1 for different.
     Verify(verify::VerifyArgs),
+    /// Attach a disk as a block device, through the kernel's NBD driver
+    ///
+    /// Prints the device and its partitions, a path a line, and leaves a server in the
+    /// background. The device is read-only; what the image cannot give is an I/O error.
+    /// Needs root and the kernel module nbd.
+    Attach(attach::AttachArgs),
+    /// Take an attached disk away again
+    ///
+    /// Unmounts what attach has mounted, disconnects the device and waits until it is
+    /// free. A device that somebody else uses stays, and they are named (status 4). Works
+    /// for a disk whose server has died, too.
+    Detach(detach::DetachArgs),
+    /// List what is attached
+    Attached(attached::AttachedArgs),
 }
 
 /// Runs the program and gives its exit status.
@@ -134,6 +154,9 @@ pub(crate) fn main() -> ExitCode {
         Command::Map(args) => map::run(args),
         Command::Compare(args) => compare::run(args),
         Command::Verify(args) => verify::run(args),
+        Command::Attach(args) => attach::run(args),
+        Command::Detach(args) => detach::run(args),
+        Command::Attached(args) => attached::run(args),
     };
     match result {
         Ok(verdict) => verdict.into(),

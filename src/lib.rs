@@ -27,6 +27,7 @@
     )
 )]
 
+pub mod attach;
 mod bytes;
 pub mod compare;
 pub mod copy;
@@ -35,11 +36,13 @@ mod error;
 mod foreign;
 pub mod hash;
 pub mod nbd;
+pub mod overlay;
 pub mod partition;
 pub mod ploop;
 pub mod qcow2;
 pub mod sink;
 pub mod source;
+mod sys;
 pub mod text;
 mod workers;
 

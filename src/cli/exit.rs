@@ -20,6 +20,8 @@ pub(crate) enum Verdict {
     Damaged,
     /// The image is in use.
     InUse,
+    /// As another process ended that did the work.
+    Status(u8),
 }
 
 impl From<Verdict> for ExitCode {
@@ -29,6 +31,7 @@ impl From<Verdict> for ExitCode {
             Verdict::No => 1,
             Verdict::Damaged => 3,
             Verdict::InUse => 4,
+            Verdict::Status(status) => status,
         })
     }
 }

@@ -8,7 +8,11 @@ use std::path::{Path, PathBuf};
 const ROOMS: &[(&str, &[&str])] = &[
     ("bytes", &[]),
     ("text", &[]),
-    ("error", &["foreign", "partition", "ploop", "qcow2"]),
+    ("sys", &[]),
+    (
+        "error",
+        &["attach", "foreign", "partition", "ploop", "qcow2"],
+    ),
     ("source", &["error"]),
     ("foreign", &["source"]),
     ("workers", &["error"]),
@@ -21,6 +25,8 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("copy", &["bytes", "disk", "error", "sink", "workers"]),
     ("compare", &["bytes", "copy", "disk", "error", "workers"]),
     ("nbd", &["bytes", "disk", "error"]),
+    ("overlay", &["bytes", "disk", "error", "nbd"]),
+    ("attach", &["partition", "sys"]),
 ];
 
 fn rust_files(dir: &Path) -> Vec<PathBuf> {

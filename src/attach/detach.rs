@@ -85,7 +85,7 @@ impl Attached {
         if let Some(kib) = self.record.read_ahead {
             device.set_read_ahead(kib);
         }
-        match kernel.disconnect(device, &node, self.record.ioctl) {
+        match kernel.disconnect(device, &node, self.record.ioctl.is_some()) {
             // One whose server has died may go by itself when nothing is mounted any more.
             Err(source) if device.is_connected() => Err(AttachError::Device {
                 doing: "disconnecting",

@@ -93,7 +93,8 @@ impl Device {
         self.sysfs_text("backend")
     }
 
-    /// The process that connected the device; it need not live any more.
+    /// The process that connected the device, or its thread that did so by ioctls; it need not
+    /// live any more.
     pub(super) fn pid(self) -> Option<u32> {
         self.sysfs_text("pid")?.trim().parse().ok()
     }

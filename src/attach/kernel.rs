@@ -84,12 +84,6 @@ impl Kernel {
         Netlink::open().ok().flatten()
     }
 
-    /// Whether devices can only be connected by ioctls.
-    #[must_use]
-    pub fn is_ioctl(&self) -> bool {
-        self.netlink.is_none()
-    }
-
     /// Connects a device to the other ends of `sockets`, which the kernel keeps for itself. At
     /// the near ends a server has to answer already.
     ///
@@ -184,6 +178,13 @@ impl Connection {
     #[must_use]
     pub fn device(&self) -> Device {
         self.device
+    }
+
+    /// The thread that is inside the kernel, where the device was connected by ioctls: the kernel
+    /// knows the device by it.
+    #[must_use]
+    pub fn thread(&self) -> Option<u32> {
+        self.served.as_ref().and_then(|_| self.device.pid())
     }
 
     /// Waits until the kernel has done with the device, after its server has ended.

@@ -59,7 +59,7 @@ impl Attached {
             let record = record?;
             let connected = device.is_connected();
             let same_process = start_time(record.pid).is_none_or(|start| start == record.started);
-            let by_us = same_process && device.pid() == Some(record.pid);
+            let by_us = same_process && record.ioctl.is_some() && device.pid() == record.ioctl;
             return (by_us || !connected).then(|| Self {
                 device,
                 mounts: mounts(),

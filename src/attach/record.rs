@@ -47,8 +47,9 @@ pub struct Record {
     pub read_ahead: Option<u32>,
     /// Where the server writes what went wrong.
     pub log: Option<PathBuf>,
-    /// Whether the old way of connecting had to be taken.
-    pub ioctl: bool,
+    /// The thread of the server that is inside the kernel, where the device had to be connected
+    /// by ioctls.
+    pub ioctl: Option<u32>,
 }
 
 /// A file that is to be removed, and nothing else that has its name by then.
@@ -200,7 +201,9 @@ impl Record {
         number("pid", self.pid.into());
         number("started", self.started);
         number("writable", self.writable.into());
-        number("ioctl", self.ioctl.into());
+        if let Some(thread) = self.ioctl {
+            number("ioctl", thread.into());
+        }
         if let Some(partition) = self.partition {
             number("partition", partition.into());
         }
@@ -248,7 +251,7 @@ impl Record {
                 "pid" => record.pid = short()?,
                 "started" => record.started = number()?,
                 "writable" => record.writable = number()? == 1,
-                "ioctl" => record.ioctl = number()? == 1,
+                "ioctl" => record.ioctl = Some(short()?),
                 "partition" => record.partition = Some(short()?),
                 "read-ahead" => record.read_ahead = Some(short()?),
                 "backend" => record.backend = string()?,
@@ -315,7 +318,7 @@ mod tests {
             mounts: vec!["/mnt".into(), "/mnt 2".into()],
             read_ahead: Some(128),
             log: Some("/run/x.log".into()),
-            ioctl: true,
+            ioctl: Some(9),
         };
         let device = Device::new(3);
         record.save_in(dir.path(), device).unwrap();

@@ -31,14 +31,8 @@ pub(crate) struct AttachArgs {
     /// The layer is a file without a name in $TMPDIR or /var/tmp, or FILE, which must not
     /// exist and is removed at detach. With it a journal can be replayed: --mount mounts
     /// for writing.
-    #[arg(
-        long,
-        value_name = "FILE",
-        num_args = 0..=1,
-        require_equals = true,
-        default_missing_value = ""
-    )]
-    overlay: Option<PathBuf>,
+    #[arg(long, value_name = "FILE", require_equals = true)]
+    overlay: Option<Option<PathBuf>>,
     /// Use this device, /dev/nbdN [default: a free one]
     #[arg(long, value_name = "DEVICE")]
     device: Option<PathBuf>,
@@ -82,6 +76,9 @@ pub(crate) fn run(args: &AttachArgs) -> anyhow::Result<Verdict> {
     let wanted = args.wanted_device()?;
     if !args.foreground && !args.in_background {
         return background::start();
+    }
+    if args.in_background {
+        background::take_name();
     }
     // Before the first thread: what this gives is handed on to those that are started later.
     attach::prepare_to_serve();

@@ -55,6 +55,11 @@ pub(super) fn start() -> anyhow::Result<Verdict> {
     })
 }
 
+/// Goes by the program's name, which starting it as `/proc/self/exe` hid from ps(1).
+pub(super) fn take_name() {
+    let _ = nix::sys::prctl::set_name(c"ploopconv");
+}
+
 /// Tells the waiting command that the device is ready, and leaves the terminal: from here on
 /// standard error is the log.
 pub(super) fn report(lines: &[String], log: &File) -> anyhow::Result<()> {

@@ -57,11 +57,10 @@ impl Server {
         events.check()?;
         let kernel = Kernel::open().map_err(ours)?;
         let mut record = remember(args, &opened);
-        record.ioctl = kernel.is_ioctl();
         let overlay = args
             .overlay
-            .as_deref()
-            .map(OverlayPlace::create)
+            .as_ref()
+            .map(|file| OverlayPlace::create(file.as_deref()))
             .transpose()?;
         record.overlay = overlay.as_ref().and_then(|overlay| overlay.named.clone());
         let result = Self::connect(
@@ -92,7 +91,7 @@ impl Server {
         kernel: &Kernel,
         (opened, overlay): (Opened, Option<OverlayPlace>),
         plan: &Plan,
-        record: Record,
+        mut record: Record,
         events: &Events,
     ) -> anyhow::Result<Self> {
         let layers = opened.layer_files.len();
@@ -130,6 +129,7 @@ impl Server {
         }
         // Where the kernel refuses, the far ends are closed, and the threads end.
         let connection = kernel.connect(&request, ends).map_err(ours)?;
+        record.ioctl = connection.thread();
         let attached = Attached {
             device: connection.device(),
             record,
@@ -319,8 +319,8 @@ struct OverlayPlace {
 
 impl OverlayPlace {
     /// Makes the file: the one that was named, or one without a name.
-    fn create(path: &Path) -> anyhow::Result<Self> {
-        if path.as_os_str().is_empty() {
+    fn create(path: Option<&Path>) -> anyhow::Result<Self> {
+        let Some(path) = path else {
             let folder = std::env::var_os("TMPDIR").filter(|folder| !folder.is_empty());
             let folder = folder.map_or_else(|| PathBuf::from("/var/tmp"), PathBuf::from);
             let file = tempfile::tempfile_in(&folder)
@@ -330,7 +330,7 @@ impl OverlayPlace {
                 path: folder,
                 named: None,
             });
-        }
+        };
         let name = path.display();
         if path.is_dir() {
             bail!("{name} is a directory; --overlay=FILE names a file that does not exist yet");

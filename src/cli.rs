@@ -4,11 +4,13 @@ mod attach;
 mod attached;
 mod check;
 mod compare;
+mod completions;
 mod convert;
 mod detach;
 mod exit;
 mod hints;
 mod info;
+mod man;
 mod map;
 mod open;
 mod output;
@@ -36,12 +38,21 @@ const LONG_ABOUT: &str =
 IMAGE is an image file, a DiskDescriptor.xml, the directory that holds one, a
 container's private directory, or a container id. A directory or descriptor
 stands for the current state of the whole chain of snapshots.";
+const LONG_VERSION: &str = concat!(
+    env!("CARGO_PKG_VERSION"),
+    "\ncommit: ",
+    env!("PLOOPCONV_COMMIT"),
+    "\ntarget: ",
+    env!("PLOOPCONV_TARGET"),
+    "\nlicence: MIT or Apache-2.0"
+);
 const USAGE: &str = "ploopconv IMAGE -o TARGET [OPTIONS]\n       ploopconv COMMAND IMAGE [OPTIONS]";
 
 /// The whole command line: a command with its own arguments, or those of `convert` without one.
 fn command() -> clap::Command {
     let base = clap::Command::new("ploopconv")
         .version(env!("CARGO_PKG_VERSION"))
+        .long_version(LONG_VERSION)
         .args_conflicts_with_subcommands(true)
         .subcommand_negates_reqs(true)
         .arg_required_else_help(true)
@@ -84,6 +95,7 @@ impl Command {
     /// The image that an error is about, as it was given.
     fn image(&self, error: &anyhow::Error) -> &Path {
         match self {
+            Self::Completions(_) | Self::Man(_) => Path::new(""),
             Self::Convert(args) => &args.open.image,
             Self::Info(args) => &args.open.image,
             Self::Check(args) => &args.open.image,
@@ -134,6 +146,10 @@ enum Command {
     Detach(detach::DetachArgs),
     /// List what is attached
     Attached(attached::AttachedArgs),
+    /// Print a script that lets a shell complete the command line
+    Completions(completions::CompletionsArgs),
+    /// Write the manual pages of all commands into a directory
+    Man(man::ManArgs),
 }
 
 /// Runs the program and gives its exit status.
@@ -157,6 +173,8 @@ pub(crate) fn main() -> ExitCode {
         Command::Attach(args) => attach::run(args),
         Command::Detach(args) => detach::run(args),
         Command::Attached(args) => attached::run(args),
+        Command::Completions(args) => completions::run(args, self::command()),
+        Command::Man(args) => man::run(args, self::command()),
     };
     match result {
         Ok(verdict) => verdict.into(),

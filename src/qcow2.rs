@@ -2,11 +2,14 @@
 //! and reading it back: [`Qcow2Disk`].
 //!
 //! Version 3, 16-bit refcounts, no lazy refcounts, no snapshots, no backing file. From its start
-//! the file holds the header, the L1 table, the L2 tables that are needed, the clusters in the
-//! order of the disk, and behind them the refcount table and blocks. [`Layout`] says where
-//! everything goes and what becomes of a cluster that proves to be zeros; [`Qcow2Sink`] writes.
+//! the file holds the header, the clusters in the order of the disk, the L2 tables that are
+//! needed, the L1 table, the refcount table and the refcount blocks. Compressed clusters come
+//! behind the L1 and L2 tables, in any order. [`Layout`] says where everything goes, why, and what
+//! becomes of a cluster that proves to be zeros; [`Qcow2Sink`] writes; [`FileBytes`] sees the file
+//! as it comes into being.
 
 mod compress;
+mod file_bytes;
 mod header;
 mod layout;
 mod packed;
@@ -18,6 +21,7 @@ mod tables;
 use std::fmt;
 
 pub use compress::Compression;
+pub use file_bytes::FileBytes;
 pub use layout::{Layout, LayoutError};
 pub use reader::{Qcow2Disk, ReadError};
 pub use sink::Qcow2Sink;

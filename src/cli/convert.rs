@@ -1,6 +1,7 @@
 //! `ploopconv IMAGE -o TARGET`: the main job.
 
 mod checksum;
+mod digest;
 mod partitions;
 mod plan;
 mod target;
@@ -15,14 +16,15 @@ use std::time::Instant;
 use anyhow::Context;
 use ploopconv::Workers;
 use ploopconv::copy::{CopyOptions, Observer, Summary, copy};
-use ploopconv::disk::VirtualDisk;
-use ploopconv::hash::{self, Hasher};
+use ploopconv::disk::{RawDisk, VirtualDisk};
+use ploopconv::hash;
 use ploopconv::partition::{self, Warning};
 use ploopconv::ploop::Severity;
 use ploopconv::qcow2::{Layout, Qcow2Options, Qcow2Sink};
 use ploopconv::sink::{BlockSink, FileSink, FileSinkOptions, Sink, StreamSink};
 
 use self::checksum::{Algorithm, ChecksumFile};
+use self::digest::OpenSink;
 use self::plan::Plan;
 use self::target::Target;
 use super::Verdict;
@@ -217,7 +219,7 @@ fn write(
 ) -> anyhow::Result<Summary> {
     let sink = open_sink(args, target, layout, source.disk.size(), signals)?;
     let algorithm = checksum.as_ref().map(ChecksumFile::algorithm);
-    let (summary, digest) = fill(args, sink.as_ref(), algorithm, source, workers, signals)?;
+    let (summary, digest) = fill(args, &sink, algorithm, source, workers, signals)?;
     match checksum.zip(digest) {
         // The checksum is ready before the target is there, so that nothing but two names is
         // left to be given.
@@ -238,14 +240,14 @@ fn open_sink(
     layout: Option<Layout>,
     size: u64,
     signals: &Guard,
-) -> anyhow::Result<Box<dyn Sink>> {
+) -> anyhow::Result<OpenSink> {
     let options = FileSinkOptions {
         replace: args.force,
         allocate: args.sparse == Sparse::Never,
         sync: !args.no_sync,
     };
     let partials = signals.partials();
-    Ok(match (target, layout) {
+    let sink: Box<dyn Sink> = match (target, layout) {
         (Target::Stdout, _) => {
             // Not std's stdout, which would look for line ends.
             let out = stdout()
@@ -258,19 +260,21 @@ fn open_sink(
         (Target::Device(path), _) => Box::new(BlockSink::open(path, size, !args.no_sync)?),
         (Target::Stream(path), _) => Box::new(StreamSink::open(path, signals.stop())?),
         (Target::File(path) | Target::Directory(path), Some(layout)) => {
-            Box::new(Qcow2Sink::create(path, layout, options, partials)?)
+            let sink = Qcow2Sink::create(path, layout, options, partials)?;
+            return Ok(OpenSink::Qcow2(Box::new(sink)));
         }
         (Target::File(path) | Target::Directory(path), None) => {
             Box::new(FileSink::create(path, size, options, partials)?)
         }
-    })
+    };
+    Ok(OpenSink::Other(sink))
 }
 
 /// Copies the disk into the sink, reads it back if asked to, and gives the digest if one was
 /// asked for. The sink is still to be finished.
 fn fill(
     args: &ConvertArgs,
-    sink: &dyn Sink,
+    sink: &OpenSink,
     algorithm: Option<hash::Algorithm>,
     source: &Side,
     workers: &Workers,
@@ -282,16 +286,27 @@ fn fill(
         find_zeros: args.sparse == Sparse::Always,
         stop: signals.stop(),
     };
-    let mut hasher = algorithm.map(Hasher::new);
-    let observer = hasher.as_mut().map(|hasher| hasher as &mut dyn Observer);
-    let copied = copy(disk, sink, workers, options, &progress, observer);
+    let copy = |observer: Option<&mut dyn Observer>| {
+        copy(disk, sink.sink(), workers, options, &progress, observer)
+    };
+    let copied = match algorithm {
+        None => copy(None).map(|summary| (summary, None)),
+        Some(algorithm) => {
+            let read = |path: &Path| {
+                let file = RawDisk::open(path)?;
+                verify::digest::of(&file, algorithm, workers, signals.stop(), &())
+            };
+            let digested = sink.digest(algorithm, copy, read);
+            digested.map(|(summary, digest)| (summary, Some(digest)))
+        }
+    };
     progress.clear();
-    let summary = copied?;
+    let (summary, digest) = copied?;
     if args.verify {
-        sink.complete()?;
-        read_back(args, sink, source, workers, signals)?;
+        sink.sink().complete()?;
+        read_back(args, sink.sink(), source, workers, signals)?;
     }
-    Ok((summary, hasher.map(Hasher::finish)))
+    Ok((summary, digest))
 }
 
 /// Compares what the sink made, and has not named yet, with the disk.
@@ -349,12 +364,6 @@ impl ConvertArgs {
         let to_files = matches!(target, Target::File(_) | Target::Directory(_));
         if self.checksum.is_some() && !to_files {
             return mistake("--checksum writes a file beside the target, which has to be a file");
-        }
-        if self.checksum == Some(Algorithm::Sha256) && self.qcow2().is_some() {
-            return mistake(
-                "the sha256 of a qcow2 file is not known before its tables are; \
-                 --checksum=blkhash covers the disk in it, or use sha256sum on the target",
-            );
         }
         let Some(options) = self.qcow2() else {
             return self.qcow2.refuse_any();

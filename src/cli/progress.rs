@@ -5,6 +5,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use console::Term;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use ploopconv::copy::Progress;
 
@@ -47,8 +48,14 @@ impl Display {
         }
         if stderr().is_terminal() {
             let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr());
-            // The template is checked by a test; a bar without one is still a bar.
-            if let Ok(style) = ProgressStyle::with_template(TEMPLATE) {
+            let (_, columns) = Term::stderr().size();
+            let template = if columns < WIDE {
+                NARROW_TEMPLATE
+            } else {
+                TEMPLATE
+            };
+            // The templates are checked by a test; a bar without one is still a bar.
+            if let Ok(style) = ProgressStyle::with_template(template) {
                 bar.set_style(style.progress_chars("=> "));
             }
             return Self::Bar(bar);
@@ -77,6 +84,10 @@ impl Display {
 
 const TEMPLATE: &str =
     "{percent:>3}% [{wide_bar}] {binary_bytes}/{binary_total_bytes} {binary_bytes_per_sec} {eta}";
+/// What is left where a line has fewer than [`WIDE`] columns: a bar that needs two lines is none.
+const NARROW_TEMPLATE: &str = "{percent:>3}% [{wide_bar}] {binary_bytes_per_sec} {eta}";
+/// Room for the longest numbers and a bar of a dozen columns.
+const WIDE: u16 = 70;
 
 impl Progress for Display {
     fn advance(&self, bytes: u64) {
@@ -129,8 +140,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_template_of_the_bar_is_valid() {
-        ProgressStyle::with_template(TEMPLATE).unwrap();
+    fn the_templates_of_the_bar_are_valid() {
+        for template in [TEMPLATE, NARROW_TEMPLATE] {
+            ProgressStyle::with_template(template).unwrap();
+        }
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! `ploopconv verify`: whether a target holds what it was made from.
 
-mod digest;
+pub(crate) mod digest;
 
 use std::fmt;
 use std::path::{Path, PathBuf};

@@ -12,14 +12,21 @@
 //! given to another cluster, for that would move everything behind it. Instead the cluster gets
 //! no L2 entry and its host cluster the refcount 0: it was never written, so it is a hole of the
 //! file and takes no room, and a checker sees a free cluster and no leak. QEMU takes it when it
-//! needs one. One bit for every planned cluster says whether it was written. Free places at the
-//! end are cut off: the refcounts, which are written last, begin behind the last cluster that was
-//! written. An L2 table that became empty stays, as a hole too.
+//! needs one. One bit for every planned cluster says whether it was written. An L2 table that
+//! became empty stays, as a hole too.
+//!
+//! # The place of the tables
+//!
+//! They lie behind the clusters, where the plan ends, whatever becomes of the clusters. So
+//! everything in the file is known by the time its turn comes in the order of the file: the header
+//! at once, the clusters as they are copied, the tables after the last one. That is what a
+//! checksum of the file needs which is computed on the way.
 //!
 //! # Compression
 //!
 //! How large a compressed cluster is shows only when it is there, so it is packed behind those
-//! that came before it (see `packed.rs`). Planned are then the L2 tables alone.
+//! that came before it (see `packed.rs`). Planned are then the tables alone, which lie in front:
+//! nobody knows where the clusters will end, and so not what the header will say.
 //!
 //! # Memory
 //!
@@ -31,6 +38,7 @@ mod planner;
 use std::ops::Range;
 
 use self::planner::Planner;
+use super::refcount::Section;
 use super::{ClusterSize, Qcow2Options};
 use crate::error::{Error, Result};
 
@@ -154,7 +162,7 @@ impl Layout {
 
     /// Makes sure that the format can name and count every byte of a file of `len` bytes.
     pub(super) fn check_file_len(&self, len: u64) -> Result<()> {
-        let compressed = self.options.compression.is_some();
+        let compressed = self.is_packed();
         let cluster_size = self.cluster_size();
         if len <= cluster_size.largest_file(compressed) {
             return Ok(());
@@ -187,7 +195,7 @@ impl Layout {
     /// are compressed, it may be far less.
     #[must_use]
     pub fn needed_bytes(&self) -> u64 {
-        let data = if self.options.compression.is_some() {
+        let data = if self.is_packed() {
             self.clusters * self.cluster_size().bytes()
         } else {
             self.stored_bytes
@@ -201,8 +209,7 @@ impl Layout {
     /// The length of the file if no planned cluster proves to be zeros and none is compressed.
     #[must_use]
     pub fn file_len(&self) -> u64 {
-        let body = self.data_offset() / self.cluster_size().bytes() + self.clusters;
-        super::refcount::Section::behind(body, self.cluster_size()).file_len()
+        self.refcounts().file_len()
     }
 
     pub(super) fn cluster_size(&self) -> ClusterSize {
@@ -220,18 +227,51 @@ impl Layout {
         u32::try_from(self.virtual_size.div_ceil(covered).max(1)).unwrap_or(u32::MAX)
     }
 
+    /// Where the L1 table is in the file.
     pub(super) fn l1_offset(&self) -> u64 {
-        self.cluster_size().bytes()
+        if self.is_packed() {
+            self.cluster_size().bytes()
+        } else {
+            self.tables_offset() + self.tables_bytes()
+        }
     }
 
-    fn tables_offset(&self) -> u64 {
-        let l1_bytes = u64::from(self.l1_entries()) * 8;
-        self.l1_offset() + l1_bytes.next_multiple_of(self.cluster_size().bytes())
+    /// Where the L2 tables begin in the file.
+    pub(super) fn tables_offset(&self) -> u64 {
+        if self.is_packed() {
+            self.l1_offset() + self.l1_bytes()
+        } else {
+            self.data_offset() + self.clusters * self.cluster_size().bytes()
+        }
     }
 
     /// Where the clusters of the disk begin in the file.
     pub(super) fn data_offset(&self) -> u64 {
-        self.tables_offset() + self.tables.len() as u64 * self.cluster_size().bytes()
+        if self.is_packed() {
+            self.tables_offset() + self.tables_bytes()
+        } else {
+            self.cluster_size().bytes()
+        }
+    }
+
+    /// Whether places are only known once clusters are compressed.
+    fn is_packed(&self) -> bool {
+        self.options.compression.is_some()
+    }
+
+    fn l1_bytes(&self) -> u64 {
+        (u64::from(self.l1_entries()) * 8).next_multiple_of(self.cluster_size().bytes())
+    }
+
+    fn tables_bytes(&self) -> u64 {
+        self.tables.len() as u64 * self.cluster_size().bytes()
+    }
+
+    /// The refcounts, behind everything that is planned.
+    pub(super) fn refcounts(&self) -> Section {
+        let bytes = self.cluster_size().bytes();
+        let body = bytes + self.l1_bytes() + self.tables_bytes() + self.clusters * bytes;
+        Section::behind(body / bytes, self.cluster_size())
     }
 
     /// Every L2 table: its entry in the L1 table, and where it is in the file.

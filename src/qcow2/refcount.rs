@@ -1,7 +1,7 @@
 //! The refcount table and its blocks, which lie behind everything they count and count themselves.
 
 use super::ClusterSize;
-use super::tables::TargetFile;
+use super::tables::Tables;
 use crate::error::Result;
 
 /// Where the refcounts are.
@@ -51,11 +51,15 @@ impl Section {
     }
 
     /// Writes the table and the blocks; `count` gives the refcount of a cluster of the body.
-    pub(super) fn write(&self, file: &TargetFile<'_>, count: impl Fn(u64) -> u16) -> Result<()> {
+    pub(super) fn write(
+        &self,
+        tables: &mut Tables<'_, '_>,
+        count: impl Fn(u64) -> u16,
+    ) -> Result<()> {
         let bytes = self.cluster_size.bytes();
         let first_block = self.body + self.table_clusters;
         let places = (0..self.blocks).map(|block| (block, (first_block + block) * bytes));
-        file.write_entries(self.body * bytes, places)?;
+        tables.write_entries(self.body * bytes, places)?;
 
         let mut buffer = vec![0; self.cluster_size.buffer()];
         let per_block = self.cluster_size.per_block();
@@ -69,7 +73,7 @@ impl Section {
                 };
                 *place = count.to_be_bytes();
             }
-            file.write_blocks(&buffer, (first_block + block) * bytes)?;
+            tables.write_blocks(&buffer, (first_block + block) * bytes)?;
         }
         Ok(())
     }

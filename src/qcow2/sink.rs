@@ -10,11 +10,12 @@ use nix::errno::Errno;
 use nix::fcntl::{FallocateFlags, fallocate};
 
 use super::compress::{Codec, Compression};
+use super::file_bytes::FileBytes;
 use super::header::Header;
 use super::layout::Layout;
 use super::packed::{self, Space};
 use super::refcount::Section;
-use super::tables::{COPIED, TargetFile};
+use super::tables::{COPIED, SeenBy, Tables, TargetFile};
 use crate::bytes::{is_zero, zero_pieces};
 use crate::error::{Error, Result};
 use crate::sink::{FileSinkOptions, PartialFile, Partials, Sink};
@@ -89,6 +90,12 @@ impl Qcow2Sink {
         };
         sink.set_size()?;
         Ok(sink)
+    }
+
+    /// Where the file is until it gets its name.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        self.partial.path()
     }
 
     /// Gives the file its planned length, which spares its writers the work of making it longer.
@@ -216,69 +223,99 @@ impl Qcow2Sink {
         entries.write()
     }
 
-    /// Writes the L2 tables: the entries of all planned clusters that were written.
-    fn write_tables(&self, written: impl Fn(u64) -> bool) -> Result<()> {
-        for (number, (_, offset)) in self.layout.tables().enumerate() {
-            let planned = self.layout.planned_in(number);
-            let entries = planned
-                .filter(|&(_, rank)| written(rank))
-                .map(|(entry, rank)| (u64::from(entry), COPIED | self.layout.place(rank)));
-            self.file().write_entries(offset, entries)?;
-        }
-        Ok(())
-    }
-
     /// Writes everything but the data.
-    fn write_metadata(&self) -> Result<()> {
-        let section = self.write_end()?;
-        let l1 = self.layout.tables();
-        self.file().write_entries(
-            self.layout.l1_offset(),
-            l1.map(|(index, offset)| (u64::from(index), COPIED | offset)),
-        )?;
-        self.set_len(section.file_len())?;
+    fn write_metadata(&self, seen_by: Option<SeenBy<'_>>) -> Result<()> {
+        let refcounts = match &self.body {
+            Body::Planned(bits) => self.write_planned_tables(bits, seen_by)?,
+            Body::Packed { space, .. } => self.write_packed_tables(space)?,
+        };
+        self.set_len(refcounts.file_len())?;
         // Only now is it a qcow2 file.
-        let header = Header::new(&self.layout, section.table()).encode();
+        let header = Header::new(&self.layout, refcounts.table()).encode();
         self.file().write_at(&header, 0)?;
         self.complete.store(true, Ordering::Relaxed);
         Ok(())
     }
 
-    /// Writes what is not known before all data is written; gives where the refcounts are.
-    fn write_end(&self) -> Result<Section> {
+    fn write_planned_tables(
+        &self,
+        bits: &[AtomicU64],
+        seen_by: Option<SeenBy<'_>>,
+    ) -> Result<Section> {
+        let layout = &self.layout;
+        let written = |rank: u64| {
+            let word = usize::try_from(rank / 64).ok().and_then(|at| bits.get(at));
+            let bit = |word: &AtomicU64| word.load(Ordering::Relaxed) >> (rank % 64) & 1;
+            self.options.allocate || word.is_some_and(|word| bit(word) == 1)
+        };
+        let mut tables = Tables::new(self.file(), layout.tables_offset(), seen_by);
+        for (number, (_, offset)) in layout.tables().enumerate() {
+            let planned = layout.planned_in(number);
+            let entries = planned
+                .filter(|&(_, rank)| written(rank))
+                .map(|(entry, rank)| (u64::from(entry), COPIED | layout.place(rank)));
+            tables.write_entries(offset, entries)?;
+        }
+        self.write_l1(&mut tables)?;
+        let refcounts = layout.refcounts();
+        let data = layout.data_offset() / layout.cluster_size().bytes();
+        refcounts.write(&mut tables, |cluster| match cluster.checked_sub(data) {
+            Some(rank) if rank < layout.clusters() => u16::from(written(rank)),
+            _ => 1,
+        })?;
+        tables.zeros_until(refcounts.file_len());
+        Ok(refcounts)
+    }
+
+    /// The L2 tables were written with the clusters.
+    fn write_packed_tables(&self, space: &Mutex<Space>) -> Result<Section> {
+        let mut tables = Tables::new(self.file(), self.layout.l1_offset(), None);
+        self.write_l1(&mut tables)?;
         let cluster_size = self.layout.cluster_size();
         let data = self.layout.data_offset() / cluster_size.bytes();
-        match &self.body {
-            Body::Planned(bits) => {
-                let written = |rank: u64| {
-                    let word = usize::try_from(rank / 64).ok().and_then(|at| bits.get(at));
-                    let bit = |word: &AtomicU64| word.load(Ordering::Relaxed) >> (rank % 64) & 1;
-                    self.options.allocate || word.is_some_and(|word| bit(word) == 1)
-                };
-                self.write_tables(written)?;
-                let last = (0..self.layout.clusters())
-                    .rev()
-                    .find(|&rank| written(rank));
-                let section = Section::behind(data + last.map_or(0, |last| last + 1), cluster_size);
-                section.write(&self.file(), |cluster| match cluster.checked_sub(data) {
-                    Some(rank) => u16::from(written(rank)),
-                    None => 1,
-                })?;
-                Ok(section)
+        let space = space.lock().unwrap_or_else(PoisonError::into_inner);
+        let refcounts = Section::behind(space.end() / cluster_size.bytes(), cluster_size);
+        refcounts.write(&mut tables, |cluster| {
+            if cluster < data {
+                1
+            } else {
+                space.count(cluster)
             }
-            Body::Packed { space, .. } => {
-                let space = space.lock().unwrap_or_else(PoisonError::into_inner);
-                let section = Section::behind(space.end() / cluster_size.bytes(), cluster_size);
-                section.write(&self.file(), |cluster| {
-                    if cluster < data {
-                        1
-                    } else {
-                        space.count(cluster)
-                    }
-                })?;
-                Ok(section)
-            }
+        })?;
+        Ok(refcounts)
+    }
+
+    fn write_l1(&self, tables: &mut Tables<'_, '_>) -> Result<()> {
+        let entries = self.layout.tables();
+        tables.write_entries(
+            self.layout.l1_offset(),
+            entries.map(|(index, offset)| (u64::from(index), COPIED | offset)),
+        )
+    }
+
+    /// What sees the bytes of the file, from its start to its end, while the disk is copied into
+    /// it; see [`FileBytes`]. `None` where clusters are compressed: the header stands in front of
+    /// them, and what it says is known behind them.
+    pub fn file_bytes<'a>(
+        &'a self,
+        seen_by: &'a mut (dyn FnMut(&[u8]) + Send),
+    ) -> Option<FileBytes<'a>> {
+        let Body::Planned(_) = &self.body else {
+            return None;
+        };
+        let header = Header::new(&self.layout, self.layout.refcounts().table()).encode();
+        Some(FileBytes::new(self, &self.layout, &header, seen_by))
+    }
+
+    /// Writes all tables and the header, lets them be seen, and syncs.
+    pub(super) fn complete_seen_by(&self, seen_by: Option<SeenBy<'_>>) -> Result<()> {
+        if !self.complete.load(Ordering::Relaxed) {
+            self.write_metadata(seen_by)?;
         }
+        if self.options.sync {
+            self.partial.sync()?;
+        }
+        Ok(())
     }
 }
 
@@ -345,20 +382,16 @@ impl Sink for Qcow2Sink {
     }
 
     fn complete(&self) -> Result<()> {
-        self.write_metadata()?;
-        if self.options.sync {
-            self.partial.sync()?;
-        }
-        Ok(())
+        self.complete_seen_by(None)
     }
 
     fn readable_at(&self) -> Option<&Path> {
-        Some(self.partial.path())
+        Some(self.path())
     }
 
     fn finish(self: Box<Self>) -> Result<()> {
         if !self.complete.load(Ordering::Relaxed) {
-            self.write_metadata()?;
+            self.write_metadata(None)?;
         }
         self.partial.finish(self.options.sync)
     }

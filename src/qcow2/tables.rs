@@ -5,7 +5,7 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use super::layout::{BLOCK, BLOCK_BYTES};
-use crate::bytes::is_zero;
+use crate::bytes::{is_zero, zero_pieces};
 use crate::error::{Error, Result};
 
 /// The file that is written. Where nothing is written, it reads as zeros.
@@ -25,9 +25,32 @@ impl TargetFile<'_> {
             .write_all_at(bytes, offset)
             .map_err(|error| Error::io_at("writing", self.name, offset, error))
     }
+}
+
+/// Sees bytes of the file, in the order of the file.
+pub(super) type SeenBy<'a> = &'a mut (dyn FnMut(&[u8]) + Send);
+
+/// Writes tables into the file, one behind the other. Somebody may see every byte of them.
+pub(super) struct Tables<'a, 'b> {
+    file: TargetFile<'a>,
+    /// Where the last table ended.
+    at: u64,
+    seen_by: Option<SeenBy<'b>>,
+}
+
+impl<'a, 'b> Tables<'a, 'b> {
+    /// Tables from `offset` on.
+    pub(super) fn new(file: TargetFile<'a>, offset: u64, seen_by: Option<SeenBy<'b>>) -> Self {
+        Self {
+            file,
+            at: offset,
+            seen_by,
+        }
+    }
 
     /// Writes a table, less its blocks of 4 KiB that hold only zeros.
-    pub(super) fn write_blocks(&self, table: &[u8], offset: u64) -> Result<()> {
+    pub(super) fn write_blocks(&mut self, table: &[u8], offset: u64) -> Result<()> {
+        self.zeros_until(offset);
         let mut at = offset;
         for run in table
             .as_chunks::<{ BLOCK_BYTES }>()
@@ -36,16 +59,20 @@ impl TargetFile<'_> {
         {
             let bytes = run.as_flattened();
             if !is_zero(bytes) {
-                self.write_at(bytes, at)?;
+                self.file.write_at(bytes, at)?;
             }
             at += bytes.len() as u64;
         }
+        if let Some(seen_by) = &mut self.seen_by {
+            seen_by(table);
+        }
+        self.at = at;
         Ok(())
     }
 
     /// Writes entries of a long table at `offset`: their numbers, which ascend, and what they hold.
     pub(super) fn write_entries(
-        &self,
+        &mut self,
         offset: u64,
         entries: impl Iterator<Item = (u64, u64)>,
     ) -> Result<()> {
@@ -64,5 +91,14 @@ impl TargetFile<'_> {
             }
         }
         self.write_blocks(&block, offset + current * BLOCK)
+    }
+
+    /// Nothing but zeros comes before `offset`.
+    pub(super) fn zeros_until(&mut self, offset: u64) {
+        let Some(seen_by) = &mut self.seen_by else {
+            return;
+        };
+        zero_pieces(offset.saturating_sub(self.at)).for_each(seen_by);
+        self.at = self.at.max(offset);
     }
 }

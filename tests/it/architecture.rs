@@ -20,7 +20,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("partition", &["bytes", "disk", "error"]),
     ("ploop", &["bytes", "disk", "error", "foreign", "source"]),
     ("sink", &["bytes", "error"]),
-    ("qcow2", &["bytes", "disk", "error", "sink"]),
+    ("qcow2", &["bytes", "copy", "disk", "error", "sink"]),
     ("hash", &["bytes", "copy"]),
     ("copy", &["bytes", "disk", "error", "sink", "workers"]),
     ("compare", &["bytes", "copy", "disk", "error", "workers"]),

@@ -118,7 +118,13 @@ fn assert_moment(dir: &Path, number: usize, target: &Path) {
         target.metadata().unwrap().blocks() * 512 < 400 << 20,
         "the target of a disk that is mostly empty is sparse"
     );
-    let found = tool("mount", script().arg("list").arg(target));
+    assert_contents(dir, number, "list", target);
+}
+
+/// Asserts that the file system is whole and holds what it held at moment `number`; `list` is how
+/// the script finds it in `image`.
+fn assert_contents(dir: &Path, number: usize, list: &str, image: &Path) {
+    let found = tool("mount", script().arg(list).arg(image));
     let expected = std::fs::read_to_string(dir.join(format!("{number}.list"))).unwrap();
     let first = found
         .lines()
@@ -184,5 +190,70 @@ fn a_debian_system_reads_as_it_was_at_the_top_and_at_each_snapshot() {
         assert_moment(&dir, number, &target);
         std::fs::remove_file(target).unwrap();
     }
+    assert_qcow2(&dir, &disk, &scratch);
+    assert_partitions(&dir, &disk, &scratch);
     assert_eq!(state(&disk), untouched, "the source was changed");
+}
+
+/// Every kind of qcow2 target is whole and holds the disk, as QEMU says.
+fn assert_qcow2(dir: &Path, disk: &Path, scratch: &Scratch) {
+    let raw = dir.join("3.raw");
+    let (target, back) = (scratch.out().join("disk.qcow2"), scratch.out().join("back"));
+    let qemu_img = |args: &[&str], files: &[&Path]| {
+        let mut command = Command::new("qemu-img");
+        tool("qemu-utils", command.args(args).args(files))
+    };
+    for options in [
+        &["--checksum"][..],
+        &["--checksum", "--sparse", "--cluster-size=4K"],
+        &["--checksum=blkhash", "--cluster-size=2M"],
+        &["--checksum", "--compress"],
+        &["--checksum=blkhash", "--compress=zlib"],
+    ] {
+        Program::new([disk.as_os_str(), "-o".as_ref(), target.as_os_str()])
+            .args(options)
+            .run()
+            .done();
+        let checked = qemu_img(&["check", "-f", "qcow2"], &[&target]);
+        assert!(checked.contains("No errors were found"), "{checked}");
+        let compare = ["compare", "-f", "raw", "-F", "qcow2"];
+        qemu_img(&compare, &[&raw, &target]);
+        qemu_img(&["convert", "-f", "qcow2", "-O", "raw"], &[&target, &back]);
+        tool("diffutils", Command::new("cmp").args([&back, &raw]));
+        Program::new(["verify"]).arg(&target).run().status(0);
+        if options.contains(&"--checksum") {
+            tool(
+                "coreutils",
+                Command::new("sha256sum")
+                    .args(["-c", "disk.qcow2.sha256"])
+                    .current_dir(scratch.out()),
+            );
+        }
+        for name in names_in(&scratch.out()) {
+            std::fs::remove_file(scratch.out().join(name)).unwrap();
+        }
+    }
+}
+
+/// Images of the only partition hold its file system, and are the same either way.
+fn assert_partitions(dir: &Path, disk: &Path, scratch: &Scratch) {
+    let parts = scratch.out().join("parts");
+    Program::new([disk.as_os_str(), "-o".as_ref(), parts.as_os_str()])
+        .args(["--partitions", "--checksum"])
+        .run()
+        .done();
+    assert_eq!(names_in(&parts), ["SHA256SUMS", "p1.raw"]);
+    tool(
+        "coreutils",
+        Command::new("sha256sum")
+            .args(["-c", "SHA256SUMS"])
+            .current_dir(&parts),
+    );
+    let (all, one) = (parts.join("p1.raw"), scratch.out().join("one.raw"));
+    Program::new([disk.as_os_str(), "-o".as_ref(), one.as_os_str()])
+        .args(["--partition", "1"])
+        .run()
+        .done();
+    tool("diffutils", Command::new("cmp").args([&all, &one]));
+    assert_contents(dir, 3, "list-partition", &all);
 }

@@ -123,6 +123,65 @@ fn a_device_needs_force_and_enough_room_and_nobody_who_uses_it() {
         .refused(1, &["in use", "mounted"]);
 }
 
+/// Swap that is turned off when it goes out of scope.
+struct Swap<'a>(&'a Device);
+
+impl Drop for Swap<'_> {
+    fn drop(&mut self) {
+        let _ = Command::new("swapoff").arg(&self.0.path).status();
+    }
+}
+
+#[test]
+fn a_device_that_is_swap_or_part_of_another_one_is_refused() {
+    let scratch = Scratch::new();
+    let chain = chain().write(&scratch.source());
+    let refused = |device: &Device| {
+        convert(&chain.dir, &device.path)
+            .arg("-f")
+            .run()
+            .refused(1, &["in use", "swap", "another device"]);
+    };
+
+    let backing = scratch.path().join("swap");
+    std::fs::write(&backing, vec![0; 6 << 20]).unwrap();
+    tool("util-linux", Command::new("mkswap").arg(&backing));
+    let device = Device::over(&backing, &[]);
+    tool("mount", Command::new("swapon").arg(&device.path));
+    let swap = Swap(&device);
+    refused(&device);
+    drop(swap);
+
+    // A loop device over a partition or a device does not claim it, but a mount of its content
+    // through it does: the upper one is in use.
+    let upper = Device::over(&device.path, &[]);
+    tool(
+        "e2fsprogs",
+        Command::new("mkfs.ext4").arg("-q").arg(&upper.path),
+    );
+    let _mounted = Mounted::image(&upper.path, &scratch.path().join("mounted"), "ro");
+    refused(&upper);
+}
+
+#[test]
+fn a_thin_device_that_runs_full_is_an_error() {
+    let scratch = Scratch::new();
+    let image = scratch.source().join("disk.hds");
+    let full = ImageBuilder::v2().cluster_sectors(2048).clusters(5);
+    full.store_all(0..5).write(&image);
+    let small = Mounted::memory("3M", &scratch.path().join("small"));
+    let backing = small.dir.join("thin");
+    File::create(&backing).unwrap().set_len(6 * MIB).unwrap();
+    let device = Device::over(&backing, &[]);
+    for options in [&[][..], &["--sparse=never"], &["--verify"]] {
+        convert(&image, &device.path)
+            .arg("-f")
+            .args(options)
+            .run()
+            .refused(1, &["/dev/loop"]);
+    }
+}
+
 #[test]
 fn a_loop_device_over_a_layer_is_the_layer() {
     let scratch = Scratch::new();

@@ -13,6 +13,7 @@ mod builders;
 mod chains;
 mod checksums;
 mod compare;
+mod conventions;
 mod damage;
 mod debian;
 mod descriptors;

@@ -460,8 +460,8 @@ fn clusters_that_prove_to_be_zeros_take_no_room_wherever_they_are() {
             "{size}: {} blocks",
             meta.blocks()
         );
-        // What lay behind the last written cluster is cut off.
-        assert!(meta.len() < 53 * MIB, "{size}: {} bytes", meta.len());
+        // All places that were planned, and the tables behind them.
+        assert!(meta.len() < 75 * MIB, "{size}: {} bytes", meta.len());
     }
 }
 

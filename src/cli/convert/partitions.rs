@@ -7,7 +7,6 @@ use anyhow::Context;
 use ploopconv::copy::Summary;
 use ploopconv::disk::VirtualDisk;
 use ploopconv::partition;
-use ploopconv::sink::Sink;
 use ploopconv::{Error, Workers};
 use serde::Serialize;
 
@@ -176,13 +175,13 @@ fn write(
         .map(|how| ChecksumFile::within(how, dir, args.force));
     let checksum = checksum.transpose()?;
     let algorithm = checksum.as_ref().map(ChecksumFile::algorithm);
-    let mut sinks: Vec<Box<dyn Sink>> = Vec::new();
+    let mut sinks = Vec::new();
     let (mut summaries, mut digests) = (Vec::new(), Vec::new());
     for part in &mut parts {
         let target = Target::File(part.path.clone());
         let layout = part.plan.layout.take();
         let sink = open_sink(args, &target, layout, part.side.disk.size(), signals)?;
-        let filled = fill(args, sink.as_ref(), algorithm, &part.side, workers, signals);
+        let filled = fill(args, &sink, algorithm, &part.side, workers, signals);
         let (summary, digest) = filled.with_context(|| format!("{}", part.path.display()))?;
         sinks.push(sink);
         summaries.push(summary);

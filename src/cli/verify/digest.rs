@@ -2,17 +2,19 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 
 use anyhow::{Context, bail};
 use ploopconv::Workers;
-use ploopconv::copy::{CopyOptions, copy};
+use ploopconv::copy::{CopyOptions, Observer, Progress, copy};
+use ploopconv::disk::VirtualDisk;
 use ploopconv::hash::{Algorithm, Hasher};
 use ploopconv::sink::StreamSink;
 use serde::Serialize;
 
 use super::VerifyArgs;
 use crate::cli::Verdict;
-use crate::cli::output::{finish, json, line, results};
+use crate::cli::output::{complain, finish, json, line, results};
 use crate::cli::progress::Display;
 use crate::cli::report::path;
 use crate::cli::side::{Side, forget_cached};
@@ -52,24 +54,10 @@ pub(super) fn run(
         Algorithm::Blkhash => Side::file(&args.target),
     }?;
     let disk = target.disk.as_ref();
-    let nowhere = StreamSink::new(Box::new(io::sink()), Path::new("nowhere"));
-    let options = CopyOptions {
-        find_zeros: false,
-        stop: signals.stop(),
-    };
     let progress = Display::new(args.progress, args.quiet, disk.size());
-    let mut hasher = Hasher::new(algorithm);
-    let read = copy(
-        disk,
-        &nowhere,
-        workers,
-        options,
-        &progress,
-        Some(&mut hasher),
-    );
+    let found = of(disk, algorithm, workers, signals.stop(), &progress);
     progress.clear();
-    read?;
-    let found = hasher.finish();
+    let found = found?;
     let equal = found == expected;
     if args.json {
         json(&Report {
@@ -88,8 +76,30 @@ pub(super) fn run(
             &format!("{}: {verdict} ({})", args.target.display(), file.display()),
         )?;
         finish(out)?;
+        if !equal && !args.quiet {
+            complain("a checksum does not say where: --against IMAGE names the first difference");
+        }
     }
     Ok(if equal { Verdict::Done } else { Verdict::No })
+}
+
+/// Reads a whole disk for its digest.
+pub(crate) fn of(
+    disk: &dyn VirtualDisk,
+    algorithm: Algorithm,
+    workers: &Workers,
+    stop: &AtomicBool,
+    progress: &dyn Progress,
+) -> ploopconv::Result<String> {
+    let nowhere = StreamSink::new(Box::new(io::sink()), Path::new("nowhere"));
+    let options = CopyOptions {
+        find_zeros: false,
+        stop,
+    };
+    let mut hasher = Hasher::new(algorithm);
+    let observer = Some(&mut hasher as &mut dyn Observer);
+    copy(disk, &nowhere, workers, options, progress, observer)?;
+    Ok(hasher.finish())
 }
 
 /// Finds the line about `target` in the files that a conversion may have left beside it.

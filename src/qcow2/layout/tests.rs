@@ -38,8 +38,11 @@ fn every_cluster_that_a_range_touches_has_a_place_in_the_order_of_the_disk() {
     assert_eq!(layout.clusters(), 4);
     assert_eq!(layout.stored_bytes(), 10 + 4067 + 1 + 1);
     assert_eq!(layout.virtual_size(), 100_352);
-    // Header, L1, one L2.
-    assert_eq!(layout.data_offset(), 3 * 4096);
+    // Header, four clusters, one L2 table, the L1 table, refcount table and block.
+    assert_eq!(layout.data_offset(), 4096);
+    assert_eq!(layout.tables_offset(), 5 * 4096);
+    assert_eq!(layout.l1_offset(), 6 * 4096);
+    assert_eq!(layout.file_len(), 9 * 4096);
     assert_eq!(
         placed(&layout, 0..100_000),
         "0..8192 at +0, 8192..16384 nowhere, 16384..20480 at +8192, 20480..98304 nowhere, \
@@ -135,6 +138,10 @@ fn where_clusters_are_compressed_only_tables_are_planned() {
     assert!(layout.runs.is_empty());
     assert_eq!(layout.tables().count(), 3);
     let tables = layout.tables_offset();
+    assert_eq!(
+        (layout.l1_offset(), tables, layout.data_offset()),
+        (65536, 2 * 65536, 5 * 65536)
+    );
     assert_eq!(layout.entry_offset(0), Some(tables));
     assert_eq!(layout.entry_offset(3 * GIB / 65536), None);
     assert_eq!(

@@ -18,6 +18,7 @@ mod partitions;
 mod progress;
 mod qcow2;
 mod report;
+mod serve;
 mod side;
 mod signals;
 mod size;
@@ -102,6 +103,7 @@ impl Command {
             Self::Map(args) => &args.open.image,
             Self::Compare(args) => args.image(error),
             Self::Verify(args) => &args.open.image,
+            Self::Serve(args) => &args.open.image,
             Self::Attach(args) => &args.open.image,
             Self::Detach(args) => args.what(),
             Self::Attached(_) => Path::new(""),
@@ -132,6 +134,13 @@ enum Command {
     /// size, or a device that may be larger. It is read past the page cache where the
     /// kernel can do that. The status is 0 for equal, 1 for different.
     Verify(verify::VerifyArgs),
+    /// Serve the disk to NBD clients: nbdcopy, qemu-img, nbdfuse and others
+    ///
+    /// Read-only, and without root. Prints the URI for clients on stdout once they can
+    /// connect, and serves until a signal comes. A range that cannot be trusted is an
+    /// error for the client that reads it, never zeros. If the image changes, nothing
+    /// is served any more and the status is 4.
+    Serve(serve::ServeArgs),
     /// Attach a disk as a block device, through the kernel's NBD driver
     ///
     /// Prints the device and its partitions, a path a line, and leaves a server in the
@@ -170,6 +179,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Map(args) => map::run(args),
         Command::Compare(args) => compare::run(args),
         Command::Verify(args) => verify::run(args),
+        Command::Serve(args) => serve::run(args),
         Command::Attach(args) => attach::run(args),
         Command::Detach(args) => detach::run(args),
         Command::Attached(args) => attached::run(args),

@@ -3,7 +3,7 @@
 //!
 //! An [`Export`] is what is served. [`serve`] talks to one client over any [`Stream`], from the
 //! first byte to the last; [`serve_kernel`] is for the kernel's end of a socket pair, where there
-//! is nothing to negotiate.
+//! is nothing to negotiate. [`Server`] listens, and gives every client a thread.
 //!
 //! A client is a stranger: nothing is allocated by a length that it announces before the length
 //! was judged, and what a connection may take is bounded. One thread of a connection at a time
@@ -21,7 +21,8 @@
 //!
 //! let disk = RawDisk::over(Box::new(vec![7; 4096]), "memory".as_ref())?;
 //! let export = Export::new(Arc::new(disk));
-//! let service = Service { workers: 1, ..Service::new(&export, &AtomicBool::new(false), &()) };
+//! let stop = AtomicBool::new(false);
+//! let service = Service { workers: 1, ..Service::new(&export, &stop, &()) };
 //! let client = Recorded::new(b"\0\0\0\x03"); // its flags, and no option
 //! assert!(matches!(serve(&client, &service), Ended::Closed));
 //! assert!(client.into_output().starts_with(b"NBDMAGIC"));
@@ -29,9 +30,11 @@
 //! ```
 
 mod answer;
+mod listener;
 mod log;
 mod negotiation;
 mod options;
+mod server;
 mod status;
 mod stream;
 mod transmission;
@@ -39,20 +42,22 @@ mod wire;
 
 use std::fmt::Debug;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use crate::disk::VirtualDisk;
 use crate::error::{Error, Result};
 
+pub use listener::Listener;
 pub use log::{Ended, Event, Failure, Log};
+pub use server::{HANDSHAKE, MAX_CONNECTIONS, Server, Stop};
 pub use stream::{Pipes, Recorded, Stream};
 pub use wire::{Command, Errno, MAX_PAYLOAD, Request, transmission_flags};
 
 use negotiation::negotiate;
 use status::DataRuns;
 use stream::Input;
-use transmission::{Agreed, Transmission};
+use transmission::{Agreed, Transmission, lock};
 
 /// How often a file of the source is looked at for changes, at most.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
@@ -94,8 +99,10 @@ pub struct Export {
     opened: Instant,
     /// When the source is looked at again, in milliseconds after `opened`.
     look_again: AtomicU64,
-    /// Why nothing is served any more.
-    spoiled: OnceLock<Error>,
+    /// Set once nothing is served any more.
+    spoiled: AtomicBool,
+    /// Why, until somebody takes it.
+    fault: Mutex<Option<Error>>,
     data_runs: DataRuns,
 }
 
@@ -112,7 +119,8 @@ impl Export {
             preferred_block: 1 << 16,
             opened: Instant::now(),
             look_again: AtomicU64::new(0),
-            spoiled: OnceLock::new(),
+            spoiled: AtomicBool::new(false),
+            fault: Mutex::default(),
             data_runs: DataRuns::default(),
         }
     }
@@ -172,15 +180,25 @@ impl Export {
         }
     }
 
-    /// Why nothing is served any more; `None` as long as the source is what it was.
+    /// Whether the source changed, so that nothing is served any more.
     #[must_use]
-    pub fn spoiled(&self) -> Option<&Error> {
-        self.spoiled.get()
+    pub fn is_spoiled(&self) -> bool {
+        self.spoiled.load(Ordering::SeqCst)
+    }
+
+    /// Makes sure that the source has not changed up to now.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Changed`] where it has; the error is given once.
+    pub fn check(&self, log: &dyn Log) -> Result<()> {
+        self.look(log);
+        lock(&self.fault).take().map_or(Ok(()), Err)
     }
 
     /// Whether the source may still be read: looks at its files, but not more often than once a
     /// second. What has changed once stays unfit.
-    pub(crate) fn is_fit(&self, log: &dyn Log) -> bool {
+    fn is_fit(&self, log: &dyn Log) -> bool {
         let now = u64::try_from(self.opened.elapsed().as_millis()).unwrap_or(u64::MAX);
         let due = self.look_again.load(Ordering::Relaxed);
         let wait = u64::try_from(LOOK_AGAIN.as_millis()).unwrap_or(u64::MAX);
@@ -197,16 +215,18 @@ impl Export {
         if mine {
             self.look(log);
         }
-        self.spoiled.get().is_none()
+        !self.is_spoiled()
     }
 
     /// Looks at the source's files now.
-    pub(crate) fn look(&self, log: &dyn Log) {
-        if let Err(error) = self.disk.check_unchanged()
-            && self.spoiled.set(error).is_ok()
-            && let Some(error) = self.spoiled.get()
-        {
-            log.event(&Event::Changed { error });
+    fn look(&self, log: &dyn Log) {
+        let Err(error) = self.disk.check_unchanged() else {
+            return;
+        };
+        let mut fault = lock(&self.fault);
+        if !self.spoiled.swap(true, Ordering::SeqCst) {
+            log.event(&Event::Changed { error: &error });
+            *fault = Some(error);
         }
     }
 }

@@ -64,6 +64,11 @@ impl OpenArgs {
         Ok(Workers::new(self.threads.map_or_else(cores, usize::from))?)
     }
 
+    /// The number of threads that was asked for.
+    pub(crate) fn threads(&self) -> Option<usize> {
+        self.threads.map(usize::from)
+    }
+
     /// Opens and examines the image.
     pub(crate) fn examine(&self, workers: &Workers) -> ploopconv::Result<Examined> {
         let mut options = OpenOptions {

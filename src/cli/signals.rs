@@ -58,6 +58,12 @@ impl Guard {
     /// Starts to listen. The first signal asks the command to stop; a second one, or a command
     /// that does not stop in time, ends the program on the spot.
     pub(crate) fn start() -> anyhow::Result<Self> {
+        Self::start_with(|| {})
+    }
+
+    /// As [`Guard::start`], and calls `on_first` when the first signal has come: for a command
+    /// that waits for something else.
+    pub(crate) fn start_with(on_first: impl Fn() + Send + 'static) -> anyhow::Result<Self> {
         let shared = Arc::new(Shared::default());
         // Without a handler a limit on file sizes kills the program; with one, writing fails.
         signal_hook::flag::register(SIGXFSZ, Arc::new(AtomicBool::new(false)))
@@ -72,6 +78,7 @@ impl Guard {
                     seen.leave_now();
                 }
                 seen.stop.store(true, Ordering::SeqCst);
+                on_first();
                 let waits = Arc::clone(&seen);
                 let wait = move || {
                     std::thread::sleep(PATIENCE);

@@ -3,8 +3,11 @@
 use std::fs::File;
 use std::io::{self, Cursor, ErrorKind, IoSlice, Read, Write};
 use std::net::{Shutdown, TcpStream};
+use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::sync::{Mutex, PoisonError};
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 /// Bytes to and from one client, usable by many threads. Who reads and who writes is sorted out
 /// by the caller: one thread at a time does either.
@@ -14,14 +17,14 @@ pub trait Stream: Send + Sync {
     /// # Errors
     ///
     /// What the operating system says.
-    fn read(&self, buf: &mut [u8]) -> io::Result<usize>;
+    fn receive(&self, buf: &mut [u8]) -> io::Result<usize>;
 
     /// Writes from the first bytes of `pieces` on, at least one byte of them, and says how many.
     ///
     /// # Errors
     ///
     /// What the operating system says.
-    fn write(&self, pieces: &[IoSlice<'_>]) -> io::Result<usize>;
+    fn send(&self, pieces: &[IoSlice<'_>]) -> io::Result<usize>;
 
     /// Ends both directions: whoever waits in one of the others returns, where the system can
     /// do that.
@@ -35,11 +38,11 @@ pub trait Stream: Send + Sync {
 macro_rules! socket {
     ($socket:ty) => {
         impl Stream for $socket {
-            fn read(&self, buf: &mut [u8]) -> io::Result<usize> {
+            fn receive(&self, buf: &mut [u8]) -> io::Result<usize> {
                 Read::read(&mut &*self, buf)
             }
 
-            fn write(&self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
+            fn send(&self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
                 Write::write_vectored(&mut &*self, pieces)
             }
 
@@ -58,28 +61,55 @@ macro_rules! socket {
 socket!(UnixStream);
 socket!(TcpStream);
 
-/// Two pipes, files or terminals: standard input and output, for example. Nobody who waits for
-/// them can be woken.
+/// Two pipes, files or terminals: standard input and output, for example. Whoever waits for input
+/// can be woken; whoever waits for room in the output cannot.
 #[derive(Debug)]
 pub struct Pipes {
-    /// Where requests come from.
-    pub input: File,
-    /// Where replies go.
-    pub output: File,
+    input: File,
+    output: File,
+    /// Closed at one end, it wakes who waits for input.
+    bell: (UnixStream, UnixStream),
+}
+
+impl Pipes {
+    /// Requests come from `input`, replies go to `output`.
+    ///
+    /// # Errors
+    ///
+    /// Where the system gives no pair of sockets.
+    pub fn new(input: File, output: File) -> io::Result<Self> {
+        Ok(Self {
+            input,
+            output,
+            bell: UnixStream::pair()?,
+        })
+    }
 }
 
 impl Stream for Pipes {
-    fn read(&self, buf: &mut [u8]) -> io::Result<usize> {
-        (&self.input).read(buf)
+    fn receive(&self, buf: &mut [u8]) -> io::Result<usize> {
+        let wanted = [self.input.as_fd(), self.bell.0.as_fd()];
+        let mut fds = wanted.map(|fd| PollFd::new(fd, PollFlags::POLLIN));
+        poll(&mut fds, PollTimeout::NONE)?;
+        // What was sent before comes first.
+        let [input, _] = &fds;
+        match input.revents() {
+            Some(events) if !events.is_empty() => (&self.input).read(buf),
+            _ => Ok(0),
+        }
     }
 
-    fn write(&self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
+    fn send(&self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
         (&self.output).write_vectored(pieces)
     }
 
-    fn hang_up(&self) {}
+    fn hang_up(&self) {
+        self.stop_reading();
+    }
 
-    fn stop_reading(&self) {}
+    fn stop_reading(&self) {
+        Stream::hang_up(&self.bell.1);
+    }
 }
 
 /// A client whose bytes are known beforehand; what it would have been sent is kept. For tests
@@ -109,12 +139,12 @@ impl Recorded {
 }
 
 impl Stream for Recorded {
-    fn read(&self, buf: &mut [u8]) -> io::Result<usize> {
+    fn receive(&self, buf: &mut [u8]) -> io::Result<usize> {
         let mut input = self.input.lock().unwrap_or_else(PoisonError::into_inner);
         input.read(buf)
     }
 
-    fn write(&self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
+    fn send(&self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
         let mut output = self.output.lock().unwrap_or_else(PoisonError::into_inner);
         output.write_vectored(pieces)
     }
@@ -128,7 +158,7 @@ impl Stream for Recorded {
 pub(super) fn write_all(stream: &dyn Stream, mut pieces: &mut [IoSlice<'_>]) -> io::Result<()> {
     IoSlice::advance_slices(&mut pieces, 0); // leaves out empty ones
     while !pieces.is_empty() {
-        match stream.write(pieces) {
+        match stream.send(pieces) {
             Ok(0) => return Err(ErrorKind::WriteZero.into()),
             Ok(written) => IoSlice::advance_slices(&mut pieces, written),
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
@@ -200,11 +230,11 @@ impl<'a> Input<'a> {
     fn take(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         if self.start == self.end {
             if buf.len() >= self.buffer.len() {
-                return read(self.stream, buf);
+                return receive(self.stream, buf);
             }
             self.start = 0;
             self.end = 0;
-            self.end = read(self.stream, &mut self.buffer)?;
+            self.end = receive(self.stream, &mut self.buffer)?;
         }
         let ready = self.buffer.get(self.start..self.end).unwrap_or_default();
         let len = ready.len().min(buf.len());
@@ -214,9 +244,9 @@ impl<'a> Input<'a> {
     }
 }
 
-fn read(stream: &dyn Stream, buf: &mut [u8]) -> io::Result<usize> {
+fn receive(stream: &dyn Stream, buf: &mut [u8]) -> io::Result<usize> {
     loop {
-        match stream.read(buf) {
+        match stream.receive(buf) {
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
             other => return other,
         }

@@ -202,7 +202,7 @@ impl VirtualDisk for PloopDisk {
         &self,
         range: Range<u64>,
     ) -> Box<dyn Iterator<Item = Result<Extent>> + Send + '_> {
-        let walk = Walk::new(self, range.start);
+        let walk = Walk::new(self, &range);
         Box::new(cut(Joined::new(walk), range))
     }
 
@@ -228,6 +228,8 @@ impl VirtualDisk for PloopDisk {
 struct Walk<'a> {
     disk: &'a PloopDisk,
     offset: u64,
+    /// No table is looked into for what lies behind.
+    end: u64,
     /// For each layer, base first, the run that it was last asked for.
     runs: Vec<Run>,
 }
@@ -258,15 +260,16 @@ impl Run {
 }
 
 impl<'a> Walk<'a> {
-    fn new(disk: &'a PloopDisk, offset: u64) -> Self {
+    fn new(disk: &'a PloopDisk, range: &Range<u64>) -> Self {
         // Runs of no length, so that each layer is asked at the start.
         let unasked = Run {
-            start: offset,
+            start: range.start,
             slot: Slot::Absent { len: 0 },
         };
         Self {
             disk,
-            offset,
+            offset: range.start,
+            end: range.end.min(disk.size),
             runs: vec![unasked; disk.layers.len()],
         }
     }
@@ -277,7 +280,7 @@ impl Iterator for Walk<'_> {
 
     fn next(&mut self) -> Option<Self::Item> {
         let (disk, offset) = (self.disk, self.offset);
-        let left = disk.size.checked_sub(offset).filter(|&left| left > 0)?;
+        let left = self.end.checked_sub(offset).filter(|&left| left > 0)?;
         let layers = disk.layers.iter().zip(&mut self.runs).enumerate().rev();
         let slots = layers.map(|(at, (layer, run))| {
             if run.end() <= offset {

@@ -116,16 +116,15 @@ pub(super) fn users_of(point: &Path) -> Vec<Holder> {
     process_holders(None, |path| path.starts_with(point))
 }
 
-/// The devices built on a device, and its mounts, but for those that are `known`; also those in
-/// other mount namespaces.
+/// The devices built on a device, and the mounts of it that this process sees, but for those
+/// that are `known`.
 pub(super) fn claims_on(device: Device, known: &[PathBuf]) -> Vec<Holder> {
     let mut holders: Vec<_> = device.built_on().into_iter().map(Holder::Device).collect();
-    let own = mounts::mounts_on(device);
-    holders.extend(own.iter().filter_map(|mount| {
-        (!known.contains(&mount.point)).then(|| Holder::Mount {
-            point: mount.point.clone(),
-            seen_by: None,
-        })
+    let own = mounts::mounts_on(device).into_iter();
+    let others = own.filter(|mount| !known.contains(&mount.point));
+    holders.extend(others.map(|mount| Holder::Mount {
+        point: mount.point,
+        seen_by: None,
     }));
     holders
 }

@@ -9,6 +9,7 @@
 mod support;
 
 mod architecture;
+mod attach;
 mod builders;
 mod chains;
 mod checksums;

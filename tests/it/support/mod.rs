@@ -16,6 +16,7 @@ pub(crate) mod running;
 pub(crate) mod served;
 pub(crate) mod sparse;
 pub(crate) mod system;
+pub(crate) mod vm;
 pub(crate) mod witness;
 
 pub(crate) use chain::{Chain, ChainBuilder};

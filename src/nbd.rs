@@ -301,3 +301,6 @@ pub(crate) fn serve_noticing(
 pub fn serve_kernel(stream: &dyn Stream, service: &Service<'_>) -> Ended {
     Transmission::new(Input::new(stream), service, Agreed::default()).run()
 }
+
+#[cfg(test)]
+mod tests;

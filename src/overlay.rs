@@ -313,3 +313,6 @@ impl<P> Overlay<P> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

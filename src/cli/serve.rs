@@ -156,11 +156,17 @@ impl ServeArgs {
     }
 }
 
-fn serve_stdio(export: &Export, workers: usize, log: &Stderr, stop: &Stop) -> anyhow::Result<()> {
+fn serve_stdio(
+    export: &Export,
+    workers: usize,
+    log: &Stderr,
+    stop: &Arc<Stop>,
+) -> anyhow::Result<()> {
     let owned = |fd: std::os::fd::BorrowedFd<'_>| fd.try_clone_to_owned().map(Into::into);
-    let pipes = owned(std::io::stdin().as_fd())
-        .and_then(|input| Pipes::new(input, owned(std::io::stdout().as_fd())?))
-        .context("taking standard input and output")?;
+    let taking = "taking standard input and output";
+    let input = owned(std::io::stdin().as_fd()).context(taking)?;
+    let output = owned(std::io::stdout().as_fd()).context(taking)?;
+    let pipes = Pipes::new(input, output, Arc::clone(stop));
     let service = Service {
         workers,
         ..Service::new(export, stop.flag(), log)

@@ -74,12 +74,12 @@ impl Stop {
         &self.set
     }
 
-    fn ring(&self) {
+    pub(super) fn ring(&self) {
         // A bell that is full has been rung.
         let _ = (&self.bell.0).write(&[0]);
     }
 
-    fn silence(&self) {
+    pub(super) fn silence(&self) {
         let mut bytes = [0; 64];
         while (&self.bell.1)
             .read(&mut bytes)
@@ -179,6 +179,10 @@ impl Shared {
         while !self.stop.is_set() && !self.export.is_spoiled() {
             let now = Instant::now();
             let (count, next_deadline) = self.hang_up_late(now);
+            // Also where no client asks for anything.
+            if count > 0 && !self.export.is_fit(self.log.as_ref()) {
+                break;
+            }
             let is_full = count >= MAX_CONNECTIONS;
             if is_full && !was_full {
                 let connections = MAX_CONNECTIONS;

@@ -5,9 +5,12 @@ use std::io::{self, Cursor, ErrorKind, IoSlice, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+
+use super::Stop;
 
 /// Bytes to and from one client, usable by many threads. Who reads and who writes is sorted out
 /// by the caller: one thread at a time does either.
@@ -67,35 +70,39 @@ socket!(TcpStream);
 pub struct Pipes {
     input: File,
     output: File,
-    /// Closed at one end, it wakes who waits for input.
-    bell: (UnixStream, UnixStream),
+    /// Ends the input, and rings when it is to be looked at.
+    stop: Arc<Stop>,
+    ended: AtomicBool,
 }
 
 impl Pipes {
-    /// Requests come from `input`, replies go to `output`.
-    ///
-    /// # Errors
-    ///
-    /// Where the system gives no pair of sockets.
-    pub fn new(input: File, output: File) -> io::Result<Self> {
-        Ok(Self {
+    /// Requests come from `input`, replies go to `output`. The input is at its end when it is
+    /// empty and `stop` is set.
+    #[must_use]
+    pub fn new(input: File, output: File, stop: Arc<Stop>) -> Self {
+        Self {
             input,
             output,
-            bell: UnixStream::pair()?,
-        })
+            stop,
+            ended: AtomicBool::new(false),
+        }
     }
 }
 
 impl Stream for Pipes {
     fn receive(&self, buf: &mut [u8]) -> io::Result<usize> {
-        let wanted = [self.input.as_fd(), self.bell.0.as_fd()];
-        let mut fds = wanted.map(|fd| PollFd::new(fd, PollFlags::POLLIN));
-        poll(&mut fds, PollTimeout::NONE)?;
-        // What was sent before comes first.
-        let [input, _] = &fds;
-        match input.revents() {
-            Some(events) if !events.is_empty() => (&self.input).read(buf),
-            _ => Ok(0),
+        loop {
+            let wanted = [self.input.as_fd(), self.stop.as_fd()];
+            let mut fds = wanted.map(|fd| PollFd::new(fd, PollFlags::POLLIN));
+            poll(&mut fds, PollTimeout::NONE)?;
+            // What was sent before comes first.
+            if fds[0].revents().is_some_and(|events| !events.is_empty()) {
+                return (&self.input).read(buf);
+            }
+            self.stop.silence();
+            if self.stop.is_set() || self.ended.load(Ordering::SeqCst) {
+                return Ok(0);
+            }
         }
     }
 
@@ -108,7 +115,8 @@ impl Stream for Pipes {
     }
 
     fn stop_reading(&self) {
-        Stream::hang_up(&self.bell.1);
+        self.ended.store(true, Ordering::SeqCst);
+        self.stop.ring();
     }
 }
 

@@ -35,7 +35,10 @@ fn assert_parts(vm: Vm, parts: &[&str]) {
         assert!(said.contains(&format!("=== {part}\n")), "{part}: {said}");
     }
     assert!(said.lines().filter(|line| line.starts_with("ok")).count() >= 5 * parts.len());
-    assert!(said.ends_with("ok: the images are as they were\n"), "{said}");
+    assert!(
+        said.ends_with("ok: the images are as they were\n"),
+        "{said}"
+    );
 }
 
 #[test]
@@ -87,7 +90,9 @@ fn what_cannot_be_is_said_without_a_device() {
     attach(&["--mount", "/proc/self/exe"]).refused(1, &["not a directory"]);
     attach(&["--mount", "/"]).refused(2, &["1 (ext4), 2 (vfat)", "--partition N"]);
     Program::new(["detach"]).run().status(2);
-    Program::new(["detach", "--all", "/dev/nbd0"]).run().status(2);
+    Program::new(["detach", "--all", "/dev/nbd0"])
+        .run()
+        .status(2);
     Program::new(["detach", "/dev/nbd4711"])
         .run()
         .refused(1, &["nothing is attached as /dev/nbd4711"]);
@@ -96,7 +101,10 @@ fn what_cannot_be_is_said_without_a_device() {
     assert_eq!(output.status.code(), Some(1));
     let said = String::from_utf8(output.stderr).unwrap();
     assert_eq!(said.lines().count(), 1, "{said}");
-    assert!(said.contains("needs root") && said.contains("ploopconv serve "), "{said}");
+    assert!(
+        said.contains("needs root") && said.contains("ploopconv serve "),
+        "{said}"
+    );
 }
 
 #[test]

@@ -15,7 +15,7 @@ use std::process::{Command, Stdio};
 
 /// Puts the files of `source` onto a file system of their own and cuts its device off where the
 /// bytes `lost` are stored: reading them is an I/O error from then on.
-fn on_a_broken_device(scratch: &Scratch, lost: &[u8]) -> Mounted {
+pub(crate) fn on_a_broken_device(scratch: &Scratch, lost: &[u8]) -> Mounted {
     let backing = scratch.path().join("device");
     let dir = scratch.path().join("mounted");
     File::create(&backing).unwrap().set_len(16 << 20).unwrap();

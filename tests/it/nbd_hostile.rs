@@ -76,7 +76,14 @@ fn names_of_every_length_get_an_answer() {
         for len in [1, 255, 256, 257, 1024, 4095, 4096] {
             assert_eq!(ask(&mut client, &vec![b'n'; len]), ERR_UNKNOWN, "{len}");
         }
-        for name in [&[b'n'; 4097][..], &[b'n'; 60_000], b"a\0b", b"\0", b"\xff\xfe", b"\xc3"] {
+        for name in [
+            &[b'n'; 4097][..],
+            &[b'n'; 60_000],
+            b"a\0b",
+            b"\0",
+            b"\xff\xfe",
+            b"\xc3",
+        ] {
             assert_eq!(ask(&mut client, name), ERR_INVALID, "{} bytes", name.len());
         }
         // Lengths that have nothing to do with what is there.
@@ -105,7 +112,12 @@ fn announced_counts_are_not_believed() {
     let mut client = case.client();
     client.agree(STRUCTURED, b"");
     let infos = |count: u16, words: usize| {
-        [string(b""), count.to_be_bytes().to_vec(), vec![0; 2 * words]].concat()
+        [
+            string(b""),
+            count.to_be_bytes().to_vec(),
+            vec![0; 2 * words],
+        ]
+        .concat()
     };
     for (count, words) in [(u16::MAX, 0), (u16::MAX, 10), (1, 0), (0, 1), (2, 1)] {
         for number in [INFO, GO] {
@@ -169,11 +181,16 @@ fn options_in_every_order() {
     assert_eq!(client.chunk_error(0, STATUS, 0, 4096), EINVAL);
     client.reads_still(&case.content);
     // After the choice there are no options.
-    client.send(&option(GO, &go()));
+    client.send(&option(GO, &[0; 64]));
     client.is_hung_up_on();
 
     // What was chosen is replaced by the next choice, also by one that fails.
-    for second in [&meta(&[])[..], &meta(&["base:"]), &meta(&["x:y"]), b"nonsense"] {
+    for second in [
+        &meta(&[])[..],
+        &meta(&["base:"]),
+        &meta(&["x:y"]),
+        b"nonsense",
+    ] {
         let mut client = case.client();
         client.agree(STRUCTURED, b"");
         let replies = client.option(SET_META, &meta(EVERYTHING));
@@ -259,7 +276,11 @@ fn ranges_that_are_not_there_are_refused_and_the_next_request_is_answered() {
     let mut simple = Client::simple(&case.served.socket);
     let mut structured = Client::structured(&case.served.socket);
     for (offset, len) in ranges {
-        assert_eq!(simple.error(0, READ, offset, len), EINVAL, "{offset:#x} {len}");
+        assert_eq!(
+            simple.error(0, READ, offset, len),
+            EINVAL,
+            "{offset:#x} {len}"
+        );
         for (command, flags) in [(READ, 0), (READ, DF), (STATUS, 0), (STATUS, REQ_ONE)] {
             let error = structured.chunk_error(flags, command, offset, len);
             assert_eq!(error, EINVAL, "{offset:#x} {len}");
@@ -292,7 +313,10 @@ fn ranges_that_are_not_there_are_refused_and_the_next_request_is_answered() {
     assert_eq!(simple.error(0, READ, size, 0), 0);
     structured.ask(0, READ, size, 0);
     let chunks = structured.chunks();
-    assert_eq!((chunks.len(), chunks[0].kind, chunks[0].data.len()), (1, 0, 0));
+    assert_eq!(
+        (chunks.len(), chunks[0].kind, chunks[0].data.len()),
+        (1, 0, 0)
+    );
     assert_eq!(simple.error(0, FLUSH, 0, 0), 0);
     simple.reads_still(&case.content);
     structured.reads_still(&case.content);
@@ -309,7 +333,13 @@ fn what_is_written_is_passed_over_and_refused() {
         Client::simple(&case.served.socket),
         Client::structured(&case.served.socket),
     ] {
-        for (offset, len) in [(0, 1), (0, 4096), (case.size(), 5), (u64::MAX, 1 << 20), (0, 0)] {
+        for (offset, len) in [
+            (0, 1),
+            (0, 4096),
+            (case.size(), 5),
+            (u64::MAX, 1 << 20),
+            (0, 0),
+        ] {
             client.ask(0, WRITE, offset, len);
             client.send(&vec![0xEE; len as usize]);
             assert_eq!(client.simple_reply(), EPERM);
@@ -354,7 +384,11 @@ fn a_status_is_bounded_and_says_no_more_than_was_asked() {
             .chunks(8)
             .map(|pair| (u64::from(be32(&pair[0..4])), be32(&pair[4..8])))
             .collect();
-        assert!(!extents.is_empty() && extents.len() <= 4096, "{}", extents.len());
+        assert!(
+            !extents.is_empty() && extents.len() <= 4096,
+            "{}",
+            extents.len()
+        );
         let sum: u64 = extents.iter().map(|(len, _)| len).sum();
         assert!(sum <= len && extents.iter().all(|(len, _)| *len > 0));
         let data = offset / 512 % 2 == 1;
@@ -433,7 +467,10 @@ fn a_tcp_connection_may_be_reset_after_every_byte() {
     let mut command = std::process::Command::new(crate::support::program::path());
     command.arg("serve").arg(&path).args(["--tcp", ":0"]);
     let served = Served::start(&mut command, scratch.path().join("none"));
-    let address: SocketAddr = served.uri["nbd://".len()..].trim_end_matches('/').parse().unwrap();
+    let address: SocketAddr = served.uri["nbd://".len()..]
+        .trim_end_matches('/')
+        .parse()
+        .unwrap();
     let bytes = session();
     for len in 0..=bytes.len() {
         let mut stream = TcpStream::connect(address).unwrap();
@@ -516,7 +553,10 @@ fn a_thousand_clients_come_and_go() {
     settles(&case.served, files);
     let start = Instant::now();
     while case.served.status("Threads") > threads {
-        assert!(start.elapsed() < Duration::from_secs(30), "threads are left");
+        assert!(
+            start.elapsed() < Duration::from_secs(30),
+            "threads are left"
+        );
         std::thread::sleep(Duration::from_millis(10));
     }
     assert!(case.served.status("VmHWM") < 64 << 10);
@@ -532,7 +572,6 @@ fn two_hundred_clients_that_say_nothing_keep_nobody_out_for_long() {
     // Half an option, for ever.
     let mut half = case.client();
     half.send(b"IHAVEOPT\0\0");
-    idle.push(half);
     // The 201st connects, and is taken when one of them was given up.
     let start = Instant::now();
     case.serves_still();
@@ -542,6 +581,7 @@ fn two_hundred_clients_that_say_nothing_keep_nobody_out_for_long() {
         "{waited:?}"
     );
     // All of them are gone by now or soon.
+    half.is_hung_up_on();
     for client in &mut idle {
         let mut said = Vec::new();
         client.stream.read_to_end(&mut said).unwrap();

@@ -4,16 +4,12 @@ use crate::support::served::Served;
 use crate::support::{Chain, ChainBuilder, Fill, ImageBuilder, Scratch, SourceGuard};
 use crate::tools::tool;
 use serde_json::Value;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 /// Three layers with clusters of an odd size, holes of every kind, and an end inside a cluster.
 fn builder() -> ChainBuilder {
-    let image = |sectors| {
-        ImageBuilder::v2()
-            .cluster_sectors(63)
-            .sectors(sectors)
-    };
+    let image = |sectors| ImageBuilder::v2().cluster_sectors(63).sectors(sectors);
     ChainBuilder::base(&image(63 * 90).seed(1).store_all([8, 0, 1, 3, 4, 6, 80]))
         .child(
             &image(63 * 110 + 5)
@@ -29,11 +25,12 @@ fn builder() -> ChainBuilder {
         )
 }
 
+/// In the order in which they go: the source is looked at when the server is gone.
 struct Case {
-    scratch: Scratch,
-    chain: Chain,
     served: Served,
     _guard: SourceGuard,
+    chain: Chain,
+    scratch: Scratch,
 }
 
 impl Case {
@@ -225,10 +222,12 @@ fn nbdcopy_copies_every_byte_and_keeps_the_holes() {
             .map(|(bytes, _)| bytes.parse::<u64>().unwrap())
             .sum();
         let stored = case.chain.model().data_bytes();
-        // Requests are whole blocks of the client's.
+        // Requests are of a size that the client chooses, and all of one is read where part of it
+        // is data.
+        let large = args.iter().any(|arg| arg.contains("request-size"));
         assert!(
-            read < content.len() as u64 / 2 && read > stored / 2,
-            "{read} bytes were read, {stored} are stored"
+            large || (read < content.len() as u64 / 2 && read > stored / 2),
+            "{args:?}: {read} bytes were read, {stored} are stored"
         );
     }
 }
@@ -347,10 +346,7 @@ fn nbdkit_passes_it_on() {
     }
     assert_eq!(nbdinfo_map(&uri), nbdinfo_map(&case.served.uri));
     let copy = case.scratch.target();
-    tool(
-        "libnbd-bin",
-        Command::new("nbdcopy").arg(&uri).arg(&copy),
-    );
+    tool("libnbd-bin", Command::new("nbdcopy").arg(&uri).arg(&copy));
     child.kill().unwrap();
     child.wait().unwrap();
     assert!(std::fs::read(&copy).unwrap() == case.content());
@@ -368,7 +364,7 @@ fn nbdsh(case: &Case, script: &str) -> String {
     );
     tool(
         "python3-libnbd",
-        Command::new("nbdsh").args(["-c", &prelude, "-c", script]),
+        crate::tools::nbdsh().args(["-c", &prelude, "-c", script]),
     )
 }
 
@@ -421,7 +417,11 @@ for start in whole:
             if offset < 0 or offset + count > size:
                 continue
             assert h.pread(count, offset) == expected[offset:offset + count], (offset, count)
-            assert h.pread(count, offset, nbd.CMD_FLAG_DF) == expected[offset:offset + count]
+            one = []
+            whole_piece = lambda data, at, kind, error: one.append((at, kind))
+            data = h.pread_structured(count, offset, whole_piece, nbd.CMD_FLAG_DF)
+            assert data == expected[offset:offset + count]
+            assert one == [(offset, nbd.READ_DATA)], one
 
 # In pieces as they come.
 pieces = []
@@ -516,7 +516,7 @@ fn a_partition_is_served_alone() {
         .run()
         .status(0);
     let served = Served::with(&image, &scratch, &["--partition", "1"]);
-    let copy = PathBuf::from(scratch.out()).join("copy.raw");
+    let copy = scratch.out().join("copy.raw");
     tool(
         "libnbd-bin",
         Command::new("nbdcopy").arg(&served.uri).arg(&copy),

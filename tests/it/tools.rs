@@ -30,6 +30,13 @@ pub(crate) fn tool(package: &str, command: &mut Command) -> String {
     text
 }
 
+/// libnbd's shell, with the system's Python: another one in the path does not have the module.
+pub(crate) fn nbdsh() -> Command {
+    let mut command = Command::new("/usr/bin/nbdsh");
+    command.env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
+    command
+}
+
 /// Where `qemu-img map` finds the chain's bytes; neighbours that continue each other are one.
 #[track_caller]
 pub(crate) fn qemu_map(layers: &Layers) -> Vec<Run> {

@@ -16,7 +16,6 @@ pub(crate) const SET_META: u32 = 10;
 
 pub(crate) const ACK: u32 = 1;
 pub(crate) const ERR_UNSUP: u32 = (1 << 31) + 1;
-pub(crate) const ERR_POLICY: u32 = (1 << 31) + 2;
 pub(crate) const ERR_INVALID: u32 = (1 << 31) + 3;
 pub(crate) const ERR_UNKNOWN: u32 = (1 << 31) + 6;
 

@@ -1,0 +1,494 @@
+//! Connections over a pair of sockets and over recorded bytes, on disks that are awkward on
+//! purpose.
+
+use std::io::{Read, Write};
+use std::ops::Range;
+use std::os::unix::net::UnixStream;
+use std::sync::mpsc;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::bytes::{be_u32, be_u64};
+use crate::disk::{Extent, ExtentKind, cut};
+
+const KIB: u64 = 1 << 10;
+
+/// A disk in memory, with ranges that are not like the others.
+#[derive(Debug)]
+struct FakeDisk {
+    bytes: Mutex<Vec<u8>>,
+    holes: Vec<Range<u64>>,
+    lost: Range<u64>,
+    panics: Range<u64>,
+    /// Reads here wait until something is sent.
+    slow: Option<(Range<u64>, Mutex<mpsc::Receiver<()>>)>,
+    changed: AtomicBool,
+    no_room: AtomicBool,
+    flushes: AtomicU64,
+}
+
+impl FakeDisk {
+    fn new() -> Self {
+        Self::of(4 << 20)
+    }
+
+    fn of(size: usize) -> Self {
+        let byte = |at: usize| (at / 1024 * 7 + at % 251) as u8 | 1;
+        Self {
+            bytes: Mutex::new((0..size).map(byte).collect()),
+            holes: Vec::new(),
+            lost: 0..0,
+            panics: 0..0,
+            slow: None,
+            changed: AtomicBool::new(false),
+            no_room: AtomicBool::new(false),
+            flushes: AtomicU64::new(0),
+        }
+    }
+
+    fn content(&self) -> Vec<u8> {
+        let mut bytes = lock(&self.bytes).clone();
+        for hole in &self.holes {
+            bytes[hole.start as usize..hole.end as usize].fill(0);
+        }
+        bytes
+    }
+
+    fn write(&self, range: Range<usize>, with: impl Fn(&mut [u8])) -> Result<()> {
+        if self.no_room.load(Ordering::SeqCst) {
+            let full = std::io::Error::from_raw_os_error(28);
+            return Err(Error::io("writing", "overlay".as_ref(), full));
+        }
+        with(&mut lock(&self.bytes)[range]);
+        Ok(())
+    }
+}
+
+fn touches(a: &Range<u64>, b: &Range<u64>) -> bool {
+    a.start < b.end && b.start < a.end
+}
+
+impl VirtualDisk for FakeDisk {
+    fn size(&self) -> u64 {
+        lock(&self.bytes).len() as u64
+    }
+
+    fn extent_at(&self, offset: u64) -> Result<Extent> {
+        let special = self.holes.iter().chain([&self.lost]);
+        let edges = special.flat_map(|range| [range.start, range.end]);
+        let edges = edges.filter(|&edge| edge > offset);
+        let end = edges.min().unwrap_or(self.size());
+        let kind = if self.holes.iter().any(|hole| hole.contains(&offset)) {
+            ExtentKind::Hole
+        } else if self.lost.contains(&offset) {
+            ExtentKind::Lost { layer: 0 }
+        } else {
+            ExtentKind::Data {
+                layer: 0,
+                host_offset: offset,
+            }
+        };
+        let len = end - offset;
+        Ok(Extent { offset, len, kind })
+    }
+
+    fn read_at(&self, buf: &mut [u8], offset: u64) -> Result<()> {
+        let range = offset..offset + buf.len() as u64;
+        assert!(range.end <= self.size());
+        assert!(!touches(&range, &self.panics), "a disk that panics");
+        for hole in &self.holes {
+            let inside = hole.start <= range.start && range.end <= hole.end;
+            assert!(!inside, "a hole was read from the disk");
+        }
+        if touches(&range, &self.lost) {
+            return Err(Error::Lost { offset, len: 1 });
+        }
+        if let Some((slow, wait)) = &self.slow
+            && touches(&range, slow)
+        {
+            lock(wait).recv().unwrap();
+        }
+        buf.copy_from_slice(&lock(&self.bytes)[range.start as usize..range.end as usize]);
+        for hole in &self.holes {
+            let (start, end) = (hole.start.max(offset), hole.end.min(range.end));
+            if start < end {
+                buf[(start - offset) as usize..(end - offset) as usize].fill(0);
+            }
+        }
+        Ok(())
+    }
+
+    fn extents(&self) -> Box<dyn Iterator<Item = Result<Extent>> + Send + '_> {
+        let mut at = 0;
+        Box::new(std::iter::from_fn(move || {
+            let extent = (at < self.size()).then(|| self.extent_at(at))?;
+            at = extent.as_ref().unwrap().end();
+            Some(extent)
+        }))
+    }
+
+    fn extents_in(
+        &self,
+        range: Range<u64>,
+    ) -> Box<dyn Iterator<Item = Result<Extent>> + Send + '_> {
+        Box::new(cut(self.extents(), range))
+    }
+
+    fn next_data(&self, _layer: usize, host_offset: u64) -> Result<Option<Range<u64>>> {
+        Ok(Some(host_offset..self.size()))
+    }
+
+    fn check_unchanged(&self) -> Result<()> {
+        if self.changed.load(Ordering::SeqCst) {
+            let path = "disk".into();
+            return Err(Error::Changed { path });
+        }
+        Ok(())
+    }
+}
+
+impl Writable for FakeDisk {
+    fn write_at(&self, data: &[u8], offset: u64) -> Result<()> {
+        let start = offset as usize;
+        self.write(start..start + data.len(), |bytes| {
+            bytes.copy_from_slice(data)
+        })
+    }
+
+    fn zero_at(&self, offset: u64, len: u64) -> Result<()> {
+        self.write(offset as usize..(offset + len) as usize, |bytes| {
+            bytes.fill(0);
+        })
+    }
+
+    fn flush(&self) -> Result<()> {
+        self.flushes.fetch_add(1, Ordering::SeqCst);
+        Ok(())
+    }
+}
+
+/// Keeps the lines that a server would have written.
+#[derive(Debug, Default)]
+struct Lines(Mutex<Vec<String>>);
+
+impl Log for Lines {
+    fn event(&self, event: &Event<'_>) {
+        lock(&self.0).push(event.to_string());
+    }
+
+    fn wants_requests(&self) -> bool {
+        true
+    }
+}
+
+impl Lines {
+    fn have(&self, part: &str) -> bool {
+        lock(&self.0).iter().any(|line| line.contains(part))
+    }
+}
+
+/// The kernel's end of a connection.
+struct Kernel {
+    stream: UnixStream,
+}
+
+impl Kernel {
+    fn ask(&mut self, flags: u16, command: u16, offset: u64, len: u32, cookie: u64) {
+        let mut bytes = 0x2560_9513u32.to_be_bytes().to_vec();
+        bytes.extend(flags.to_be_bytes());
+        bytes.extend(command.to_be_bytes());
+        bytes.extend(cookie.to_be_bytes());
+        bytes.extend(offset.to_be_bytes());
+        bytes.extend(len.to_be_bytes());
+        self.stream.write_all(&bytes).unwrap();
+    }
+
+    /// The error and the cookie of the next reply.
+    fn reply(&mut self) -> (u32, u64) {
+        let mut header = [0; 16];
+        self.stream.read_exact(&mut header).unwrap();
+        assert_eq!(be_u32(&header, 0), 0x6744_6698);
+        (be_u32(&header, 4), be_u64(&header, 8))
+    }
+
+    fn read(&mut self, offset: u64, len: u32) -> std::result::Result<Vec<u8>, u32> {
+        self.ask(0, 0, offset, len, 9);
+        match self.reply() {
+            (0, 9) => Ok(self.data(len)),
+            (error, 9) => Err(error),
+            (_, cookie) => panic!("cookie {cookie}"),
+        }
+    }
+
+    fn data(&mut self, len: u32) -> Vec<u8> {
+        let mut data = vec![0; len as usize];
+        self.stream.read_exact(&mut data).unwrap();
+        data
+    }
+
+    fn change(&mut self, flags: u16, command: u16, offset: u64, len: u32, data: &[u8]) -> u32 {
+        self.ask(flags, command, offset, len, 9);
+        self.stream.write_all(data).unwrap();
+        self.reply().0
+    }
+}
+
+/// Lets the kernel's end do something while the other is served; both have to end.
+fn with_kernel(
+    export: &Export,
+    log: &dyn Log,
+    work: impl FnOnce(Kernel, &AtomicBool) + Send,
+) -> Ended {
+    let (ours, stream) = UnixStream::pair().unwrap();
+    let stop = AtomicBool::new(false);
+    let service = Service::new(export, &stop, log);
+    std::thread::scope(|scope| {
+        let stop = &stop;
+        let kernel = scope.spawn(move || work(Kernel { stream }, stop));
+        let ended = serve_kernel(&ours, &service);
+        ours.hang_up();
+        kernel.join().unwrap();
+        ended
+    })
+}
+
+#[test]
+fn the_kernel_reads_without_negotiation() {
+    let disk = Arc::new(FakeDisk {
+        holes: vec![
+            8 * KIB..100 * KIB,
+            101 * KIB..102 * KIB,
+            3000 * KIB..4096 * KIB,
+        ],
+        ..FakeDisk::new()
+    });
+    let content = disk.content();
+    let export = Export::new(disk);
+    assert_eq!(export.flags(), 0x103);
+    let ended = with_kernel(&export, &(), |mut kernel, _| {
+        for (offset, len) in [
+            (0, 4096),
+            (8 * KIB, 4096),
+            (7 * KIB, 200 * KIB as u32),
+            (5, 0),
+            (3500 * KIB, 100 * KIB as u32),
+            (0, 4 << 20),
+            ((4 << 20) - 1, 1),
+        ] {
+            let end = (offset + u64::from(len)) as usize;
+            let data = kernel.read(offset, len).unwrap();
+            assert!(data == content[offset as usize..end], "{offset} {len}");
+        }
+        assert_eq!(kernel.read(4 << 20, 1), Err(22));
+        // A write is drained, and refused.
+        assert_eq!(kernel.change(0, 1, 0, 5, b"bytes"), 1);
+        assert_eq!(kernel.change(0, 4, 0, 512, b""), 1);
+        assert_eq!(kernel.change(0, 3, 0, 0, b""), 0);
+        assert_eq!(kernel.read(0, 8).unwrap(), content[..8]);
+        kernel.ask(0, 2, 0, 0, 1);
+    });
+    assert!(matches!(ended, Ended::Disconnected), "{ended}");
+}
+
+#[test]
+fn what_is_lost_or_panics_is_an_error_and_nothing_else_is() {
+    let disk = Arc::new(FakeDisk {
+        lost: 64 * KIB..68 * KIB,
+        panics: 128 * KIB..132 * KIB,
+        ..FakeDisk::new()
+    });
+    let content = disk.content();
+    let export = Export::new(disk);
+    let lines = Lines::default();
+    let ended = with_kernel(&export, &lines, |mut kernel, _| {
+        for block in 0..64 {
+            let (offset, len) = (block * 4 * KIB, 4096);
+            match kernel.read(offset, len) {
+                Ok(data) => assert!(data == content[offset as usize..][..4096], "{block}"),
+                Err(error) => assert!([16, 32].contains(&block) && error == 5, "{block}"),
+            }
+        }
+        assert_eq!(kernel.read(60 * KIB, 8192), Err(5));
+    });
+    assert!(matches!(ended, Ended::Closed), "{ended}");
+    assert!(lines.have(
+        "read of 4096 bytes at offset 0x10000: 1 bytes at offset 0x10000 of the disk are lost"
+    ));
+    assert!(lines.have("read of 4096 bytes at offset 0x20000: a mistake in ploopconv"));
+    assert!(lines.have("read of 4096 bytes at offset 0x21000: done"));
+}
+
+#[test]
+fn a_slow_read_does_not_hold_up_others() {
+    let (go_on, wait) = mpsc::channel();
+    let disk = Arc::new(FakeDisk {
+        slow: Some((0..4096, Mutex::new(wait))),
+        ..FakeDisk::new()
+    });
+    let export = Export::new(disk);
+    with_kernel(&export, &(), |mut kernel, _| {
+        for cookie in 1..=3 {
+            kernel.ask(0, 0, 0, 512, cookie);
+        }
+        for cookie in 4..100 {
+            kernel.ask(0, 0, 8192, 512, cookie);
+            assert_eq!(kernel.reply(), (0, cookie));
+            kernel.data(512);
+        }
+        (0..3).for_each(|_| go_on.send(()).unwrap());
+        let mut slow: Vec<_> = (0..3)
+            .map(|_| {
+                let reply = kernel.reply();
+                kernel.data(512);
+                reply
+            })
+            .collect();
+        slow.sort_unstable();
+        assert_eq!(slow, [(0, 1), (0, 2), (0, 3)]);
+    });
+}
+
+#[test]
+fn a_writable_layer_takes_what_is_written() {
+    let disk = Arc::new(FakeDisk::new());
+    let mut content = disk.content();
+    let export = Export::new(Arc::clone(&disk) as Arc<dyn VirtualDisk>)
+        .writable(Arc::clone(&disk) as Arc<dyn Writable>);
+    assert_eq!(export.flags(), 0x16d);
+    with_kernel(&export, &(), |mut kernel, _| {
+        assert_eq!(kernel.change(0, 1, 1000, 5, b"bytes"), 0);
+        content[1000..1005].copy_from_slice(b"bytes");
+        assert_eq!(disk.flushes.load(Ordering::SeqCst), 0);
+        // Force unit access, and more than a worker keeps room for.
+        let large = vec![0xA5; 3 << 20];
+        assert_eq!(kernel.change(1, 1, 8192, 3 << 20, &large), 0);
+        content[8192..8192 + (3 << 20)].copy_from_slice(&large);
+        assert_eq!(disk.flushes.load(Ordering::SeqCst), 1);
+        assert_eq!(kernel.change(0, 6, 100, 50, b""), 0);
+        assert_eq!(kernel.change(2, 6, 200, 50, b""), 0);
+        assert_eq!(kernel.change(1, 4, 300, 50, b""), 0);
+        for at in [100, 200, 300] {
+            content[at..at + 50].fill(0);
+        }
+        assert_eq!(kernel.change(0, 3, 0, 0, b""), 0);
+        assert_eq!(disk.flushes.load(Ordering::SeqCst), 3);
+        // Behind the end, there is no room; the bytes are passed over.
+        assert_eq!(kernel.change(0, 1, (4 << 20) - 1, 2, b"xy"), 28);
+        assert_eq!(kernel.change(0, 1, u64::MAX, 2, b"xy"), 28);
+        assert_eq!(kernel.change(1 << 4, 6, 0, 512, b""), 22);
+        disk.no_room.store(true, Ordering::SeqCst);
+        assert_eq!(kernel.change(0, 1, 0, 2, b"xy"), 28);
+        assert!(kernel.read(0, 4 << 20).unwrap() == content);
+    });
+}
+
+#[test]
+fn a_server_that_stops_says_so_and_ends() {
+    let export = Export::new(Arc::new(FakeDisk::new()));
+    let ended = with_kernel(&export, &(), |mut kernel, stop| {
+        kernel.read(0, 512).unwrap();
+        stop.store(true, Ordering::SeqCst);
+        assert_eq!(kernel.read(0, 512), Err(108));
+        kernel.stream.shutdown(std::net::Shutdown::Write).unwrap();
+    });
+    assert!(matches!(ended, Ended::Stopped), "{ended}");
+}
+
+#[test]
+fn a_source_that_changed_gives_errors_for_ever() {
+    let disk = Arc::new(FakeDisk::new());
+    let export = Export::new(Arc::clone(&disk) as Arc<dyn VirtualDisk>);
+    let lines = Lines::default();
+    with_kernel(&export, &lines, |mut kernel, _| {
+        disk.changed.store(true, Ordering::SeqCst);
+        export.look(&lines);
+        disk.changed.store(false, Ordering::SeqCst);
+        assert_eq!(kernel.read(0, 512), Err(5));
+        assert_eq!(kernel.read(512, 512), Err(5));
+    });
+    assert!(lines.have("disk changed while it was being read; it is not served any more"));
+    let stop = AtomicBool::new(false);
+    let go = [
+        &[0, 0, 0, 3][..],
+        b"IHAVEOPT\0\0\0\x07\0\0\0\x06\0\0\0\0\0\0",
+    ]
+    .concat();
+    let client = Recorded::new(&go);
+    serve(&client, &Service::new(&export, &stop, &()));
+    let said = client.into_output();
+    let refused = [&7u32.to_be_bytes()[..], &0x8000_0002u32.to_be_bytes()].concat();
+    assert_eq!(said[26..34], refused, "{said:?}");
+    assert!(matches!(export.check(&()), Err(Error::Changed { .. })));
+}
+
+/// Bytes that look like a session, as far as a few of them are left out or changed.
+fn session() -> impl Strategy<Value = Vec<u8>> {
+    let option =
+        (0u32..14, proptest::collection::vec(any::<u8>(), 0..40)).prop_map(|(number, data)| {
+            let len = data.len() as u32;
+            [
+                &b"IHAVEOPT"[..],
+                &number.to_be_bytes(),
+                &len.to_be_bytes(),
+                &data,
+            ]
+            .concat()
+        });
+    let known = prop_oneof![
+        Just(b"IHAVEOPT\0\0\0\x08\0\0\0\0".to_vec()),
+        Just(b"IHAVEOPT\0\0\0\x07\0\0\0\x06\0\0\0\0\0\0".to_vec()),
+        Just(b"IHAVEOPT\0\0\0\x0a\0\0\0\x1b\0\0\0\0\0\0\0\x01\0\0\0\x0fbase:allocation".to_vec()),
+    ];
+    let request = (0u16..32, 0u16..10, 0u64..300 << 10, any::<u32>(), 0u32..24).prop_map(
+        |(flags, command, offset, len, bits)| {
+            [
+                &0x2560_9513u32.to_be_bytes()[..],
+                &flags.to_be_bytes(),
+                &command.to_be_bytes(),
+                &7u64.to_be_bytes(),
+                &offset.to_be_bytes(),
+                &(len >> (32 - bits).min(31)).to_be_bytes(),
+            ]
+            .concat()
+        },
+    );
+    let piece = prop_oneof![
+        2 => option,
+        4 => known,
+        6 => request,
+        1 => proptest::collection::vec(any::<u8>(), 0..60),
+    ];
+    proptest::collection::vec(piece, 0..20)
+        .prop_map(|pieces| [&[0, 0, 0, 3][..], &pieces.concat()].concat())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 500, ..ProptestConfig::default() })]
+
+    #[test]
+    fn whatever_a_client_sends_the_server_neither_panics_nor_hangs(
+        bytes in session(), kernel in any::<bool>(), writable in any::<bool>(),
+    ) {
+        let disk = Arc::new(FakeDisk {
+            holes: vec![8 * KIB..100 * KIB, 101 * KIB..102 * KIB],
+            lost: 200 * KIB..201 * KIB,
+            ..FakeDisk::of(256 << 10)
+        });
+        let mut export = Export::new(Arc::clone(&disk) as Arc<dyn VirtualDisk>);
+        if writable {
+            export = export.writable(disk);
+        }
+        let stop = AtomicBool::new(false);
+        let lines = Lines::default();
+        let service = Service { workers: 1, ..Service::new(&export, &stop, &lines) };
+        let client = Recorded::new(&bytes);
+        let ended = if kernel {
+            serve_kernel(&client, &service)
+        } else {
+            serve(&client, &service)
+        };
+        prop_assert!(!matches!(ended, Ended::Io(_) | Ended::Stopped), "{}", ended);
+        prop_assert!(!lines.have("mistake"), "{:?}", lines);
+    }
+}

@@ -63,7 +63,7 @@ fn every_command_in_readme_runs() {
 
 #[test]
 fn every_option_in_readme_exists() {
-    let help: String = ["convert", "compare", "verify"]
+    let help: String = ["convert", "compare", "verify", "attach", "detach", "attached"]
         .iter()
         .map(|command| {
             let mut program = Command::new(program::path());
@@ -72,7 +72,7 @@ fn every_option_in_readme_exists() {
         })
         .collect();
     let words = README.split(|c: char| !(c.is_ascii_alphanumeric() || c == '-'));
-    let foreign = ["--release", "--path"]; // cargo's
+    let foreign = ["--release", "--path", "--stop"]; // of cargo and mdadm
     let options: Vec<_> = words
         .filter(|word| {
             word.starts_with("--")

@@ -24,7 +24,7 @@ pub use self::holders::{Holder, start_time};
 pub use self::kernel::{Connection, Kernel, Request};
 pub use self::list::{Attached, attached, find};
 pub use self::mounts::{can_mount, mount_on};
-pub use self::record::{OverlayFile, Record, STATE_DIR, log_file};
+pub use self::record::{OverlayFile, Record, STATE_DIR, log_file, old_log_file};
 
 use crate::partition::FileSystem;
 use crate::sys;

@@ -89,6 +89,12 @@ pub fn log_file(device: Device) -> PathBuf {
     file(Path::new(STATE_DIR), device).with_extension("log")
 }
 
+/// Where a log is put that has become too long.
+#[must_use]
+pub fn old_log_file(device: Device) -> PathBuf {
+    log_file(device).with_extension("log.old")
+}
+
 /// Makes the folder of the records.
 pub(super) fn make_folder(dir: &Path) -> Result<(), AttachError> {
     let mut builder = DirBuilder::new();
@@ -183,7 +189,9 @@ impl Record {
         });
         // The device may be somebody else's by now.
         if Self::load(device).is_none_or(|record| record.backend == self.backend) {
-            let _ = std::fs::remove_file(log_file(device));
+            for log in [log_file(device), old_log_file(device)] {
+                let _ = std::fs::remove_file(log);
+            }
             let _ = std::fs::remove_file(file(Path::new(STATE_DIR), device));
         }
         result

@@ -76,6 +76,41 @@ fn udev_looks_at_the_devices_and_is_in_nobodys_way() {
     assert_parts(vm, &["udev"]);
 }
 
+/// Attaches the disk in a folder, and compares everything on it with a list of `tests/debian`.
+/// The guest sees the folder on a disk that nobody can write to.
+#[track_caller]
+pub(crate) fn assert_attached_holds(folder: &Path, list: &Path, scratch: &Scratch) {
+    let parent = scratch.path().join("on-a-disk");
+    std::fs::create_dir(&parent).unwrap();
+    tool(
+        "coreutils",
+        Command::new("cp")
+            .args(["-r", "--sparse=always"])
+            .arg(folder)
+            .arg(parent.join("disk")),
+    );
+    let image = scratch.path().join("images");
+    tool(
+        "e2fsprogs",
+        Command::new("mke2fs")
+            .args(["-q", "-t", "ext4", "-d"])
+            .arg(&parent)
+            .arg(&image)
+            .arg("2G"),
+    );
+    std::fs::remove_dir_all(parent).unwrap();
+    let disk = image.display().to_string();
+    let said = Vm::new(None)
+        .with("--module", &["nbd", "ext4"])
+        .with("--binary", &["find", "sort", "xargs", "sha256sum", "cmp"])
+        .with("--disk", &[&disk])
+        .with("--memory", &["1024"])
+        .file(list, "/list")
+        .run("attach-guest-debian", &[]);
+    assert_eq!(said, "ok: the device\nok: every file\nok: detached\n");
+    std::fs::remove_file(image).unwrap();
+}
+
 #[test]
 fn what_cannot_be_is_said_without_a_device() {
     let images = images();

@@ -63,14 +63,16 @@ fn every_command_in_readme_runs() {
 
 #[test]
 fn every_option_in_readme_exists() {
-    let help: String = ["convert", "compare", "verify", "attach", "detach", "attached"]
-        .iter()
-        .map(|command| {
-            let mut program = Command::new(program::path());
-            let help = program.args([command, "--help"]).output().unwrap();
-            String::from_utf8(help.stdout).unwrap()
-        })
-        .collect();
+    let help: String = [
+        "convert", "compare", "verify", "attach", "detach", "attached",
+    ]
+    .iter()
+    .map(|command| {
+        let mut program = Command::new(program::path());
+        let help = program.args([command, "--help"]).output().unwrap();
+        String::from_utf8(help.stdout).unwrap()
+    })
+    .collect();
     let words = README.split(|c: char| !(c.is_ascii_alphanumeric() || c == '-'));
     let foreign = ["--release", "--path", "--stop"]; // of cargo and mdadm
     let options: Vec<_> = words

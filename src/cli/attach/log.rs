@@ -8,6 +8,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::Context;
+use ploopconv::attach::{Device, log_file, old_log_file};
 use ploopconv::nbd::{Event, Log};
 use ploopconv::text;
 
@@ -27,6 +28,8 @@ pub(super) struct ServerLog {
 #[derive(Debug)]
 struct LogFile {
     path: PathBuf,
+    /// Where it is put when it has become too long.
+    old: PathBuf,
     file: File,
     len: u64,
 }
@@ -52,10 +55,14 @@ impl ServerLog {
     }
 
     /// Speaks into a file from now on.
-    pub(super) fn move_to(&self, path: &Path, file: File) {
-        let path = path.to_owned();
+    pub(super) fn move_to(&self, device: Device, file: File) {
         let mut to = self.file.lock().unwrap_or_else(PoisonError::into_inner);
-        *to = Some(LogFile { path, file, len: 0 });
+        *to = Some(LogFile {
+            path: log_file(device),
+            old: old_log_file(device),
+            file,
+            len: 0,
+        });
     }
 
     /// Says something to whoever looks after the server.
@@ -73,7 +80,7 @@ impl LogFile {
     fn write(&mut self, message: &str) {
         let line = format!("{} {}\n", utc_now(), text::safe(message));
         if self.len > LIMIT {
-            let _ = std::fs::rename(&self.path, self.path.with_extension("log.old"));
+            let _ = std::fs::rename(&self.path, &self.old);
             if let Ok(file) = ServerLog::create(&self.path) {
                 // A panic speaks there too.
                 let _ = nix::unistd::dup2_stderr(&file);

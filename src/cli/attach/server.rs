@@ -176,10 +176,11 @@ impl Server {
 
     /// Takes back what was done so far.
     fn give_up(self) {
-        if let Err(error) = self.attached.detach(Force::Yes) {
-            complain(&format!("{error:#}", error = anyhow::Error::from(error)));
+        match self.attached.detach(Force::Yes) {
+            Ok(()) => self.wait(),
+            // The end of this process is the end of the connections.
+            Err(error) => complain(&format!("{:#}", anyhow::Error::from(error))),
         }
-        self.wait();
     }
 
     fn wait(self) {
@@ -221,8 +222,12 @@ impl Server {
     fn take_away(&self, force: Force) -> bool {
         let error = match self.attached.detach(force) {
             Ok(()) => return true,
-            // Its own end does the rest.
-            Err(AttachError::Lingering { .. }) => return true,
+            // Those who still use it get errors, and the device is free when they have gone.
+            Err(error @ AttachError::Lingering { .. }) => {
+                self.log.say(&format!("{:#}", anyhow::Error::from(error)));
+                let _ = self.attached.record.clean_up(self.attached.device);
+                return true;
+            }
             Err(error) => error,
         };
         let text = format!("{:#}", anyhow::Error::from(error));
@@ -242,10 +247,10 @@ impl Server {
         if args.in_background {
             let path = log_file(device);
             let file = ServerLog::create(&path)?;
-            self.attached.record.log = Some(path.clone());
+            self.attached.record.log = Some(path);
             self.save()?;
             background::report(&lines, &file)?;
-            self.log.move_to(&path, file);
+            self.log.move_to(device, file);
             return Ok(());
         }
         let mut out = results();

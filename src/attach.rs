@@ -48,12 +48,6 @@ pub enum AttachError {
         /// The device.
         path: PathBuf,
     },
-    /// What was asked for is no NBD device.
-    #[error("{} is no NBD device", path.display())]
-    NoDevice {
-        /// What was asked for.
-        path: PathBuf,
-    },
     /// Every device is in use.
     #[error("no NBD device is free")]
     NoneFree,
@@ -178,10 +172,4 @@ fn paths(paths: &[PathBuf]) -> String {
 /// not ask for it go without; only a disk that is written to needs it.
 pub fn prepare_to_serve() {
     let _ = sys::become_io_flusher();
-}
-
-/// Whether the name of a block device is that of an NBD device or a partition of one.
-#[must_use]
-pub fn is_nbd(name: &std::ffi::OsStr) -> bool {
-    device::is_nbd(name)
 }

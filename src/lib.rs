@@ -3,7 +3,9 @@
 //!
 //! A byte's way: it is read through a [`source`], is given meaning by [`ploop`], becomes part of a
 //! [`disk`], may be seen through a [`partition`], is moved by [`copy`] and lands in a [`sink`];
-//! one of them writes [`qcow2`].
+//! one of them writes [`qcow2`]. Or the disk stays where it is and is read in place: by clients of
+//! [`nbd`], or as a device of this machine ([`attach`]), with an [`overlay`] where it has to be
+//! written to.
 //!
 //! ```
 //! use ploopconv::disk::VirtualDisk;

@@ -1,6 +1,5 @@
 //! One NBD device of this machine: its node, and what sysfs says of it.
 
-use std::ffi::OsStr;
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
@@ -285,11 +284,6 @@ pub(super) fn wait_until(patience: Duration, mut is_so: impl FnMut() -> bool) ->
         std::thread::sleep(pause);
         pause = (pause * 2).min(Duration::from_millis(50));
     }
-}
-
-/// Whether a name is that of a device of this kind, whatever its number.
-pub(super) fn is_nbd(name: &OsStr) -> bool {
-    Device::named(Path::new(name)).is_some()
 }
 
 #[cfg(test)]

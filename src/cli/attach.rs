@@ -3,6 +3,7 @@
 mod background;
 mod events;
 mod log;
+mod overlay;
 mod plan;
 mod server;
 

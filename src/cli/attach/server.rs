@@ -1,18 +1,15 @@
 //! The server of a device: from the connection to the kernel to the end.
 
-use std::fs::File;
-use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixStream;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::Sender;
 use std::thread::JoinHandle;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use ploopconv::attach::{
-    AttachError, Attached, Connection, Device, Force, Kernel, OverlayFile, Record, Request,
-    log_file, mount_on,
+    AttachError, Attached, Connection, Device, Force, Kernel, Record, Request, log_file, mount_on,
 };
 use ploopconv::disk::VirtualDisk;
 use ploopconv::nbd::{Ended, Export, Service, Stream, serve_kernel};
@@ -26,6 +23,7 @@ use super::super::report::warn;
 use super::background;
 use super::events::{Event, Events};
 use super::log::ServerLog;
+use super::overlay::OverlayPlace;
 use super::plan::Plan;
 use super::{AttachArgs, ours};
 
@@ -310,55 +308,4 @@ fn start_connection(
         .name(format!("connection {number}"))
         .spawn(serve)
         .context("starting a thread")
-}
-
-/// Where what is written goes.
-#[derive(Debug)]
-struct OverlayPlace {
-    file: File,
-    /// What errors call it.
-    path: PathBuf,
-    /// Where it has a name that somebody chose.
-    named: Option<OverlayFile>,
-}
-
-impl OverlayPlace {
-    /// Makes the file: the one that was named, or one without a name.
-    fn create(path: Option<&Path>) -> anyhow::Result<Self> {
-        let Some(path) = path else {
-            let folder = std::env::var_os("TMPDIR").filter(|folder| !folder.is_empty());
-            let folder = folder.map_or_else(|| PathBuf::from("/var/tmp"), PathBuf::from);
-            let file = tempfile::tempfile_in(&folder)
-                .with_context(|| format!("making a temporary file in {}", folder.display()))?;
-            return Ok(Self {
-                file,
-                path: folder,
-                named: None,
-            });
-        };
-        let name = path.display();
-        if path.is_dir() {
-            bail!("{name} is a directory; --overlay=FILE names a file that does not exist yet");
-        }
-        let file = File::options()
-            .read(true)
-            .write(true)
-            .create_new(true)
-            .open(path)
-            .with_context(|| format!("creating the private layer {name}"))?;
-        let path = std::fs::canonicalize(path).with_context(|| format!("looking for {name}"))?;
-        let meta = file
-            .metadata()
-            .with_context(|| format!("looking at {name}"))?;
-        let identity = (meta.dev(), meta.ino());
-        let named = OverlayFile {
-            path: path.clone(),
-            identity,
-        };
-        Ok(Self {
-            file,
-            path,
-            named: Some(named),
-        })
-    }
 }

@@ -139,7 +139,9 @@ enum Command {
     /// Read-only, and without root. Prints the URI for clients on stdout once they can
     /// connect, and serves until a signal comes. A range that cannot be trusted is an
     /// error for the client that reads it, never zeros. If the image changes, nothing
-    /// is served any more and the status is 4.
+    /// is served any more and the status is 4. Of each client, 4 requests are answered
+    /// at the same time, or as many as -j says.
+    #[command(override_usage = serve::USAGE)]
     Serve(serve::ServeArgs),
     /// Attach a disk as a block device, through the kernel's NBD driver
     ///

@@ -9,7 +9,7 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use self::plan::{Pieces, Plan, UNIT, Unit};
+use self::plan::{Pieces, Place, Plan, UNIT, Unit};
 use crate::bytes::is_zero;
 use crate::disk::VirtualDisk;
 use crate::error::{Error, Result};
@@ -59,11 +59,13 @@ pub trait Observer: Send {
     fn zeros(&mut self, len: u64);
 }
 
-/// What a copy did; every byte of the disk is in one of the two.
+/// What a copy did; every byte of the disk is in one of the three.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Summary {
     /// Bytes written as data.
     pub written: u64,
+    /// Bytes that the target shares with the files of the disk, so that they were not written.
+    pub shared: u64,
     /// Bytes left to the sink as zeros.
     pub zeros: u64,
 }
@@ -91,17 +93,21 @@ pub fn copy(
 ) -> Result<Summary> {
     let grain = observer.as_ref().map_or(1, |observer| observer.grain());
     let grain = grain.max(sink.grain());
+    let ordered = sink.needs_order() || observer.is_some();
+    let unseen = !ordered && !options.find_zeros;
     let job = Job {
         disk,
         sink,
         options,
         progress,
-        plan: Mutex::new((0, Plan::new(disk, grain))),
+        unseen,
+        plan: Mutex::new((0, Plan::new(disk, sink, grain, unseen))),
         failed: AtomicBool::new(false),
         written: AtomicU64::new(0),
+        shared: AtomicU64::new(0),
         zeros: AtomicU64::new(0),
     };
-    if sink.needs_order() || observer.is_some() {
+    if ordered {
         ordered::run(&job, workers, observer, grain)?;
     } else {
         job.run_unordered(workers)?;
@@ -109,6 +115,7 @@ pub fn copy(
     disk.check_unchanged()?;
     Ok(Summary {
         written: job.written.into_inner(),
+        shared: job.shared.into_inner(),
         zeros: job.zeros.into_inner(),
     })
 }
@@ -154,11 +161,14 @@ struct Job<'a> {
     sink: &'a dyn Sink,
     options: CopyOptions<'a>,
     progress: &'a dyn Progress,
+    /// Whether nobody has to look at the bytes.
+    unseen: bool,
     /// The number of the next unit, and the units.
     plan: Mutex<(u64, Plan<'a>)>,
     /// Set by the first worker that fails, so that the others stop.
     failed: AtomicBool,
     written: AtomicU64,
+    shared: AtomicU64,
     zeros: AtomicU64,
 }
 
@@ -183,13 +193,15 @@ impl Job<'_> {
         self.disk.read_at(buffer, offset)
     }
 
-    /// Gives a unit that was read to the sink.
-    fn write(&self, data: &[u8], offset: u64, mixed: bool) -> Result<()> {
+    /// Gives a unit that was read to the sink; `place` is where all of it is stored.
+    fn write(&self, data: &[u8], offset: u64, mixed: bool, place: Option<Place>) -> Result<()> {
+        let start = offset;
         let mut offset = offset;
+        let place = |offset: u64| place.map(|place| place.after(offset - start));
         // Holes that were read for an observer's sake stay holes.
         let find_holes = mixed && self.sink.grain() <= 1;
         if !self.options.find_zeros && !find_holes {
-            return self.write_run(data, offset, false);
+            return self.write_run(data, offset, false, place(offset));
         }
         // A sink with a grain takes it whole or not at all.
         let block_size = match self.sink.grain() {
@@ -210,22 +222,75 @@ impl Job<'_> {
             let zero = is_zero(block);
             if run.0 > 0 && zero != run.1 {
                 let (now, later) = rest.split_at(run.0);
-                self.write_run(now, offset, run.1)?;
+                self.write_run(now, offset, run.1, place(offset))?;
                 offset += now.len() as u64;
                 (rest, run.0) = (later, 0);
             }
             run = (run.0 + block.len(), zero);
         }
-        self.write_run(rest, offset, run.1)
+        self.write_run(rest, offset, run.1, place(offset))
     }
 
-    fn write_run(&self, data: &[u8], offset: u64, zero: bool) -> Result<()> {
+    fn write_run(&self, data: &[u8], offset: u64, zero: bool, place: Option<Place>) -> Result<()> {
         let len = data.len() as u64;
         if zero {
             return self.zero(offset, len);
         }
-        self.sink.write_at(data, offset)?;
-        self.written.fetch_add(len, Ordering::Relaxed);
+        // What was read need not be written where the blocks can be shared.
+        let shared = match place {
+            Some(place) => self.share(place, offset, len)?,
+            None => 0,
+        };
+        let rest = usize::try_from(shared)
+            .ok()
+            .and_then(|shared| data.get(shared..))
+            .unwrap_or_default();
+        if rest.is_empty() {
+            return Ok(());
+        }
+        self.sink.write_at(rest, offset + shared)?;
+        self.written.fetch_add(rest.len() as u64, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Lets the sink share as many bytes from the start of a run as it can.
+    fn share(&self, place: Place, offset: u64, len: u64) -> Result<u64> {
+        let Some(file) = self.disk.layer_file(place.layer) else {
+            return Ok(0);
+        };
+        let host_range = place.host_offset..place.host_offset.saturating_add(len);
+        let shared = self.sink.share_at(file.file(), host_range, offset)?;
+        self.shared.fetch_add(shared, Ordering::Relaxed);
+        Ok(shared)
+    }
+
+    /// Takes a run from file to file, without looking at it.
+    fn transfer(&self, buffer: &mut Vec<u8>, place: Place, offset: u64, len: u64) -> Result<()> {
+        let mut done = 0;
+        while done < len {
+            let (place, offset, left) = (place.after(done), offset + done, len - done);
+            let shared = self.share(place, offset, left)?;
+            if shared > 0 {
+                done += shared;
+                continue;
+            }
+            let host_range = place.host_offset..place.host_offset.saturating_add(left);
+            let copied = match self.disk.layer_file(place.layer) {
+                Some(file) => self.sink.copy_at(file.file(), host_range, offset)?,
+                None => 0,
+            };
+            if copied > 0 {
+                self.written.fetch_add(copied, Ordering::Relaxed);
+                done += copied;
+                continue;
+            }
+            // Neither way is open, or not here: reading says what is wrong, if something is.
+            let piece = left.min(UNIT as u64);
+            self.read(buffer, offset, piece)?;
+            self.sink.write_at(buffer, offset)?;
+            self.written.fetch_add(piece, Ordering::Relaxed);
+            done += piece;
+        }
         Ok(())
     }
 
@@ -267,9 +332,20 @@ impl Job<'_> {
         while let Some((_, unit)) = self.next_unit()? {
             match unit {
                 Unit::Zeros { offset, len } => self.zero(offset, len)?,
-                Unit::Data { offset, len, mixed } => {
+                Unit::Data {
+                    offset,
+                    len,
+                    place: Some(place),
+                    ..
+                } if self.unseen => self.transfer(&mut buffer, place, offset, len)?,
+                Unit::Data {
+                    offset,
+                    len,
+                    mixed,
+                    place,
+                } => {
                     self.read(&mut buffer, offset, len)?;
-                    self.write(&buffer, offset, mixed)?;
+                    self.write(&buffer, offset, mixed, place)?;
                 }
             }
             self.progress.advance(unit.len());

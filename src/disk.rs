@@ -7,6 +7,7 @@ use std::fmt::Debug;
 use std::ops::Range;
 
 use crate::error::Result;
+use crate::source::FileSource;
 
 pub use raw::RawDisk;
 pub use slice::Slice;
@@ -56,6 +57,13 @@ pub trait VirtualDisk: Debug + Send + Sync {
     ///
     /// [`Error::Io`](crate::Error::Io) where the file system does not answer.
     fn next_data(&self, layer: usize, host_offset: u64) -> Result<Option<Range<u64>>>;
+
+    /// The file of a layer, for those who take bytes from file to file without looking at them:
+    /// what an extent says is stored there is what the disk holds. `None` where the bytes have to
+    /// be read through the disk.
+    fn layer_file(&self, _layer: usize) -> Option<&FileSource> {
+        None
+    }
 
     /// Makes sure that nothing the disk is read from has changed since it was opened.
     ///

@@ -251,6 +251,16 @@ pub enum Error {
         /// Where the data begins, in bytes of the disk.
         offset: u64,
     },
+    /// Sharing blocks with the source was asked for, and is not possible.
+    #[error("sharing blocks with {} at offset {offset:#x}", path.display())]
+    CannotShare {
+        /// The target.
+        path: PathBuf,
+        /// Where in the target, in bytes.
+        offset: u64,
+        /// Why.
+        source: io::Error,
+    },
     /// A compressor could not be made ready.
     #[error("starting a compressor")]
     Compressor {
@@ -266,6 +276,14 @@ pub enum Error {
     /// The caller asked to stop.
     #[error("stopped")]
     Stopped,
+    /// Something is where a server was to listen.
+    #[error("{} exists, and {why}", path.display())]
+    SocketTaken {
+        /// The path.
+        path: PathBuf,
+        /// Why it is not replaced.
+        why: &'static str,
+    },
     /// Threads could not be started.
     #[error("starting {threads} threads")]
     Threads {

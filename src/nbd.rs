@@ -30,10 +30,12 @@
 //! ```
 
 mod answer;
+mod buffer;
 mod listener;
 mod log;
 mod negotiation;
 mod options;
+mod read;
 mod server;
 mod status;
 mod stream;

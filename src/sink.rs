@@ -5,7 +5,10 @@ mod file;
 mod partial;
 mod partials;
 mod stream;
+mod transfer;
 
+use std::fs::File;
+use std::ops::Range;
 use std::path::Path;
 
 use nix::sys::statfs::{BTRFS_SUPER_MAGIC, FsType, statfs};
@@ -15,6 +18,7 @@ pub use file::{FileSink, FileSinkOptions};
 pub use partial::PartialFile;
 pub use partials::Partials;
 pub use stream::StreamSink;
+pub use transfer::{Reflink, Transfer};
 
 use crate::error::{Error, Result};
 
@@ -69,6 +73,35 @@ pub trait Sink: Send + Sync {
     /// each one needs much memory.
     fn max_writers(&self) -> usize {
         usize::MAX
+    }
+
+    /// How many bytes a run needs for [`share_at`](Sink::share_at) and
+    /// [`copy_at`](Sink::copy_at) to be worth their calls; `None` where the target does neither.
+    /// It may change when the first ones have shown what the file system can do.
+    fn shortest_transfer(&self) -> Option<u64> {
+        None
+    }
+
+    /// Lets the target have the bytes of `host_range` of `source` at `offset` without a copy: the
+    /// same blocks of the disk belong to both files from then on. Gives how many bytes from the
+    /// start of the range are done that way; 0 where the file system cannot do it (here, or at
+    /// all), and then nothing has happened.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::CannotShare`] where sharing was asked for and is not possible, [`Error::Io`]
+    /// where there is no room.
+    fn share_at(&self, _source: &File, _host_range: Range<u64>, _offset: u64) -> Result<u64> {
+        Ok(0)
+    }
+
+    /// As [`share_at`](Sink::share_at), but the kernel copies the bytes.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`] where there is no room.
+    fn copy_at(&self, _source: &File, _host_range: Range<u64>, _offset: u64) -> Result<u64> {
+        Ok(0)
     }
 
     /// Makes the target complete and lasting.

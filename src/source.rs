@@ -183,6 +183,12 @@ impl FileSource {
         &self.path
     }
 
+    /// The open file, for system calls that take bytes from file to file.
+    #[must_use]
+    pub fn file(&self) -> &File {
+        &self.file
+    }
+
     /// Device and inode number: two paths with the same pair are one file.
     #[must_use]
     pub fn identity(&self) -> (u64, u64) {

@@ -21,7 +21,7 @@ use ploopconv::hash;
 use ploopconv::partition::{self, Warning};
 use ploopconv::ploop::Severity;
 use ploopconv::qcow2::{Layout, Qcow2Options, Qcow2Sink};
-use ploopconv::sink::{BlockSink, FileSink, FileSinkOptions, Sink, StreamSink};
+use ploopconv::sink::{self, BlockSink, FileSink, FileSinkOptions, Sink, StreamSink};
 
 use self::checksum::{Algorithm, ChecksumFile};
 use self::digest::OpenSink;
@@ -63,6 +63,17 @@ pub(crate) struct ConvertArgs {
         help_heading = "Writing"
     )]
     sparse: Sparse,
+    /// Whether the target shares blocks with the image, where the file system can
+    #[arg(
+        long,
+        value_name = "WHEN",
+        num_args = 0..=1,
+        require_equals = true,
+        default_value = "auto",
+        default_missing_value = "always",
+        help_heading = "Writing"
+    )]
+    reflink: Reflink,
     /// Replace an existing file, once the new one is complete
     #[arg(short, long, help_heading = "Writing")]
     force: bool,
@@ -129,6 +140,26 @@ pub(crate) enum Sparse {
     Never,
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Reflink {
+    /// Share what can be shared, copy the rest
+    Auto,
+    /// Fail where something cannot be shared
+    Always,
+    /// Copy everything
+    Never,
+}
+
+impl From<Reflink> for sink::Reflink {
+    fn from(reflink: Reflink) -> Self {
+        match reflink {
+            Reflink::Auto => Self::Auto,
+            Reflink::Always => Self::Always,
+            Reflink::Never => Self::Never,
+        }
+    }
+}
+
 pub(crate) fn run(args: &ConvertArgs) -> anyhow::Result<Verdict> {
     let context = || format!("converting {}", args.open.name());
     let target = if args.partitions {
@@ -183,14 +214,23 @@ pub(crate) fn run(args: &ConvertArgs) -> anyhow::Result<Verdict> {
     }
     if !args.quiet && !matches!(target, Target::Stdout) {
         complain(&format!(
-            "{}: {} disk, {} written in {:.1} s",
+            "{}: {} disk, {} in {:.1} s",
             args.output.display(),
             short(disk.size()),
-            short(summary.written),
+            done(summary),
             started.elapsed().as_secs_f64()
         ));
     }
     Ok(Verdict::Done)
+}
+
+/// What a copy did, for people.
+fn done(summary: Summary) -> String {
+    let written = format!("{} written", short(summary.written));
+    match summary.shared {
+        0 => written,
+        shared => format!("{} shared, {written}", short(shared)),
+    }
 }
 
 /// Whoever gets a disk with a table that counts in other sectors may see no partition on it, and a
@@ -245,6 +285,7 @@ fn open_sink(
         replace: args.force,
         allocate: args.sparse == Sparse::Never,
         sync: !args.no_sync,
+        reflink: args.reflink.into(),
     };
     let partials = signals.partials();
     let sink: Box<dyn Sink> = match (target, layout) {
@@ -365,9 +406,15 @@ impl ConvertArgs {
         if self.checksum.is_some() && !to_files {
             return mistake("--checksum writes a file beside the target, which has to be a file");
         }
+        if self.reflink == Reflink::Always && !to_files {
+            return mistake("--reflink=always wants a file as the target: others share nothing");
+        }
         let Some(options) = self.qcow2() else {
             return self.qcow2.refuse_any();
         };
+        if self.reflink == Reflink::Always && options.compression.is_some() {
+            return mistake("--reflink=always and --compress exclude each other");
+        }
         if !to_files {
             return mistake("qcow2 is not written from start to end; its target has to be a file");
         }

@@ -20,6 +20,8 @@ use super::size::human;
 /// How many requests of a client are answered at the same time.
 const WORKERS: usize = 4;
 
+pub(super) const USAGE: &str = "ploopconv serve IMAGE --socket PATH [OPTIONS]\n       ploopconv serve IMAGE --tcp ADDR:PORT [OPTIONS]";
+
 #[derive(Debug, clap::Args)]
 pub(crate) struct ServeArgs {
     #[command(flatten)]

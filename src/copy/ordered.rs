@@ -105,13 +105,18 @@ fn read_units(
         };
         let mut done = Vec::new();
         match unit {
-            Unit::Data { offset, len, mixed } => {
+            Unit::Data {
+                offset,
+                len,
+                mixed,
+                place,
+            } => {
                 job.read(&mut buffer, offset, len)?;
                 if let Some(beforehand) = beforehand {
                     done = beforehand(&buffer);
                 }
                 if !job.sink.needs_order() {
-                    job.write(&buffer, offset, mixed)?;
+                    job.write(&buffer, offset, mixed, place)?;
                 }
             }
             Unit::Zeros { offset, len } if !job.sink.needs_order() => job.zero(offset, len)?,
@@ -154,7 +159,7 @@ fn consume(
             if job.sink.needs_order() {
                 match unit {
                     Unit::Zeros { offset, len } => job.zero(offset, len)?,
-                    Unit::Data { offset, .. } => job.write_run(&buffer, offset, false)?,
+                    Unit::Data { offset, .. } => job.write_run(&buffer, offset, false, None)?,
                 }
             }
             if let Some(observer) = &mut observer {

@@ -3,21 +3,46 @@
 use super::holes::{HoleMap, KEPT};
 use crate::disk::{Extent, ExtentKind, VirtualDisk};
 use crate::error::{Error, Result};
+use crate::sink::Sink;
 
 /// The most bytes of data in a unit. It fits a processor's cache, which copies faster than a
 /// larger one; a cluster can be 2 GiB, so no buffer is ever sized by it.
 pub(super) const UNIT: usize = 256 << 10;
 
+/// The most bytes of data in a unit that is taken from file to file, which needs no buffer.
+const TRANSFER: u64 = 16 << 20;
+
+/// Where bytes are stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Place {
+    /// The layer, 0 for the base.
+    pub(super) layer: usize,
+    /// Bytes from the start of that layer's file.
+    pub(super) host_offset: u64,
+}
+
+impl Place {
+    /// The place `bytes` further on.
+    pub(super) fn after(self, bytes: u64) -> Self {
+        Self {
+            host_offset: self.host_offset.saturating_add(bytes),
+            ..self
+        }
+    }
+}
+
 /// A piece of work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Unit {
     /// Bytes to be read and written: at most [`UNIT`] or one grain of the sink, and not over a
-    /// multiple of that.
+    /// multiple of that. Where they need not be looked at, at most [`TRANSFER`].
     Data {
         offset: u64,
         len: u64,
         /// Whether it was filled up to whole grains with what is not stored.
         mixed: bool,
+        /// Where all of it is stored in one piece, if the sink can take it from there.
+        place: Option<Place>,
     },
     /// Bytes that read as zeros, however many.
     Zeros { offset: u64, len: u64 },
@@ -39,6 +64,9 @@ pub(super) struct Plan<'a> {
     grain: u64,
     /// The most bytes of data in a unit; a multiple of the grain.
     limit: u64,
+    sink: &'a dyn Sink,
+    /// Whether nobody has to look at the bytes.
+    unseen: bool,
     /// A piece that was taken too early; it begins at a multiple of the grain.
     ahead: Option<Piece>,
 }
@@ -51,6 +79,8 @@ pub(super) struct Piece {
     pub(super) data: bool,
     /// Whether part of the data is not stored, but was taken along for the grain's sake.
     mixed: bool,
+    /// Where all of it is stored in one piece, if it is.
+    place: Option<Place>,
 }
 
 impl Piece {
@@ -61,9 +91,11 @@ impl Piece {
     /// What is left of the piece from `offset` on.
     fn from(self, offset: u64) -> Option<Self> {
         let len = self.end().saturating_sub(offset);
+        let passed = offset.saturating_sub(self.offset);
         (len > 0).then_some(Self {
             offset,
             len,
+            place: self.place.map(|place| place.after(passed)),
             ..self
         })
     }
@@ -113,6 +145,7 @@ impl<'a> Pieces<'a> {
                     len,
                     data,
                     mixed: false,
+                    place: None,
                 }));
             }
             ExtentKind::Hole => {
@@ -122,6 +155,7 @@ impl<'a> Pieces<'a> {
                     len,
                     data,
                     mixed: false,
+                    place: None,
                 }));
             }
             ExtentKind::Lost { .. } => return Err(Error::Lost { offset, len }),
@@ -143,6 +177,7 @@ impl<'a> Pieces<'a> {
             len: now,
             data,
             mixed: false,
+            place: data.then_some(Place { layer, host_offset }),
         }))
     }
 
@@ -195,21 +230,38 @@ impl<'a> Pieces<'a> {
             len: end - piece.offset,
             data,
             mixed: data,
+            place: None,
             ..piece
         }))
     }
 }
 
 impl<'a> Plan<'a> {
-    /// The units of `disk` for a sink that wants grains of `grain` bytes, a power of two.
-    pub(super) fn new(disk: &'a dyn VirtualDisk, grain: u64) -> Self {
+    /// The units of `disk` for `sink`. `grain` is in bytes, a power of two: data begins and ends
+    /// at multiples of it, or with the disk. `unseen` says that nobody has to look at the bytes.
+    pub(super) fn new(
+        disk: &'a dyn VirtualDisk,
+        sink: &'a dyn Sink,
+        grain: u64,
+        unseen: bool,
+    ) -> Self {
         let grain = grain.max(1);
         Self {
             pieces: Pieces::new(disk),
             grain,
             limit: grain.max(UNIT as u64),
+            sink,
+            unseen,
             ahead: None,
         }
+    }
+
+    /// Where a piece is stored, if the sink may take it from there.
+    fn place(&self, piece: &Piece) -> Option<Place> {
+        let place = piece.place.filter(|_| !piece.mixed)?;
+        let shortest = self.sink.shortest_transfer()?;
+        let file = self.pieces.disk.layer_file(place.layer);
+        (piece.len >= shortest && file.is_some()).then_some(place)
     }
 
     fn next_piece(&mut self) -> Result<Option<Piece>> {
@@ -224,15 +276,16 @@ impl<'a> Plan<'a> {
             return Ok(None);
         };
         let Piece { offset, data, .. } = first;
-        let limit = if data {
-            self.limit - offset % self.limit
-        } else {
-            u64::MAX
+        let place = self.place(&first);
+        let limit = match (data, place) {
+            (false, _) => u64::MAX,
+            (true, Some(_)) if self.unseen => TRANSFER,
+            (true, _) => self.limit - offset % self.limit,
         };
         let (mut len, mut mixed) = (first.len, first.mixed);
-        while len < limit {
+        while len < limit && place.is_none() {
             match self.next_piece()? {
-                Some(next) if next.data == data => {
+                Some(next) if next.data == data && self.place(&next).is_none() => {
                     len += next.len;
                     mixed |= next.mixed;
                 }
@@ -249,11 +302,17 @@ impl<'a> Plan<'a> {
                 len: len - limit,
                 data,
                 mixed,
+                place: place.map(|place| place.after(limit)),
             });
             len = limit;
         }
         Ok(Some(if data {
-            Unit::Data { offset, len, mixed }
+            Unit::Data {
+                offset,
+                len,
+                mixed,
+                place,
+            }
         } else {
             Unit::Zeros { offset, len }
         }))

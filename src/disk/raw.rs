@@ -110,6 +110,10 @@ impl VirtualDisk for RawDisk {
         Box::new((self.size > 0).then(|| self.extent_at(0)).into_iter())
     }
 
+    fn layer_file(&self, layer: usize) -> Option<&FileSource> {
+        self.file().filter(|_| layer == 0)
+    }
+
     fn next_data(&self, _layer: usize, host_offset: u64) -> Result<Option<Range<u64>>> {
         self.source()
             .next_data(host_offset)

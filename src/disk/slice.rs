@@ -5,6 +5,7 @@ use std::ops::{Deref, Range};
 
 use super::{Extent, VirtualDisk};
 use crate::error::{Error, Result};
+use crate::source::FileSource;
 
 /// A range of a disk, read as a disk. Offsets count from the start of the range; host offsets stay
 /// those of the layers' files.
@@ -107,6 +108,10 @@ where
         let outer = |offset: u64| start.saturating_add(offset).min(end);
         let extents = self.disk.extents_in(outer(range.start)..outer(range.end));
         Box::new(extents.map(|extent| extent.map(|extent| self.inner(extent))))
+    }
+
+    fn layer_file(&self, layer: usize) -> Option<&FileSource> {
+        self.disk.layer_file(layer)
     }
 
     fn next_data(&self, layer: usize, host_offset: u64) -> Result<Option<Range<u64>>> {

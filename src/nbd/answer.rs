@@ -2,82 +2,28 @@
 
 use std::io::{self, IoSlice};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Mutex;
 use std::sync::atomic::Ordering;
-use std::sync::{Mutex, MutexGuard};
 
 use nix::errno::Errno as System;
 
+use super::buffer::Buffer;
 use super::status::{BASE_ALLOCATION_ID, MAX_EXTENTS, Status};
-use super::transmission::{Agreed, Output, lock};
+use super::transmission::{Agreed, Output};
 use super::wire::{
     Chunk, Command, Errno, MAX_PAYLOAD, Request, chunk_header, command_flags as flag, error_chunk,
     simple_reply,
 };
 use super::{Event, Failure, Service};
-use crate::bytes::zero_pieces;
-use crate::disk::ExtentKind;
 use crate::error::{Error, Result};
-
-/// The most bytes that a worker keeps room for, and the most that are read in one go where a
-/// reply may come in several chunks. What fits a processor's cache is copied faster.
-const CHUNK: u32 = 512 << 10;
-
-/// The most bytes that a worker takes for itself where a reply must be in one piece.
-const SMALL: u32 = 2 << 20;
-
-/// Shorter holes between data are sent as data: a chunk of their own would cost more.
-const SHORT_HOLE: u64 = 4096;
 
 /// Answers the requests of one connection.
 pub(super) struct Answerer<'a> {
-    service: &'a Service<'a>,
-    output: Output<'a>,
-    agreed: Agreed,
-    /// Held by the one worker that has a buffer of more than [`SMALL`] bytes.
+    pub(super) service: &'a Service<'a>,
+    pub(super) output: Output<'a>,
+    pub(super) agreed: Agreed,
+    /// Held by the one worker that has a large buffer.
     large: Mutex<()>,
-}
-
-/// A worker's memory, kept from request to request.
-pub(super) struct Buffer<'a> {
-    bytes: Vec<u8>,
-    parts: Vec<Part>,
-    /// Held as long as there are more than [`SMALL`] bytes.
-    large: Option<MutexGuard<'a, ()>>,
-    /// One for all workers of the connection.
-    permit: &'a Mutex<()>,
-}
-
-/// A run of a request that is sent in one way.
-#[derive(Clone, Copy)]
-struct Part {
-    offset: u64,
-    len: u64,
-    hole: bool,
-}
-
-impl Buffer<'_> {
-    /// Room for `len` bytes, at most [`MAX_PAYLOAD`]; their contents are unspecified.
-    pub(super) fn prepare(&mut self, len: u32) -> &mut [u8] {
-        if len > SMALL && self.large.is_none() {
-            self.large = Some(lock(self.permit));
-        }
-        let len = usize::try_from(len).unwrap_or(0);
-        if self.bytes.len() < len {
-            // Not resized: nothing of the old contents is wanted, and zeros come for free.
-            self.bytes = Vec::new();
-            self.bytes = vec![0; len];
-        }
-        &mut self.bytes[..len]
-    }
-
-    /// Gives back what only a large request needed.
-    pub(super) fn tidy(&mut self) {
-        if self.large.is_some() {
-            self.bytes = Vec::new();
-            self.large = None;
-        }
-        self.parts.clear();
-    }
 }
 
 impl<'a> Answerer<'a> {
@@ -92,12 +38,7 @@ impl<'a> Answerer<'a> {
 
     /// Memory for a worker.
     pub(super) fn buffer(&self) -> Buffer<'_> {
-        Buffer {
-            bytes: Vec::new(),
-            parts: Vec::new(),
-            large: None,
-            permit: &self.large,
-        }
+        Buffer::new(&self.large)
     }
 
     /// Whether the bytes of a write are wanted; else they are passed over, and the answer is
@@ -140,10 +81,7 @@ impl<'a> Answerer<'a> {
         request: &Request,
         buffer: &Buffer<'_>,
     ) -> io::Result<Option<Errno>> {
-        let data = usize::try_from(request.len).ok();
-        let Some(data) = data.and_then(|len| buffer.bytes.get(..len)) else {
-            return self.refuse(request, Errno::Inval);
-        };
+        let data = buffer.filled(request.len);
         let Some(layer) = &self.service.export.writable else {
             return self.refuse(request, Errno::Perm);
         };
@@ -214,7 +152,7 @@ impl<'a> Answerer<'a> {
     }
 
     /// Does something with the disk, whose mistakes must not leave a request without an answer.
-    fn ask<T>(
+    pub(super) fn ask<T>(
         &self,
         request: &Request,
         work: impl FnOnce() -> Result<T>,
@@ -236,111 +174,6 @@ impl<'a> Answerer<'a> {
             },
             _ => Errno::Io,
         })
-    }
-
-    /// Cuts a read into data and holes worth telling apart.
-    fn divide(&self, request: &Request, buffer: &mut Buffer<'_>) -> std::result::Result<(), Errno> {
-        let disk = self.service.export.disk();
-        let range = request.offset..request.offset.saturating_add(u64::from(request.len));
-        let parts = &mut buffer.parts;
-        self.ask(request, || {
-            parts.clear();
-            for extent in disk.extents_in(range.clone()) {
-                let extent = extent?;
-                let whole = extent.offset == range.start && extent.end() == range.end;
-                // What is lost is data that cannot be read.
-                let hole = extent.kind == ExtentKind::Hole && (extent.len >= SHORT_HOLE || whole);
-                match parts.last_mut() {
-                    Some(last) if last.hole == hole => last.len += extent.len,
-                    _ => parts.push(Part {
-                        offset: extent.offset,
-                        len: extent.len,
-                        hole,
-                    }),
-                }
-            }
-            Ok(())
-        })
-    }
-
-    fn read_in_chunks(
-        &self,
-        request: &Request,
-        buffer: &mut Buffer<'_>,
-    ) -> io::Result<Option<Errno>> {
-        if let Err(error) = self.divide(request, buffer) {
-            return self.refuse(request, error);
-        }
-        let disk = self.service.export.disk();
-        let end = request.offset.saturating_add(u64::from(request.len));
-        // Chunks of holes, sent along with the data behind them.
-        let mut holes = Vec::new();
-        for at in 0..buffer.parts.len() {
-            let Part { offset, len, hole } = buffer.parts[at];
-            if hole {
-                let done = offset + len == end;
-                let len = u32::try_from(len).unwrap_or(u32::MAX);
-                holes.extend_from_slice(&chunk_header(Chunk::OffsetHole, request.cookie, 12, done));
-                holes.extend_from_slice(&offset.to_be_bytes());
-                holes.extend_from_slice(&len.to_be_bytes());
-                continue;
-            }
-            let mut from = offset;
-            while from < offset + len {
-                let now = u32::try_from(offset + len - from).map_or(CHUNK, |left| left.min(CHUNK));
-                let data = buffer.prepare(now);
-                // Read before anything is said of it: a chunk once begun could not be taken back.
-                if let Err(error) = self.ask(request, || disk.read_at(data, from)) {
-                    self.output.send(&mut [IoSlice::new(&holes)])?;
-                    return self.refuse(request, error);
-                }
-                let done = from + u64::from(now) == end;
-                let header = chunk_header(Chunk::OffsetData, request.cookie, 8 + now, done);
-                self.output.send(&mut [
-                    IoSlice::new(&holes),
-                    IoSlice::new(&header),
-                    IoSlice::new(&from.to_be_bytes()),
-                    IoSlice::new(data),
-                ])?;
-                holes.clear();
-                from += u64::from(now);
-            }
-        }
-        self.output.send(&mut [IoSlice::new(&holes)])?;
-        Ok(None)
-    }
-
-    /// Answers a read in one piece: a simple reply, or the only chunk of a structured one.
-    fn read_in_one(&self, request: &Request, buffer: &mut Buffer<'_>) -> io::Result<Option<Errno>> {
-        if let Err(error) = self.divide(request, buffer) {
-            return self.refuse(request, error);
-        }
-        let mut header = Vec::with_capacity(32);
-        if self.agreed.structured {
-            let len = request.len.saturating_add(8);
-            header.extend_from_slice(&chunk_header(Chunk::OffsetData, request.cookie, len, true));
-            header.extend_from_slice(&request.offset.to_be_bytes());
-        } else {
-            header.extend_from_slice(&simple_reply(request.cookie, None));
-        }
-        if buffer.parts.iter().all(|part| part.hole) {
-            let zeros = zero_pieces(u64::from(request.len));
-            let mut pieces = vec![IoSlice::new(&header)];
-            for piece in zeros {
-                pieces.push(IoSlice::new(piece));
-            }
-            self.output.send(&mut pieces)?;
-            return Ok(None);
-        }
-        let disk = self.service.export.disk();
-        let data = buffer.prepare(request.len);
-        // Read before the header is sent: behind it there is no way to tell an error.
-        if let Err(error) = self.ask(request, || disk.read_at(data, request.offset)) {
-            return self.refuse(request, error);
-        }
-        self.output
-            .send(&mut [IoSlice::new(&header), IoSlice::new(data)])?;
-        Ok(None)
     }
 
     fn block_status(&self, request: &Request) -> io::Result<Option<Errno>> {
@@ -409,7 +242,7 @@ impl<'a> Answerer<'a> {
         Ok(None)
     }
 
-    fn refuse(&self, request: &Request, error: Errno) -> io::Result<Option<Errno>> {
+    pub(super) fn refuse(&self, request: &Request, error: Errno) -> io::Result<Option<Errno>> {
         if self.speaks_in_chunks(request) {
             let chunk = error_chunk(request.cookie, error);
             self.output.send(&mut [IoSlice::new(&chunk)])?;

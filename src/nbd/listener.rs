@@ -44,16 +44,15 @@ impl Listener {
     ///
     /// # Errors
     ///
-    /// [`Error::TargetExists`] where there is something else, or somebody listens there;
+    /// [`Error::SocketTaken`] where there is something else, or somebody listens there;
     /// [`Error::Io`] where the socket cannot be made.
     pub fn unix(path: &Path) -> Result<Self> {
         let failed = |error: io::Error| Error::io("listening at", path, error);
         let listener = match bind(path) {
             Err(error) if error.kind() == ErrorKind::AddrInUse => {
-                if !is_dead(path) {
-                    return Err(Error::TargetExists {
-                        path: path.to_owned(),
-                    });
+                if let Some(why) = why_not_replaced(path) {
+                    let path = path.to_owned();
+                    return Err(Error::SocketTaken { path, why });
                 }
                 std::fs::remove_file(path).map_err(failed)?;
                 bind(path)
@@ -166,12 +165,17 @@ fn bind(path: &Path) -> io::Result<UnixListener> {
     Ok(socket.into())
 }
 
-/// Whether there is a socket that nobody listens at.
-fn is_dead(path: &Path) -> bool {
-    let is_socket =
-        |path| std::fs::symlink_metadata(path).is_ok_and(|meta| meta.file_type().is_socket());
-    let refused = |error: &io::Error| error.kind() == ErrorKind::ConnectionRefused;
-    is_socket(path) && UnixStream::connect(path).is_err_and(|error| refused(&error))
+/// Why what is at the path may not be removed; `None` for a socket that nobody listens at.
+fn why_not_replaced(path: &Path) -> Option<&'static str> {
+    let is_socket = std::fs::symlink_metadata(path).is_ok_and(|meta| meta.file_type().is_socket());
+    if !is_socket {
+        return Some("is no socket");
+    }
+    match UnixStream::connect(path) {
+        Err(error) if error.kind() == ErrorKind::ConnectionRefused => None,
+        Ok(_) => Some("somebody listens there"),
+        Err(_) => Some("nobody knows whether somebody listens there"),
+    }
 }
 
 /// A path as part of a URI's query (RFC 3986): what is not plain is written as `%` and two digits.

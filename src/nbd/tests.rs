@@ -422,6 +422,34 @@ fn a_source_that_changed_gives_errors_for_ever() {
     assert!(matches!(export.check(&()), Err(Error::Changed { .. })));
 }
 
+#[test]
+fn an_export_answers_to_its_name_and_to_none() {
+    let name = "größe\0rest";
+    let export = Export::new(Arc::new(FakeDisk::new()))
+        .named(name)
+        .described(&"ä".repeat(3000));
+    let stop = AtomicBool::new(false);
+    let ask = |name: &str| {
+        let len = u32::try_from(name.len()).unwrap();
+        let data = [&len.to_be_bytes()[..], name.as_bytes(), &[0, 1, 0, 2]].concat();
+        let data_len = u32::try_from(data.len()).unwrap().to_be_bytes();
+        let go = [&[0, 0, 0, 3][..], b"IHAVEOPT\0\0\0\x07", &data_len, &data].concat();
+        let client = Recorded::new(&go);
+        serve(&client, &Service::new(&export, &stop, &()));
+        client.into_output()
+    };
+    for good in ["", "größe"] {
+        let said = ask(good);
+        // The description is cut off between two letters.
+        assert_eq!(said.len(), 18 + 32 + (20 + 2 + 4096) + 20, "{good}");
+    }
+    for bad in ["grö", "größe2"] {
+        let said = ask(bad);
+        let refused = [&7u32.to_be_bytes()[..], &0x8000_0006u32.to_be_bytes()].concat();
+        assert_eq!(said[26..34], refused);
+    }
+}
+
 /// Bytes that look like a session, as far as a few of them are left out or changed.
 fn session() -> impl Strategy<Value = Vec<u8>> {
     let option =

@@ -8,7 +8,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread::Scope;
 use std::time::Instant;
 
-use super::answer::{Answerer, Buffer};
+use super::answer::Answerer;
+use super::buffer::Buffer;
 use super::stream::{Input, write_all};
 use super::wire::{Command, MAX_PAYLOAD, Request};
 use super::{Ended, Event, Service, Stream};

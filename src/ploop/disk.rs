@@ -206,6 +206,10 @@ impl VirtualDisk for PloopDisk {
         Box::new(cut(Joined::new(walk), range))
     }
 
+    fn layer_file(&self, layer: usize) -> Option<&FileSource> {
+        self.layers.get(layer).map(Layer::source)
+    }
+
     fn next_data(&self, layer: usize, host_offset: u64) -> Result<Option<Range<u64>>> {
         let Some(source) = self.layers.get(layer).map(Layer::source) else {
             return Ok(None);

@@ -1,5 +1,6 @@
 //! Fills a planned file.
 
+use std::fs::File;
 use std::ops::Range;
 use std::os::fd::AsFd;
 use std::path::Path;
@@ -18,7 +19,7 @@ use super::refcount::Section;
 use super::tables::{COPIED, SeenBy, Tables, TargetFile};
 use crate::bytes::{is_zero, zero_pieces};
 use crate::error::{Error, Result};
-use crate::sink::{FileSinkOptions, PartialFile, Partials, Sink};
+use crate::sink::{FileSinkOptions, PartialFile, Partials, Sink, Transfer};
 
 /// A qcow2 file, written under a temporary name in the directory of the target and given its name
 /// at the end.
@@ -36,6 +37,7 @@ pub struct Qcow2Sink {
     write_zeros: bool,
     /// Whether all tables and the header are written.
     complete: AtomicBool,
+    transfer: Transfer,
 }
 
 /// What is known of the clusters that were written.
@@ -87,6 +89,7 @@ impl Qcow2Sink {
             body,
             write_zeros: false,
             complete: AtomicBool::new(false),
+            transfer: Transfer::new(options.reflink),
         };
         sink.set_size()?;
         Ok(sink)
@@ -173,6 +176,30 @@ impl Qcow2Sink {
             }
         }
         Ok(())
+    }
+
+    /// Lets `take` fill what lies in one piece in the file from `offset` of the disk on: it is given
+    /// the range of the source and the place. Gives what it did.
+    fn take(
+        &self,
+        host_range: Range<u64>,
+        offset: u64,
+        take: impl FnOnce(Range<u64>, u64) -> Result<u64>,
+    ) -> Result<u64> {
+        let Body::Planned(written) = &self.body else {
+            return Ok(0);
+        };
+        let len = host_range.end - host_range.start;
+        let Some((range, Some(place))) = self.layout.placed(offset..offset + len).next() else {
+            return Ok(0); // whoever reads it sees whether it needs a place
+        };
+        let host_end = host_range.start + (range.end - range.start);
+        let taken = take(host_range.start..host_end, place)?;
+        if taken > 0 {
+            let last = self.layout.rank_of(place + taken - 1);
+            self.mark(written, self.layout.rank_of(place)..last + 1);
+        }
+        Ok(taken)
     }
 
     fn write_packed(
@@ -368,6 +395,27 @@ impl Sink for Qcow2Sink {
         }
     }
 
+    fn shortest_transfer(&self) -> Option<u64> {
+        match self.body {
+            Body::Planned(_) => self.transfer.shortest(),
+            Body::Packed { .. } => None,
+        }
+    }
+
+    fn share_at(&self, source: &File, host_range: Range<u64>, offset: u64) -> Result<u64> {
+        let target = (self.partial.file(), self.partial.target());
+        self.take(host_range, offset, |host_range, place| {
+            self.transfer.share(target, source, host_range, place)
+        })
+    }
+
+    fn copy_at(&self, source: &File, host_range: Range<u64>, offset: u64) -> Result<u64> {
+        let target = (self.partial.file(), self.partial.target());
+        self.take(host_range, offset, |host_range, place| {
+            self.transfer.copy(target, source, host_range, place)
+        })
+    }
+
     fn max_writers(&self) -> usize {
         /// What all writers may use together, in bytes.
         const MEMORY: usize = 40 << 20;
@@ -435,11 +483,13 @@ impl<'a> Entries<'a> {
 mod tests {
     use super::super::Qcow2Options;
     use super::*;
+    use crate::sink::Reflink;
 
     const OPTIONS: FileSinkOptions = FileSinkOptions {
         replace: false,
         allocate: false,
         sync: false,
+        reflink: Reflink::Auto,
     };
 
     fn sink(dir: &Path, compression: Option<Compression>) -> Qcow2Sink {

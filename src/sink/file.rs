@@ -1,5 +1,7 @@
 //! A file that is complete or absent.
 
+use std::fs::File;
+use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
@@ -10,6 +12,7 @@ use nix::fcntl::{FallocateFlags, fallocate};
 use super::Sink;
 use super::partial::PartialFile;
 use super::partials::Partials;
+use super::transfer::{Reflink, Transfer};
 use crate::bytes::zero_pieces;
 use crate::error::{Error, Result};
 
@@ -22,6 +25,8 @@ pub struct FileSinkOptions {
     pub allocate: bool,
     /// Wait until the file has reached the disk before it gets its name.
     pub sync: bool,
+    /// Whether blocks are shared with the files that bytes come from.
+    pub reflink: Reflink,
 }
 
 /// A regular file, written under a temporary name in the directory of the target and given its
@@ -32,6 +37,7 @@ pub struct FileSink {
     options: FileSinkOptions,
     /// Whether zeros have to be written, because room could not be given in another way.
     write_zeros: bool,
+    transfer: Transfer,
 }
 
 impl FileSink {
@@ -51,6 +57,7 @@ impl FileSink {
             partial,
             options,
             write_zeros: false,
+            transfer: Transfer::new(options.reflink),
         };
         sink.set_size(size)?;
         Ok(sink)
@@ -92,6 +99,20 @@ impl Sink for FileSink {
         Ok(())
     }
 
+    fn shortest_transfer(&self) -> Option<u64> {
+        self.transfer.shortest()
+    }
+
+    fn share_at(&self, source: &File, host_range: Range<u64>, offset: u64) -> Result<u64> {
+        let target = (self.partial.file(), self.partial.target());
+        self.transfer.share(target, source, host_range, offset)
+    }
+
+    fn copy_at(&self, source: &File, host_range: Range<u64>, offset: u64) -> Result<u64> {
+        let target = (self.partial.file(), self.partial.target());
+        self.transfer.copy(target, source, host_range, offset)
+    }
+
     fn complete(&self) -> Result<()> {
         if self.options.sync {
             self.partial.sync()?;
@@ -116,6 +137,7 @@ mod tests {
         replace: false,
         allocate: false,
         sync: true,
+        reflink: Reflink::Auto,
     };
 
     fn names(dir: &Path) -> Vec<String> {

@@ -19,7 +19,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("disk", &["error", "source"]),
     ("partition", &["bytes", "disk", "error"]),
     ("ploop", &["bytes", "disk", "error", "foreign", "source"]),
-    ("sink", &["bytes", "error"]),
+    ("sink", &["bytes", "error", "sys"]),
     ("qcow2", &["bytes", "copy", "disk", "error", "sink"]),
     ("hash", &["bytes", "copy"]),
     ("copy", &["bytes", "disk", "error", "sink", "workers"]),

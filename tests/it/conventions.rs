@@ -23,7 +23,7 @@ fn commands() -> Vec<String> {
         .map(|line| line.split_whitespace().next().unwrap().to_owned());
     let names: Vec<_> = names.filter(|name| name != "help").collect();
     for fixed in [
-        "convert", "info", "check", "map", "compare", "verify", "man",
+        "convert", "info", "check", "map", "compare", "verify", "serve", "man",
     ] {
         assert!(names.iter().any(|name| name == fixed), "{fixed}: {names:?}");
     }

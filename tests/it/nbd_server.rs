@@ -107,7 +107,9 @@ fn what_is_at_the_path_already_is_left_alone() {
     let at_socket = || serve(&path).arg("--socket").arg(&socket);
 
     std::fs::write(&socket, "precious").unwrap();
-    at_socket().run().refused(1, &["socket", "exists"]);
+    at_socket()
+        .run()
+        .refused(1, &["socket exists, and is no socket"]);
     assert_eq!(std::fs::read(&socket).unwrap(), b"precious");
     std::fs::remove_file(&socket).unwrap();
 
@@ -123,7 +125,9 @@ fn what_is_at_the_path_already_is_left_alone() {
 
     // Somebody listens, and is not disturbed.
     let served = Served::new(&path, &scratch);
-    at_socket().run().refused(1, &["socket", "exists"]);
+    at_socket()
+        .run()
+        .refused(1, &["socket exists, and somebody listens there"]);
     nbdinfo_size(&served.uri);
     served.stop();
 

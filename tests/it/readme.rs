@@ -35,6 +35,7 @@ fn run(scratch: &Scratch, command: &str) {
     } else {
         String::new()
     };
+    let command = around_serving(&command, backup);
     // The other host of the example is this one.
     let script = format!("ssh() {{ cat >101.lv; }}; {before}{command}");
     let output = Command::new("sh")
@@ -48,6 +49,28 @@ fn run(scratch: &Scratch, command: &str) {
         // Each example starts without the target of the one before it.
         let _ = std::fs::remove_file(scratch.path().join(target));
     }
+}
+
+/// What runs until it is told to end is told so when it is ready; its clients find it running.
+fn around_serving(command: &str, backup: &str) -> String {
+    const ENDS_WELL: &str = "kill $server; wait $server; test $? = 143";
+    let serving = |serve: &str, meanwhile: &str| {
+        let wait = "until test -S 101.sock; do sleep 0.1; done";
+        format!("{serve} & server=$!; {wait}; {meanwhile}; done=$?; {ENDS_WELL} && exit $done")
+    };
+    let serve = format!("ploopconv serve {backup}/101/root.hdd --socket 101.sock");
+    if command.starts_with("ploopconv serve") {
+        return serving(command, "true");
+    }
+    if command.starts_with("nbdfuse") {
+        let wait = "until test -s mnt/disk.raw; do sleep 0.1; done";
+        let used = format!("{{ {wait}; cksum mnt/disk.raw; fusermount3 -u mnt; wait $fuse; }}");
+        return serving(&serve, &format!("mkdir mnt; {command} & fuse=$!; {used}"));
+    }
+    if command.contains("101.sock") {
+        return serving(&serve, command);
+    }
+    command.to_owned()
 }
 
 #[test]
@@ -64,7 +87,7 @@ fn every_command_in_readme_runs() {
 #[test]
 fn every_option_in_readme_exists() {
     let help: String = [
-        "convert", "compare", "verify", "attach", "detach", "attached",
+        "convert", "compare", "verify", "serve", "attach", "detach", "attached",
     ]
     .iter()
     .map(|command| {
@@ -74,7 +97,8 @@ fn every_option_in_readme_exists() {
     })
     .collect();
     let words = README.split(|c: char| !(c.is_ascii_alphanumeric() || c == '-'));
-    let foreign = ["--release", "--path", "--stop"]; // of cargo and mdadm
+    // Those of cargo, nbdfuse, nbdinfo and mdadm.
+    let foreign = ["--release", "--path", "--readonly", "--map", "--stop"];
     let options: Vec<_> = words
         .filter(|word| {
             word.starts_with("--")
@@ -102,6 +126,7 @@ fn help_fits_eighty_columns_and_says_what_can_be_typed() {
         &["check", "-h"],
         &["compare", "--help"],
         &["verify", "--help"],
+        &["serve", "--help"],
     ] {
         let output = Command::new(program::path()).args(args).output().unwrap();
         assert!(output.status.success());

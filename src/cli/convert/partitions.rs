@@ -13,7 +13,7 @@ use serde::Serialize;
 use super::checksum::ChecksumFile;
 use super::plan::{Plan, Report};
 use super::target::Target;
-use super::{ConvertArgs, fill, open_sink};
+use super::{ConvertArgs, done, fill, open_sink};
 use crate::cli::Verdict;
 use crate::cli::output::{complain, finish, json, line, results};
 use crate::cli::side::Side;
@@ -116,11 +116,8 @@ pub(super) fn run(
     }
     if !args.quiet {
         for (part, summary) in parts.iter().zip(&summaries) {
-            let (size, written) = (short(part.side.disk.size()), short(summary.written));
-            complain(&format!(
-                "{}: {size}, {written} written",
-                part.path.display()
-            ));
+            let (size, done) = (short(part.side.disk.size()), done(*summary));
+            complain(&format!("{}: {size}, {done}", part.path.display()));
         }
     }
     Ok(Verdict::Done)

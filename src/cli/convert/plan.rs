@@ -29,6 +29,8 @@ pub(super) struct Report {
     data_bytes: u64,
     /// Bytes that were, or at most would be, written as data.
     written_bytes: u64,
+    /// Bytes that the target shares with the files of the image.
+    shared_bytes: u64,
     /// Bytes that were, or at least would be, left as zeros.
     zero_bytes: u64,
     /// The most room that the target takes.
@@ -100,6 +102,7 @@ impl Plan {
     pub(super) fn expected(&self) -> Summary {
         Summary {
             written: self.data,
+            shared: 0,
             zeros: self.size - self.data,
         }
     }
@@ -133,6 +136,7 @@ impl Plan {
             virtual_size: self.size,
             data_bytes: self.data,
             written_bytes: summary.written,
+            shared_bytes: summary.shared,
             zero_bytes: summary.zeros,
             needed_bytes: self.needed,
             free_bytes: self.free,

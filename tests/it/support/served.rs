@@ -88,7 +88,7 @@ impl Served {
         let mut child = self.child.take().unwrap();
         let start = Instant::now();
         while child.try_wait().unwrap().is_none() {
-            if start.elapsed() > Duration::from_secs(20) {
+            if start.elapsed() > Duration::from_secs(60) {
                 child.kill().unwrap();
                 panic!("it does not end: {:?}", child.wait_with_output());
             }

@@ -79,7 +79,7 @@ pub(crate) fn run(args: &AttachArgs) -> anyhow::Result<Verdict> {
         return background::start();
     }
     if args.in_background {
-        background::take_name();
+        background::settle();
     }
     // Before the first thread: what this gives is handed on to those that are started later.
     attach::prepare_to_serve();

@@ -55,9 +55,18 @@ pub(super) fn start() -> anyhow::Result<Verdict> {
     })
 }
 
-/// Goes by the program's name, which starting it as `/proc/self/exe` hid from ps(1).
-pub(super) fn take_name() {
+/// Makes the server, which has just been started, a process of its own: it goes by the program's
+/// name, which starting it as `/proc/self/exe` hid from ps(1), and keeps no file open that the
+/// shell or the script around the command has, and perhaps has locked.
+pub(super) fn settle() {
     let _ = nix::sys::prctl::set_name(c"ploopconv");
+    let open = std::fs::read_dir("/proc/self/fd").into_iter().flatten();
+    let open = open.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+    let open: Vec<i32> = open.collect();
+    // Nothing was opened here so far, but for the list itself, which is closed by now.
+    for inherited in open.into_iter().filter(|&fd| fd > 2) {
+        let _ = nix::unistd::close(inherited);
+    }
 }
 
 /// Tells the waiting command that the device is ready, and leaves the terminal: from here on

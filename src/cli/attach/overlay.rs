@@ -1,7 +1,7 @@
 //! Where a private layer is kept.
 
 use std::fs::File;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
@@ -39,6 +39,8 @@ impl OverlayPlace {
             .read(true)
             .write(true)
             .create_new(true)
+            // What a guest keeps from its users is in there.
+            .mode(0o600)
             .open(path)
             .with_context(|| format!("creating the private layer {name}"))?;
         let path = std::fs::canonicalize(path).with_context(|| format!("looking for {name}"))?;

@@ -4,12 +4,14 @@
 mod holes;
 mod ordered;
 mod plan;
+mod queue;
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use self::plan::{Pieces, Place, Plan, UNIT, Unit};
+use self::queue::{Queue, Task};
 use crate::bytes::is_zero;
 use crate::disk::VirtualDisk;
 use crate::error::{Error, Result};
@@ -94,18 +96,20 @@ pub fn copy(
     let grain = observer.as_ref().map_or(1, |observer| observer.grain());
     let grain = grain.max(sink.grain());
     let ordered = sink.needs_order() || observer.is_some();
-    let unseen = !ordered && !options.find_zeros;
+    let unseen = !ordered && !options.find_zeros && sink.shortest_transfer().is_some();
+    let plan = Plan::new(disk, sink, grain, unseen);
     let job = Job {
         disk,
         sink,
         options,
         progress,
         unseen,
-        plan: Mutex::new((0, Plan::new(disk, sink, grain, unseen))),
+        queue: Mutex::new((0, Queue::new(disk, plan, ordered))),
         failed: AtomicBool::new(false),
         written: AtomicU64::new(0),
         shared: AtomicU64::new(0),
         zeros: AtomicU64::new(0),
+        brought_in: AtomicU64::new(0),
     };
     if ordered {
         ordered::run(&job, workers, observer, grain)?;
@@ -164,28 +168,37 @@ struct Job<'a> {
     /// Whether nobody has to look at the bytes.
     unseen: bool,
     /// The number of the next unit, and the units.
-    plan: Mutex<(u64, Plan<'a>)>,
+    queue: Mutex<(u64, Queue<'a>)>,
     /// Set by the first worker that fails, so that the others stop.
     failed: AtomicBool,
     written: AtomicU64,
     shared: AtomicU64,
     zeros: AtomicU64,
+    /// Bytes that were not in the page cache before.
+    brought_in: AtomicU64,
 }
 
 impl Job<'_> {
     /// The next unit and its number; `None` at the end, or when another worker failed.
-    fn next_unit(&self) -> Result<Option<(u64, Unit)>> {
+    fn next_task(&self) -> Result<Option<(u64, Task)>> {
         if self.options.stop.load(Ordering::Relaxed) {
             return Err(Error::Stopped);
         }
         if self.failed.load(Ordering::Relaxed) {
             return Ok(None);
         }
-        let mut plan = self.plan.lock().unwrap_or_else(PoisonError::into_inner);
-        let (number, units) = &mut *plan;
-        let unit = units.next().transpose()?;
+        let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        let (number, tasks) = &mut *queue;
+        let task = tasks.next().transpose()?;
         *number += 1;
-        Ok(unit.map(|unit| (*number - 1, unit)))
+        Ok(task.map(|task| (*number - 1, task)))
+    }
+
+    /// A unit is done, as far as reading goes.
+    fn was_read(&self, task: &Task) {
+        let before = self.brought_in.load(Ordering::Relaxed);
+        let bytes = task.let_go(self.disk, before);
+        self.brought_in.fetch_add(bytes, Ordering::Relaxed);
     }
 
     fn read(&self, buffer: &mut Vec<u8>, offset: u64, len: u64) -> Result<()> {
@@ -329,25 +342,24 @@ impl Job<'_> {
 
     fn work(&self) -> Result<()> {
         let mut buffer = Vec::new();
-        while let Some((_, unit)) = self.next_unit()? {
-            match unit {
-                Unit::Zeros { offset, len } => self.zero(offset, len)?,
-                Unit::Data {
-                    offset,
-                    len,
-                    place: Some(place),
-                    ..
-                } if self.unseen => self.transfer(&mut buffer, place, offset, len)?,
-                Unit::Data {
-                    offset,
-                    len,
-                    mixed,
+        while let Some((_, task)) = self.next_task()? {
+            let unit = task.unit;
+            match (unit, unit.place()) {
+                (Unit::Zeros { offset, len }, _) => self.zero(offset, len)?,
+                (Unit::Data { offset, len, .. }, Some(place)) if self.unseen => {
+                    self.transfer(&mut buffer, place, offset, len)?;
+                }
+                (
+                    Unit::Data {
+                        offset, len, mixed, ..
+                    },
                     place,
-                } => {
+                ) => {
                     self.read(&mut buffer, offset, len)?;
                     self.write(&buffer, offset, mixed, place)?;
                 }
             }
+            self.was_read(&task);
             self.progress.advance(unit.len());
         }
         Ok(())

@@ -12,6 +12,7 @@ use nix::fcntl::{OFlag, PosixFadviseAdvice, posix_fadvise};
 use nix::unistd::{Whence, lseek64};
 
 use crate::error::{Error, Result};
+use crate::sys;
 
 /// Bytes that can be read at any offset, by many threads.
 pub trait Source: Debug + Send + Sync {
@@ -242,6 +243,32 @@ impl FileSource {
         // Advice: a kernel that does not take it reads from memory, and no byte is another.
         let _ = posix_fadvise(&self.file, 0, 0, PosixFadviseAdvice::POSIX_FADV_DONTNEED);
         Ok(())
+    }
+
+    /// Whether the kernel holds the ends of a range of bytes in memory; `true` where it does not
+    /// say.
+    #[must_use]
+    pub fn is_cached(&self, range: &Range<u64>) -> bool {
+        let last = range.end.saturating_sub(1).max(range.start);
+        sys::is_cached(&self.file, range.start) && sys::is_cached(&self.file, last)
+    }
+
+    /// Asks the kernel to read a range of bytes soon.
+    pub fn will_need(&self, range: &Range<u64>) {
+        self.advise(range, PosixFadviseAdvice::POSIX_FADV_WILLNEED);
+    }
+
+    /// Tells the kernel that nobody here needs a range of bytes in memory any longer.
+    pub fn needs_no_more(&self, range: &Range<u64>) {
+        self.advise(range, PosixFadviseAdvice::POSIX_FADV_DONTNEED);
+    }
+
+    /// Advice: a kernel that does not take it is slower, and no byte is another.
+    fn advise(&self, range: &Range<u64>, advice: PosixFadviseAdvice) {
+        let len = range.end.saturating_sub(range.start);
+        if let (Ok(offset), Ok(len @ 1..)) = (i64::try_from(range.start), i64::try_from(len)) {
+            let _ = posix_fadvise(&self.file, offset, len, advice);
+        }
     }
 
     /// Makes sure that nobody changed the file since it was opened.

@@ -5,16 +5,16 @@
 
 mod device;
 
-pub(crate) use device::{
-    NbdIoctl, add_partition, become_io_flusher, delete_partition, nbd_ioctl, reread_partitions,
-};
-
 use std::fs::File;
 use std::io;
 use std::os::fd::AsRawFd;
 
 use nix::errno::Errno;
 use nix::libc;
+
+pub(crate) use device::{
+    NbdIoctl, add_partition, become_io_flusher, delete_partition, nbd_ioctl, reread_partitions,
+};
 
 /// Lets `len` bytes of `target` at `target_offset` be those of `source` at `source_offset`, in the
 /// same place of the disk (`FICLONERANGE`, ioctl_ficlonerange(2)). All three are in bytes; a `len`
@@ -51,4 +51,29 @@ pub(crate) fn clone_range(
     };
     Errno::result(result)?;
     Ok(())
+}
+
+/// Whether the byte at `offset` of a file is in the page cache (`RWF_NOWAIT`, preadv2(2)): reading
+/// it would wait for nothing. Also `true` where the file system does not say.
+pub(crate) fn is_cached(file: &File, offset: u64) -> bool {
+    let Ok(offset) = i64::try_from(offset) else {
+        return true;
+    };
+    let mut byte = 0u8;
+    let room = libc::iovec {
+        iov_base: (&raw mut byte).cast(),
+        iov_len: 1,
+    };
+    // SAFETY: the kernel writes at most one byte, into `byte`, which lives until the call returns;
+    // the descriptor is open while `file` is borrowed.
+    let read = unsafe {
+        libc::preadv2(
+            file.as_raw_fd(),
+            &raw const room,
+            1,
+            offset,
+            libc::RWF_NOWAIT,
+        )
+    };
+    !matches!(Errno::result(read), Err(Errno::EAGAIN))
 }

@@ -100,24 +100,23 @@ fn read_units(
         let Ok(mut buffer) = buffer else {
             return Ok(()); // the consumer gave up
         };
-        let Some((number, unit)) = job.next_unit()? else {
+        let Some((number, task)) = job.next_task()? else {
             return Ok(());
         };
+        let unit = task.unit;
         let mut done = Vec::new();
         match unit {
             Unit::Data {
-                offset,
-                len,
-                mixed,
-                place,
+                offset, len, mixed, ..
             } => {
                 job.read(&mut buffer, offset, len)?;
                 if let Some(beforehand) = beforehand {
                     done = beforehand(&buffer);
                 }
                 if !job.sink.needs_order() {
-                    job.write(&buffer, offset, mixed, place)?;
+                    job.write(&buffer, offset, mixed, unit.place())?;
                 }
+                job.was_read(&task);
             }
             Unit::Zeros { offset, len } if !job.sink.needs_order() => job.zero(offset, len)?,
             Unit::Zeros { .. } => {}

@@ -12,8 +12,11 @@ pub(super) const UNIT: usize = 256 << 10;
 /// The most bytes of data in a unit that is taken from file to file, which needs no buffer.
 const TRANSFER: u64 = 16 << 20;
 
-/// Where bytes are stored.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What is shorter is read and written together with what lies beside it.
+const ALONE: u64 = 64 << 10;
+
+/// Where bytes are stored; the order is that of the files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Place {
     /// The layer, 0 for the base.
     pub(super) layer: usize,
@@ -41,8 +44,10 @@ pub(super) enum Unit {
         len: u64,
         /// Whether it was filled up to whole grains with what is not stored.
         mixed: bool,
-        /// Where all of it is stored in one piece, if the sink can take it from there.
-        place: Option<Place>,
+        /// Where its first byte is stored; `None` where that is compressed.
+        from: Option<Place>,
+        /// Whether all of it is stored there in one piece.
+        whole: bool,
     },
     /// Bytes that read as zeros, however many.
     Zeros { offset: u64, len: u64 },
@@ -53,6 +58,22 @@ impl Unit {
     pub(super) fn len(&self) -> u64 {
         match *self {
             Self::Data { len, .. } | Self::Zeros { len, .. } => len,
+        }
+    }
+
+    /// Where its first byte is stored.
+    pub(super) fn from(&self) -> Option<Place> {
+        match *self {
+            Self::Data { from, .. } => from,
+            Self::Zeros { .. } => None,
+        }
+    }
+
+    /// Where all of it is stored, if that is one piece.
+    pub(super) fn place(&self) -> Option<Place> {
+        match *self {
+            Self::Data { from, whole, .. } => from.filter(|_| whole),
+            Self::Zeros { .. } => None,
         }
     }
 }
@@ -79,7 +100,7 @@ pub(super) struct Piece {
     pub(super) data: bool,
     /// Whether part of the data is not stored, but was taken along for the grain's sake.
     mixed: bool,
-    /// Where all of it is stored in one piece, if it is.
+    /// Where its first byte is stored; all of it, unless it is mixed.
     place: Option<Place>,
 }
 
@@ -230,7 +251,6 @@ impl<'a> Pieces<'a> {
             len: end - piece.offset,
             data,
             mixed: data,
-            place: None,
             ..piece
         }))
     }
@@ -238,7 +258,8 @@ impl<'a> Pieces<'a> {
 
 impl<'a> Plan<'a> {
     /// The units of `disk` for `sink`. `grain` is in bytes, a power of two: data begins and ends
-    /// at multiples of it, or with the disk. `unseen` says that nobody has to look at the bytes.
+    /// at multiples of it, or with the disk. `unseen` says that nobody has to look at the bytes,
+    /// and that the sink takes them from files.
     pub(super) fn new(
         disk: &'a dyn VirtualDisk,
         sink: &'a dyn Sink,
@@ -256,12 +277,16 @@ impl<'a> Plan<'a> {
         }
     }
 
-    /// Where a piece is stored, if the sink may take it from there.
-    fn place(&self, piece: &Piece) -> Option<Place> {
-        let place = piece.place.filter(|_| !piece.mixed)?;
-        let shortest = self.sink.shortest_transfer()?;
-        let file = self.pieces.disk.layer_file(place.layer);
-        (piece.len >= shortest && file.is_some()).then_some(place)
+    /// Whether a piece is a unit of its own, or several.
+    fn is_alone(&self, piece: &Piece) -> bool {
+        let shortest = self.sink.shortest_transfer().unwrap_or(ALONE).min(ALONE);
+        piece.data && !piece.mixed && piece.place.is_some() && piece.len >= shortest
+    }
+
+    /// Whether the sink may take a piece from file to file.
+    fn is_transfer(&self, piece: &Piece) -> bool {
+        let file = |place: Place| self.pieces.disk.layer_file(place.layer);
+        self.unseen && piece.place.and_then(file).is_some()
     }
 
     fn next_piece(&mut self) -> Result<Option<Piece>> {
@@ -276,18 +301,28 @@ impl<'a> Plan<'a> {
             return Ok(None);
         };
         let Piece { offset, data, .. } = first;
-        let place = self.place(&first);
-        let limit = match (data, place) {
-            (false, _) => u64::MAX,
-            (true, Some(_)) if self.unseen => TRANSFER,
-            (true, _) => self.limit - offset % self.limit,
+        let alone = self.is_alone(&first);
+        let limit = if !data {
+            u64::MAX
+        } else if alone && self.is_transfer(&first) {
+            TRANSFER
+        } else {
+            self.limit - offset % self.limit
         };
         let (mut len, mut mixed) = (first.len, first.mixed);
-        while len < limit && place.is_none() {
+        let mut whole = !mixed;
+        while len < limit && !alone {
             match self.next_piece()? {
-                Some(next) if next.data == data && self.place(&next).is_none() => {
+                Some(next) if next.data == data && !self.is_alone(&next) => {
                     len += next.len;
                     mixed |= next.mixed;
+                    whole = false;
+                    // What is too much is a piece again: the last part of this one.
+                    let end = offset.saturating_add(limit);
+                    if next.end() > end {
+                        self.ahead = next.from(end);
+                        len = limit;
+                    }
                 }
                 other => {
                     self.ahead = other;
@@ -296,14 +331,7 @@ impl<'a> Plan<'a> {
             }
         }
         if len > limit {
-            // Pieces follow each other, so what is too much is one piece again.
-            self.ahead = Some(Piece {
-                offset: offset + limit,
-                len: len - limit,
-                data,
-                mixed,
-                place: place.map(|place| place.after(limit)),
-            });
+            self.ahead = first.from(offset + limit);
             len = limit;
         }
         Ok(Some(if data {
@@ -311,7 +339,8 @@ impl<'a> Plan<'a> {
                 offset,
                 len,
                 mixed,
-                place,
+                from: first.place,
+                whole,
             }
         } else {
             Unit::Zeros { offset, len }

@@ -376,6 +376,19 @@ fn a_sink_with_a_grain_is_given_whole_grains_and_holes_in_them_as_data() {
 }
 
 #[test]
+fn a_run_without_holes_is_given_in_whole_grains_too() {
+    let disk = FakeDisk::new(9 * MIB + 5);
+    let sink = LogSink {
+        grain: 2 * MIB,
+        ..LogSink::default()
+    };
+    run(&disk, &sink, false, 3).unwrap();
+    assert_eq!(sink.text(), "data 0+9437189");
+    let log = sink.log.lock().unwrap();
+    assert!(log.iter().all(|&(at, _, _)| at % (2 * MIB) == 0), "{log:?}");
+}
+
+#[test]
 fn a_grain_of_zeros_is_left_out_and_one_with_a_byte_is_not() {
     let mut disk = FakeDisk::new(4 * 65536 + 10);
     disk.zeros = vec![65536..2 * 65536, 3 * 65536 + 1..4 * 65536 + 10];

@@ -1,0 +1,220 @@
+//! In which order the units of a plan are worked on, and what the kernel is told of them.
+//!
+//! Where nobody needs the order of the disk, units are taken in the order in which they are stored:
+//! a disk whose clusters lie in any order is read from one end of each file to the other, which is
+//! what a spinning disk wants. What is not in the page cache is asked for before its turn comes,
+//! and on a large copy it is let go of afterwards, so that a conversion does not empty the cache of
+//! a host that has other work. What was in the cache before stays there.
+
+use std::collections::VecDeque;
+use std::ops::Range;
+
+use super::plan::{Plan, Unit};
+use crate::disk::VirtualDisk;
+use crate::error::Result;
+use crate::source::FileSource;
+
+/// Units that are sorted at a time: with clusters of 1 MiB, 32 GiB of the disk.
+const WINDOW: usize = 1 << 15;
+/// Bytes that are asked for before their turn, and the most units they may be in.
+const AHEAD: u64 = 8 << 20;
+const MOST_AHEAD: usize = 32;
+/// Bytes that a copy may bring into the page cache before it takes out what it brought in.
+const KEPT_IN_CACHE: u64 = 256 << 20;
+
+/// A unit, and whether it was asked for because it was not in the page cache.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Task {
+    pub(super) unit: Unit,
+    cold: bool,
+}
+
+/// The units of a disk, each once.
+pub(super) struct Queue<'a> {
+    disk: &'a dyn VirtualDisk,
+    plan: Plan<'a>,
+    in_order: bool,
+    /// Units in the order in which they will be given out.
+    sorted: VecDeque<Unit>,
+    /// Units that the kernel knows of.
+    ahead: VecDeque<Task>,
+    bytes_ahead: u64,
+}
+
+impl<'a> Queue<'a> {
+    /// The units of `plan`, in its order or in that of the files of `disk`.
+    pub(super) fn new(disk: &'a dyn VirtualDisk, plan: Plan<'a>, in_order: bool) -> Self {
+        Self {
+            disk,
+            plan,
+            in_order,
+            sorted: VecDeque::new(),
+            ahead: VecDeque::new(),
+            bytes_ahead: 0,
+        }
+    }
+
+    fn next_unit(&mut self) -> Result<Option<Unit>> {
+        if self.in_order {
+            return self.plan.next().transpose();
+        }
+        if self.sorted.is_empty() {
+            let units: Result<Vec<_>> = self.plan.by_ref().take(WINDOW).collect();
+            let mut units = units?;
+            // Holes first, then every file from its start to its end.
+            units.sort_by_key(Unit::from);
+            self.sorted = units.into();
+        }
+        Ok(self.sorted.pop_front())
+    }
+
+    fn next_task(&mut self) -> Result<Option<Task>> {
+        while self.bytes_ahead < AHEAD && self.ahead.len() < MOST_AHEAD {
+            let Some(unit) = self.next_unit()? else {
+                break;
+            };
+            let stored = stored(self.disk, &unit);
+            let cold = stored.filter(|(file, range)| !file.is_cached(range));
+            if let Some((file, range)) = &cold {
+                file.will_need(range);
+            }
+            let cold = cold.is_some();
+            self.bytes_ahead += if cold { unit.len() } else { 0 };
+            self.ahead.push_back(Task { unit, cold });
+        }
+        let task = self.ahead.pop_front();
+        if let Some(task) = task.filter(|task| task.cold) {
+            self.bytes_ahead -= task.unit.len();
+        }
+        Ok(task)
+    }
+}
+
+impl Iterator for Queue<'_> {
+    type Item = Result<Task>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.next_task().transpose()
+    }
+}
+
+/// The file and the range of it that holds a unit, where that is one piece of a file.
+fn stored<'a>(disk: &'a dyn VirtualDisk, unit: &Unit) -> Option<(&'a FileSource, Range<u64>)> {
+    let place = unit.place()?;
+    let file = disk.layer_file(place.layer)?;
+    let end = place.host_offset.saturating_add(unit.len());
+    Some((file, place.host_offset..end))
+}
+
+impl Task {
+    /// Lets go of what was only read for this. `before` is how many bytes the copy had brought in
+    /// when it came to this one; gives how many it brought in for it.
+    pub(super) fn let_go(&self, disk: &dyn VirtualDisk, before: u64) -> u64 {
+        if !self.cold {
+            return 0;
+        }
+        if before > KEPT_IN_CACHE
+            && let Some((file, range)) = stored(disk, &self.unit)
+        {
+            file.needs_no_more(&range);
+        }
+        self.unit.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::copy::plan::UNIT;
+    use crate::disk::{Extent, ExtentKind};
+    use crate::sink::Sink;
+
+    const CLUSTER: u64 = 1 << 20;
+
+    /// Clusters that are stored from the last to the first, and a hole at every tenth.
+    #[derive(Debug)]
+    struct Backwards {
+        clusters: u64,
+    }
+
+    impl VirtualDisk for Backwards {
+        fn size(&self) -> u64 {
+            self.clusters * CLUSTER
+        }
+
+        fn extent_at(&self, offset: u64) -> Result<Extent> {
+            let cluster = offset / CLUSTER;
+            let kind = if cluster.is_multiple_of(10) {
+                ExtentKind::Hole
+            } else {
+                ExtentKind::Data {
+                    layer: usize::from(cluster.is_multiple_of(3)),
+                    host_offset: (self.clusters - cluster) * CLUSTER,
+                }
+            };
+            Ok(Extent {
+                offset,
+                len: CLUSTER,
+                kind,
+            })
+        }
+
+        fn read_at(&self, _buf: &mut [u8], _offset: u64) -> Result<()> {
+            Ok(())
+        }
+
+        fn extents(&self) -> Box<dyn Iterator<Item = Result<Extent>> + Send + '_> {
+            Box::new((0..self.clusters).map(|cluster| self.extent_at(cluster * CLUSTER)))
+        }
+
+        fn next_data(&self, _layer: usize, host_offset: u64) -> Result<Option<Range<u64>>> {
+            Ok(Some(host_offset..u64::MAX))
+        }
+    }
+
+    struct Nowhere;
+
+    impl Sink for Nowhere {
+        fn write_at(&self, _data: &[u8], _offset: u64) -> Result<()> {
+            Ok(())
+        }
+        fn zero_at(&self, _offset: u64, _len: u64) -> Result<()> {
+            Ok(())
+        }
+        fn finish(self: Box<Self>) -> Result<()> {
+            Ok(())
+        }
+    }
+
+    fn units(disk: &Backwards, in_order: bool) -> Vec<Unit> {
+        let plan = Plan::new(disk, &Nowhere, 1, false);
+        let queue = Queue::new(disk, plan, in_order);
+        queue.map(|task| task.unwrap().unit).collect()
+    }
+
+    fn offset(unit: &Unit) -> u64 {
+        match *unit {
+            Unit::Data { offset, .. } | Unit::Zeros { offset, .. } => offset,
+        }
+    }
+
+    #[test]
+    fn files_are_read_from_one_end_to_the_other_where_nobody_needs_the_order_of_the_disk() {
+        let disk = Backwards { clusters: 100 };
+        let mut by_file = units(&disk, false);
+        // Every seek is a step back, or to another file.
+        let places: Vec<_> = by_file.iter().filter_map(Unit::from).collect();
+        assert_eq!(places.len() as u64, 90 * CLUSTER / UNIT as u64);
+        assert!(places.is_sorted());
+        let by_disk = units(&disk, true);
+        assert!(by_disk.iter().map(offset).is_sorted());
+        // The same units, and so every byte once.
+        by_file.sort_by_key(offset);
+        assert_eq!(by_file, by_disk);
+        let ends = by_disk.iter().map(|unit| offset(unit) + unit.len());
+        assert!(
+            ends.zip(by_disk.iter().skip(1))
+                .all(|(end, next)| end == offset(next))
+        );
+    }
+}

@@ -14,7 +14,8 @@ use super::AttachArgs;
 /// What is known of a disk that is to be attached.
 #[derive(Debug)]
 pub(super) struct Plan {
-    /// How the disk is divided; `None` where its table cannot be believed.
+    /// How the disk is divided; `None` where its table cannot be believed, or does not count in
+    /// the device's sectors.
     pub(super) layout: Option<Layout>,
     /// The size of the device's sectors, in bytes.
     pub(super) block_size: u32,
@@ -49,10 +50,11 @@ impl Plan {
         let needed = table.map_or(512, |table| table.sector_size);
         let given = args.block_size.as_deref().map(str::parse).transpose()?;
         let block_size = given.unwrap_or(u32::try_from(needed).unwrap_or(512));
-        if table.is_some() && needed != u64::from(block_size) {
+        let fits = table.is_none() || needed == u64::from(block_size);
+        if !fits {
             complain(&format!(
                 "warning: the partition table counts in sectors of {needed} bytes, so the kernel \
-                 will not find the partitions by itself in sectors of {block_size}"
+                 does not find the partitions in sectors of {block_size}"
             ));
         }
         let behind = disk.size() % u64::from(block_size);
@@ -68,7 +70,8 @@ impl Plan {
             _ => None,
         };
         Ok(Self {
-            layout,
+            // Partitions may lie where such sectors do not begin.
+            layout: layout.filter(|_| fits),
             block_size,
             mount,
         })

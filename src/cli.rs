@@ -10,6 +10,7 @@ mod detach;
 mod exit;
 mod hints;
 mod info;
+mod losses;
 mod man;
 mod map;
 mod open;

@@ -1,5 +1,6 @@
 //! What a readable virtual disk is, whatever it is stored in.
 
+mod loss;
 mod raw;
 mod slice;
 
@@ -9,6 +10,7 @@ use std::ops::Range;
 use crate::error::Result;
 use crate::source::FileSource;
 
+pub use loss::{Loss, LossKind};
 pub use raw::RawDisk;
 pub use slice::Slice;
 

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use crate::attach::AttachError;
 use crate::foreign::Foreign;
 use crate::partition::{FileSystem, TableError, TableKind};
-use crate::ploop::{DescriptorError, Finding, Guid, HeaderError, SelectError};
+use crate::ploop::{DescriptorError, Finding, FindingKind, Guid, HeaderError, SelectError};
 use crate::qcow2::{LayoutError, ReadError};
 
 /// The result of everything that can fail here.
@@ -72,6 +72,34 @@ pub enum Error {
         path: PathBuf,
         /// What is wrong with it.
         source: HeaderError,
+    },
+    /// The saved table of an image whose conversion between versions was cut short does not fit.
+    #[error("reading the saved table {}", path.display())]
+    Index {
+        /// The saved table.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: HeaderError,
+    },
+    /// A layer that was named by hand is no image.
+    #[error("{} cannot be layer {layer}: {found}", path.display())]
+    NotALayer {
+        /// The file.
+        path: PathBuf,
+        /// Its place in the chain, 0 for the base.
+        layer: usize,
+        /// What it seems to be.
+        found: Foreign,
+    },
+    /// A chain that was named by hand cannot be one.
+    #[error("{} cannot be layer {layer}: {why}", path.display())]
+    LayerOrder {
+        /// The file.
+        path: PathBuf,
+        /// Its place in the chain, 0 for the base.
+        layer: usize,
+        /// Why not.
+        why: &'static str,
     },
     /// The descriptor cannot be used.
     #[error("reading {}", path.display())]
@@ -139,13 +167,15 @@ pub enum Error {
         /// How many findings of damage there are besides the first.
         others: usize,
     },
-    /// The image is marked as being in use.
-    #[error(
-        "{} is marked in use: it is open somewhere, or was not closed cleanly", path.display()
-    )]
+    /// The image is in use, or marked so.
+    #[error("{} is {sign}", path.display())]
     InUse {
-        /// The image that carries the mark.
+        /// The file that is in use.
         path: PathBuf,
+        /// What kind of sign there is.
+        kind: FindingKind,
+        /// The sign, as in "marked in use".
+        sign: String,
     },
     /// A source changed while it was being read.
     #[error("{} changed while it was being read", path.display())]
@@ -170,6 +200,16 @@ pub enum Error {
         offset: u64,
         /// How many bytes are lost.
         len: u64,
+    },
+    /// So many ranges of a disk cannot be read that nobody could list them.
+    #[error(
+        "more than {most} ranges cannot be read, the last one at offset {offset:#x} of the disk"
+    )]
+    TooManyLosses {
+        /// Where the last one begins, in bytes of the disk.
+        offset: u64,
+        /// How many are remembered.
+        most: usize,
     },
     /// A qcow2 image cannot be read.
     #[error("reading the qcow2 image {}", path.display())]
@@ -334,6 +374,7 @@ impl Error {
                 Class::Damaged
             }
             Self::Header { source, .. } if source.is_damage() => Class::Damaged,
+            Self::Index { .. } => Class::Damaged,
             Self::Descriptor { source, .. } if source.is_damage() => Class::Damaged,
             Self::Select { source, .. } if source.is_damage() => Class::Damaged,
             Self::Qcow2Image { source, .. } => source.class(),

@@ -3,9 +3,11 @@
 //!
 //! A byte's way: it is read through a [`source`], is given meaning by [`ploop`], becomes part of a
 //! [`disk`], may be seen through a [`partition`], is moved by [`copy`] and lands in a [`sink`];
-//! one of them writes [`qcow2`]. Or the disk stays where it is and is read in place: by clients of
-//! [`nbd`], or as a device of this machine ([`attach`]), with an [`overlay`] where it has to be
-//! written to.
+//! one of them writes [`qcow2`]. Where images are damaged, [`salvage`] makes a disk that reads all
+//! the same and knows what is lost, and [`ext4`] tells which files that cost.
+//!
+//! Or the disk stays where it is and is read in place: by clients of [`nbd`], or as a device of
+//! this machine ([`attach`]), with an [`overlay`] where it has to be written to.
 //!
 //! ```
 //! use ploopconv::disk::VirtualDisk;
@@ -35,13 +37,16 @@ pub mod compare;
 pub mod copy;
 pub mod disk;
 mod error;
+pub mod ext4;
 mod foreign;
 pub mod hash;
+pub mod in_use;
 pub mod nbd;
 pub mod overlay;
 pub mod partition;
 pub mod ploop;
 pub mod qcow2;
+pub mod salvage;
 pub mod sink;
 pub mod source;
 mod sys;

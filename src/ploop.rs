@@ -22,4 +22,4 @@ pub use disk::{Layer, PloopDisk};
 pub use header::{ClusterSize, Header, HeaderError, State, Version};
 pub use image::Image;
 pub use locate::{DEFAULT_PRIVATE_DIRS, Located, locate};
-pub use open::{Examined, LayerInfo, OpenOptions, SnapshotInfo, examine};
+pub use open::{Examined, LayerInfo, LayerName, OpenOptions, SnapshotInfo, examine};

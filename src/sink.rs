@@ -2,6 +2,7 @@
 
 mod block;
 mod file;
+mod leftovers;
 mod partial;
 mod partials;
 mod stream;

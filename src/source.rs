@@ -1,9 +1,13 @@
 //! Where image bytes come from: a file opened for reading only, or a byte vector in tests.
 
+mod rescue;
+mod resolved;
+
 use std::fmt::Debug;
 use std::fs::{File, FileType};
 use std::io;
 use std::ops::Range;
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
@@ -11,6 +15,7 @@ use nix::errno::Errno;
 use nix::fcntl::{OFlag, PosixFadviseAdvice, posix_fadvise};
 use nix::unistd::{Whence, lseek64};
 
+pub use self::rescue::{is_bad_sector, rescue};
 use crate::error::{Error, Result};
 use crate::sys;
 
@@ -29,6 +34,16 @@ pub trait Source: Debug + Send + Sync {
     ///
     /// [`io::ErrorKind::UnexpectedEof`] where the source ends before `buf` is full.
     fn read_exact_at(&self, buf: &mut [u8], offset: u64) -> io::Result<()>;
+
+    /// As [`Source::read_exact_at`] for bytes of one sector of 512 bytes, past any cache whose
+    /// pages are larger: its other sectors may be bad.
+    ///
+    /// # Errors
+    ///
+    /// As [`Source::read_exact_at`], and where the source cannot be read so.
+    fn read_sector(&self, buf: &mut [u8], offset: u64) -> io::Result<()> {
+        self.read_exact_at(buf, offset)
+    }
 
     /// The first run of bytes at or after `offset` that may hold anything but zeros; `None`
     /// where only zeros follow.
@@ -132,6 +147,18 @@ impl FileSource {
         Self::open_kind(path, FileType::is_file)
     }
 
+    /// As [`FileSource::open`], for an absolute path without a symbolic link in it. Where one was
+    /// put there since the path was resolved, it is not followed.
+    ///
+    /// # Errors
+    ///
+    /// As [`FileSource::open`], and [`Error::Io`] where there is a link in the path.
+    pub fn open_resolved(path: &Path) -> Result<Self> {
+        Self::open_by(path, FileType::is_file, |flags| {
+            resolved::open_resolved(path, flags)
+        })
+    }
+
     /// As [`FileSource::open`], and opens block devices too. Nobody can tell whether a device was
     /// written to, so only its size is watched.
     ///
@@ -143,6 +170,19 @@ impl FileSource {
     }
 
     fn open_kind(path: &Path, wanted: impl Fn(&FileType) -> bool) -> Result<Self> {
+        Self::open_by(path, wanted, |flags| {
+            File::options()
+                .read(true)
+                .custom_flags(flags.bits())
+                .open(path)
+        })
+    }
+
+    fn open_by(
+        path: &Path,
+        wanted: impl Fn(&FileType) -> bool,
+        open: impl Fn(OFlag) -> io::Result<File>,
+    ) -> Result<Self> {
         let failed = |source| Error::io("opening", path, source);
         let admit = |kind: FileType| {
             if wanted(&kind) {
@@ -156,15 +196,10 @@ impl FileSource {
         // Opening alone can rewind a tape or start a watchdog.
         admit(std::fs::metadata(path).map_err(failed)?.file_type())?;
         // O_NONBLOCK: opening a pipe that nobody writes must not hang; regular files ignore it.
-        let open = |flags: OFlag| {
-            File::options()
-                .read(true)
-                .custom_flags((flags | OFlag::O_NONBLOCK | OFlag::O_NOCTTY).bits())
-                .open(path)
-        };
-        let file = match open(OFlag::O_NOATIME) {
+        let flags = OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
+        let file = match open(flags | OFlag::O_NOATIME) {
             // Only the owner may ask for no access time.
-            Err(error) if error.raw_os_error() == Some(Errno::EPERM as i32) => open(OFlag::empty()),
+            Err(error) if error.raw_os_error() == Some(Errno::EPERM as i32) => open(flags),
             other => other,
         }
         .map_err(failed)?;
@@ -296,6 +331,30 @@ impl Source for FileSource {
 
     fn read_exact_at(&self, buf: &mut [u8], offset: u64) -> io::Result<()> {
         self.file.read_exact_at(buf, offset)
+    }
+
+    fn read_sector(&self, buf: &mut [u8], offset: u64) -> io::Result<()> {
+        /// Enough for every device that has sectors of 512 bytes.
+        const ALIGNMENT: usize = 4096;
+        let start = offset / 512 * 512;
+        // Another way to the same file: how a file was opened cannot be changed for this alone.
+        let again = format!("/proc/self/fd/{}", self.file.as_raw_fd());
+        let file = File::options()
+            .read(true)
+            .custom_flags((OFlag::O_DIRECT | OFlag::O_NONBLOCK).bits())
+            .open(again)?;
+        let mut room = vec![0; ALIGNMENT + 512];
+        let aligned = room.as_ptr().align_offset(ALIGNMENT).min(ALIGNMENT);
+        let sector = room
+            .get_mut(aligned..aligned + 512)
+            .ok_or(io::ErrorKind::InvalidInput)?;
+        let read = file.read_at(sector, start)?;
+        let wanted = usize::try_from(offset - start)
+            .ok()
+            .and_then(|from| sector.get(..read)?.get(from..)?.get(..buf.len()))
+            .ok_or(io::ErrorKind::UnexpectedEof)?;
+        buf.copy_from_slice(wanted);
+        Ok(())
     }
 
     fn next_data(&self, offset: u64) -> io::Result<Option<Range<u64>>> {

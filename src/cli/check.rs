@@ -35,7 +35,7 @@ pub(crate) fn run(args: &CheckArgs) -> anyhow::Result<Verdict> {
     let (status, verdict) = match examined.worst() {
         Some(Severity::Damage) => ("damaged", Verdict::Damaged),
         _ if !examined.is_in_use() => ("clean", Verdict::Done),
-        _ if args.open.allow_dirty => ("in-use", Verdict::Done),
+        _ if examined.refuses_use(args.open.allow_dirty).is_none() => ("in-use", Verdict::Done),
         _ => ("in-use", Verdict::InUse),
     };
     // Images are checked as a whole. A partition that cannot be read is said all the same.

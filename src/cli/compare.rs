@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::Verdict;
 use super::exit::Usage;
+use super::losses::Tally;
 use super::open::OpenArgs;
 use super::output::{complain, finish, json, line, results};
 use super::progress::{Display, When};
@@ -49,6 +50,11 @@ struct Report {
     first_difference: Option<Difference>,
     compared_bytes: u64,
     skipped_bytes: u64,
+    lost_bytes_a: u64,
+    lost_bytes_b: u64,
+    /// What cannot be trusted, of both.
+    #[serde(skip)]
+    lost: (Tally, Tally),
 }
 
 #[derive(Serialize)]
@@ -118,10 +124,12 @@ pub(crate) fn run(args: &CompareArgs) -> anyhow::Result<Verdict> {
     } else {
         report.print()?;
     }
-    Ok(if report.equal {
+    Ok(if !report.equal {
+        Verdict::No
+    } else if report.lost.0.is_nothing() && report.lost.1.is_nothing() {
         Verdict::Done
     } else {
-        Verdict::No
+        Verdict::Salvaged
     })
 }
 
@@ -140,6 +148,7 @@ fn report(
         }),
         None => None,
     };
+    let lost = (a.tally()?, b.tally()?);
     Ok(Report {
         a: a_name,
         b: b_name,
@@ -149,11 +158,16 @@ fn report(
         first_difference,
         compared_bytes: found.compared,
         skipped_bytes: found.skipped,
+        lost_bytes_a: lost.0.zeros,
+        lost_bytes_b: lost.1.zeros,
+        lost,
     })
 }
 
 impl Report {
     fn warn(&self) {
+        self.lost.0.warn(&self.a);
+        self.lost.1.warn(&self.b);
         if self.size_a == self.size_b {
             return;
         }

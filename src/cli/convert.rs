@@ -2,6 +2,7 @@
 
 mod checksum;
 mod digest;
+mod lost;
 mod partitions;
 mod plan;
 mod target;
@@ -9,6 +10,7 @@ mod target;
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::stdout;
+use std::iter;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -21,14 +23,16 @@ use ploopconv::hash;
 use ploopconv::partition::{self, Warning};
 use ploopconv::ploop::Severity;
 use ploopconv::qcow2::{Layout, Qcow2Options, Qcow2Sink};
-use ploopconv::sink::{self, BlockSink, FileSink, FileSinkOptions, Sink, StreamSink};
+use ploopconv::sink::{self, BlockSink, FileSink, FileSinkOptions, PartialFile, Sink, StreamSink};
 
 use self::checksum::{Algorithm, ChecksumFile};
 use self::digest::OpenSink;
+use self::lost::LostFile;
 use self::plan::Plan;
 use self::target::Target;
 use super::Verdict;
 use super::exit::Usage;
+use super::losses::Account;
 use super::open::OpenArgs;
 use super::output::{complain, json};
 use super::progress::{Display, When};
@@ -189,19 +193,35 @@ pub(crate) fn run(args: &ConvertArgs) -> anyhow::Result<Verdict> {
     if let Target::Directory(dir) = &target {
         return partitions::run(args, dir, source, &workers, &signals);
     }
+    if let (Target::File(path), false) = (&target, args.dry_run) {
+        // First, because what a killed run left may take the room that is needed now.
+        say_what_was_left(args, PartialFile::remove_leftovers(path));
+    }
     let mut plan = Plan::new(args, &target, disk).with_context(context)?;
     if args.dry_run {
-        return plan.show(args);
+        // Unreadable sectors show when the disk is read.
+        let known = source.salvage.as_ref();
+        let known = known.map(|salvage| Account::of(salvage, disk, source.partition));
+        return plan.show(args, known.transpose().with_context(context)?);
     }
     plan.refuse_if_full().with_context(context)?;
     let checksum = args
         .checksum
         .map(|how| ChecksumFile::beside(how, &args.output, args.force));
     let checksum = checksum.transpose().with_context(context)?;
+    let lost = args
+        .open
+        .salvage
+        .then(|| LostFile::create(&target, args.force, &source, signals.partials()));
+    let lost = lost.transpose().with_context(context)?;
     let started = Instant::now();
-    let layout = plan.layout.take();
-    let summary = match write(args, &target, layout, checksum, &source, &workers, &signals) {
-        Ok(summary) => summary,
+    let beside = Beside {
+        layout: plan.layout.take(),
+        checksum,
+        lost,
+    };
+    let (summary, account) = match write(args, &target, beside, &source, &workers, &signals) {
+        Ok(written) => written,
         Err(error) => {
             return Err(match signals.interrupted() {
                 Some(interrupted) => interrupted.leaving(target.fate()).into(),
@@ -209,8 +229,15 @@ pub(crate) fn run(args: &ConvertArgs) -> anyhow::Result<Verdict> {
             });
         }
     };
+    if let (None, true, Target::File(path)) = (&account, args.force, &target) {
+        lost::remove_stale(path);
+    }
+    let verdict = verdict(account.as_ref());
+    if let (Some(account), false) = (&account, args.quiet) {
+        account.complain(&args.output.display().to_string());
+    }
     if args.json {
-        json(&plan.report(args, &args.output, summary))?;
+        json(&plan.report(args, &args.output, summary, account))?;
     }
     if !args.quiet && !matches!(target, Target::Stdout) {
         complain(&format!(
@@ -221,7 +248,31 @@ pub(crate) fn run(args: &ConvertArgs) -> anyhow::Result<Verdict> {
             started.elapsed().as_secs_f64()
         ));
     }
-    Ok(Verdict::Done)
+    Ok(verdict)
+}
+
+fn verdict(account: Option<&Account>) -> Verdict {
+    match account {
+        Some(account) if !account.is_nothing() => Verdict::Salvaged,
+        _ => Verdict::Done,
+    }
+}
+
+/// What goes with a target.
+struct Beside {
+    layout: Option<Layout>,
+    checksum: Option<ChecksumFile>,
+    lost: Option<LostFile>,
+}
+
+/// Nobody should wonder where a file went.
+fn say_what_was_left(args: &ConvertArgs, removed: Vec<PathBuf>) {
+    for path in removed.iter().filter(|_| !args.quiet) {
+        complain(&format!(
+            "removed what a killed run left: {}",
+            path.display()
+        ));
+    }
 }
 
 /// What a copy did, for people.
@@ -251,26 +302,49 @@ fn say_what_hides_partitions(disk: &dyn VirtualDisk) {
 fn write(
     args: &ConvertArgs,
     target: &Target,
-    layout: Option<Layout>,
-    checksum: Option<ChecksumFile>,
+    beside: Beside,
     source: &Side,
     workers: &Workers,
     signals: &Guard,
-) -> anyhow::Result<Summary> {
+) -> anyhow::Result<(Summary, Option<Account>)> {
+    let Beside {
+        layout,
+        checksum,
+        lost,
+    } = beside;
     let sink = open_sink(args, target, layout, source.disk.size(), signals)?;
     let algorithm = checksum.as_ref().map(ChecksumFile::algorithm);
     let (summary, digest) = fill(args, &sink, algorithm, source, workers, signals)?;
+    let (sync, partials) = (!args.no_sync, signals.partials());
+    // What lies beside the target is ready before the target is there, so that nothing but names
+    // is left to be given.
+    let sum = checksum.as_ref().map(|file| file.path().to_owned());
+    let account = lost.as_ref().map(|file| list(args, file, source));
+    let account = account.transpose()?;
     match checksum.zip(digest) {
-        // The checksum is ready before the target is there, so that nothing but two names is
-        // left to be given.
         Some((file, digest)) => {
             let digests = [(digest, args.output.as_path())];
-            let partials = signals.partials();
-            file.write(&digests, !args.no_sync, partials, || sink.finish())?;
+            let finish = || sink.finish();
+            file.write(&digests, sync, partials, finish, || {
+                args.take_back([args.output.as_path()]);
+            })?;
         }
         None => sink.finish()?,
     }
-    Ok(summary)
+    lost.map_or(Ok(()), |list| list.finish(sync))
+        .inspect_err(|_| args.take_back(iter::once(args.output.as_path()).chain(sum.as_deref())))?;
+    Ok((summary, account))
+}
+
+/// Accounts for what is lost of the disk, and writes it down.
+fn list(args: &ConvertArgs, file: &LostFile, source: &Side) -> anyhow::Result<Account> {
+    let salvage = source.salvage.as_ref().context("nothing was salvaged")?;
+    let disk = source.disk.as_ref();
+    let mut account = Account::of(salvage, disk, source.partition)?;
+    let name = args.open.name().to_string();
+    file.write(salvage, disk.size(), &account, &name)?;
+    account.list = Some(file.path().display().to_string());
+    Ok(account)
 }
 
 /// Opens a target for a disk of `size` bytes.
@@ -380,6 +454,14 @@ impl ConvertArgs {
         self.format.unwrap_or_else(by_name)
     }
 
+    /// Removes targets that have their names already, because they belong together with something
+    /// that failed. What replaced an older file is complete, and stays.
+    fn take_back<'a>(&self, targets: impl IntoIterator<Item = &'a Path>) {
+        for path in targets.into_iter().filter(|_| !self.force) {
+            let _ = std::fs::remove_file(path);
+        }
+    }
+
     /// What the target is to look like where it is qcow2.
     fn qcow2(&self) -> Option<Qcow2Options> {
         (self.format() == Format::Qcow2).then(|| self.qcow2.options())
@@ -405,6 +487,9 @@ impl ConvertArgs {
         let to_files = matches!(target, Target::File(_) | Target::Directory(_));
         if self.checksum.is_some() && !to_files {
             return mistake("--checksum writes a file beside the target, which has to be a file");
+        }
+        if self.reflink == Reflink::Always && self.open.salvage {
+            return mistake("--salvage reads every byte, and --reflink=always none");
         }
         if self.reflink == Reflink::Always && !to_files {
             return mistake("--reflink=always wants a file as the target: others share nothing");

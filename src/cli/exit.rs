@@ -20,6 +20,8 @@ pub(crate) enum Verdict {
     Damaged,
     /// The image is in use.
     InUse,
+    /// Done, and part of it is lost.
+    Salvaged,
     /// As another process ended that did the work.
     Status(u8),
 }
@@ -31,6 +33,7 @@ impl From<Verdict> for ExitCode {
             Verdict::No => 1,
             Verdict::Damaged => 3,
             Verdict::InUse => 4,
+            Verdict::Salvaged => 5,
             Verdict::Status(status) => status,
         })
     }

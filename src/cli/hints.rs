@@ -6,8 +6,9 @@ use std::path::Path;
 
 use ploopconv::attach::AttachError;
 use ploopconv::partition::FileSystem;
-use ploopconv::ploop::SelectError;
+use ploopconv::ploop::{FindingKind, HeaderError, SelectError};
 use ploopconv::qcow2::LayoutError;
+use ploopconv::source::is_bad_sector;
 use ploopconv::{Error, Foreign, text};
 
 /// Lines of advice for an error; `None` where the error says it all.
@@ -22,14 +23,49 @@ pub(crate) fn hint(error: &Error, retry: &dyn Fn(&str) -> String) -> Option<Stri
                 "the descriptor is missing; if the disk has no snapshots, read the image alone: {}",
                 retry(&quoted(only))
             ),
-            many => format!(
-                "the descriptor is missing, and these images are there: {}",
-                many.iter()
-                    .map(|image| quoted(image))
-                    .collect::<Vec<_>>()
-                    .join(" ")
-            ),
+            many => {
+                let names = many.iter().map(|image| quoted(image));
+                let names: Vec<_> = names.collect();
+                let folder = many
+                    .first()
+                    .map_or(Path::new("."), |image| folder_of(image));
+                format!(
+                    "the descriptor is missing, and these images are there: {}\n\
+                     what they are, and how they are read without it: ploopconv info {}",
+                    names.join(" "),
+                    quoted(folder)
+                )
+            }
         },
+        Error::Header {
+            path,
+            source: HeaderError::VersionConversion,
+        } => {
+            let mut saved = path.as_os_str().to_owned();
+            saved.push(".idx");
+            let saved = Path::new(&saved);
+            if !saved.exists() {
+                return None;
+            }
+            let name = quoted(saved);
+            format!("its table was saved before, in {name}: add --use-idx to read that one")
+        }
+        Error::NotALayer { path, layer: 0, .. } => {
+            let name = path.file_name().unwrap_or_default();
+            format!(
+                "if it is a raw disk, say so: --layers raw:{},…",
+                shell_word(name)
+            )
+        }
+        Error::Descriptor { path, .. } => format!(
+            "what else is there, and how it is read without a descriptor: ploopconv info {}",
+            quoted(folder_of(path))
+        ),
+        Error::Io { doing, source, .. }
+            if doing.starts_with("reading") && is_bad_sector(source) =>
+        {
+            "to read on over what the device does not give, add --salvage".to_owned()
+        }
         Error::LoneLayer {
             path,
             descriptor,
@@ -55,9 +91,7 @@ pub(crate) fn hint(error: &Error, retry: &dyn Fn(&str) -> String) -> Option<Stri
             retry(&format!("{} --single-layer", quoted(path)))
         ),
         Error::Outside { .. } => "if what lies there may be read, add --allow-outside".to_owned(),
-        Error::InUse { .. } => "stop the container (or unmount the image) first; if it crashed, \
-                                add --allow-dirty"
-            .to_owned(),
+        Error::InUse { kind, .. } => in_use(*kind).to_owned(),
         Error::Changed { .. } => {
             "stop whatever writes to it, or convert a copy or a snapshot".to_owned()
         }
@@ -84,10 +118,16 @@ pub(crate) fn hint(error: &Error, retry: &dyn Fn(&str) -> String) -> Option<Stri
         Error::NoContainer { .. } => {
             "name the directory, or say where containers are with --private-dir DIR".to_owned()
         }
-        Error::Damaged { path, .. } => {
+        Error::Damaged { path, first, .. } => {
+            let salvage = "\nto convert what is left, with zeros for the rest: add --salvage";
             format!(
-                "to see everything that is wrong: ploopconv check {}",
-                quoted(path)
+                "to see everything that is wrong: ploopconv check {}{}",
+                quoted(path),
+                if first.kind.is_salvageable() {
+                    salvage
+                } else {
+                    ""
+                }
             )
         }
         Error::Select {
@@ -115,6 +155,20 @@ pub(crate) fn hint(error: &Error, retry: &dyn Fn(&str) -> String) -> Option<Stri
         _ => return None,
     };
     Some(advice)
+}
+
+/// What to do about a sign that an image is in use.
+fn in_use(kind: FindingKind) -> &'static str {
+    match kind {
+        FindingKind::Attached => {
+            "stop the container (or unmount the image), or take a snapshot and read that"
+        }
+        FindingKind::Locked | FindingKind::OpenForWriting => {
+            "let it end first; with --allow-dirty the image is read all the same, and refused at \
+             the end if it changed"
+        }
+        _ => "stop the container (or unmount the image) first; if it crashed, add --allow-dirty",
+    }
 }
 
 fn not_ploop(path: &Path, found: Foreign, retry: &dyn Fn(&str) -> String) -> Option<String> {

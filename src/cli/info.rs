@@ -1,12 +1,18 @@
 //! `ploopconv info`: what an image or a chain is, without reading its data.
 
+mod survey;
+
 use anyhow::Context;
+use ploopconv::Error;
 use ploopconv::copy::stored_bytes;
 use ploopconv::disk::VirtualDisk;
 use ploopconv::ploop::{Examined, LayerInfo, Severity, SnapshotInfo, State};
+use ploopconv::salvage::Salvaged;
 use serde::Serialize;
 
+use self::survey::Survey;
 use super::Verdict;
+use super::losses::Tally;
 use super::open::OpenArgs;
 use super::output::{complain, finish, json, line, results};
 use super::partitions::Division;
@@ -31,6 +37,9 @@ struct Report {
     partition: Option<u32>,
     virtual_size: Option<u64>,
     data_bytes: Option<u64>,
+    /// With `--salvage`.
+    lost_bytes: Option<u64>,
+    doubtful_bytes: Option<u64>,
     in_use: bool,
     damaged: bool,
     #[serde(flatten)]
@@ -39,9 +48,12 @@ struct Report {
     snapshots: Vec<JsonSnapshot>,
     unlisted_layers: Vec<String>,
     findings: Vec<JsonFinding>,
+    /// Where the descriptor cannot be used: what lies there.
+    #[serde(flatten)]
+    survey: Survey,
 }
 
-#[derive(Serialize)]
+#[derive(Debug, Serialize)]
 struct JsonLayer {
     layer: usize,
     file: String,
@@ -70,18 +82,29 @@ struct View {
     partition: Option<u32>,
     size: Option<u64>,
     data: Option<u64>,
+    /// What is lost, where it is read over damage.
+    lost: Option<Tally>,
     division: Division,
 }
 
 impl View {
     fn of(args: &OpenArgs, examined: &Examined) -> anyhow::Result<Self> {
-        let Some(disk) = examined.disk() else {
+        let Some(stored) = examined.disk() else {
             return Ok(Self::unknown(None));
         };
-        if examined.is_damaged() {
+        if !examined.is_readable() {
             // What a damaged chain stores is not known.
-            return Ok(Self::unknown(Some(disk.size())));
+            return Ok(Self::unknown(Some(stored.size())));
         }
+        let salvaged = args.salvage.then(|| Salvaged::new(stored));
+        let disk: &dyn VirtualDisk = match &salvaged {
+            Some(salvaged) => salvaged,
+            None => stored,
+        };
+        let lost = |range| {
+            let losses = salvaged.as_ref().map(|disk| disk.losses_in(range));
+            losses.map(Tally::of).transpose()
+        };
         let chosen = args
             .choose(disk)
             .with_context(|| format!("looking into {}", args.name()))?;
@@ -91,14 +114,17 @@ impl View {
                 size: Some(disk.size()),
                 data: Some(stored_bytes(disk)?),
                 division: Division::of(disk),
+                lost: lost(0..disk.size())?,
             });
         };
         let slice = partition.of(disk)?;
+        let end = partition.start.saturating_add(partition.len);
         Ok(Self {
             partition: Some(partition.number),
             size: Some(slice.size()),
             data: Some(stored_bytes(&slice)?),
             division: Division::from(&layout, |other| *other == partition),
+            lost: lost(partition.start..end)?,
         })
     }
 
@@ -107,6 +133,7 @@ impl View {
             partition: None,
             size,
             data: None,
+            lost: None,
             division: Division::unknown(),
         }
     }
@@ -114,20 +141,37 @@ impl View {
 
 pub(crate) fn run(args: &InfoArgs) -> anyhow::Result<Verdict> {
     let workers = args.open.workers()?;
-    let examined = args.open.examine(&workers)?;
+    let examined = match args.open.examine(&workers) {
+        Err(error @ Error::NoImage { .. }) => {
+            if let Error::NoImage { path, images } = &error {
+                survey::without_descriptor(args, path, images, &workers)?;
+            }
+            return Err(error.into());
+        }
+        other => other?,
+    };
     let damaged = examined.is_damaged();
     let view = View::of(&args.open, &examined)?;
+    let lost = view.lost.unwrap_or_default();
     let name = args.open.name().to_string();
+    let survey = Survey::of(&args.open, &examined, &workers);
     if args.json {
-        json(&report(&examined, name, view))?;
+        json(&report(&examined, name, view, survey))?;
     } else {
-        print(&examined, &name, &view)?;
+        print(&examined, &name, &view, &survey)?;
     }
     if let Some(disk) = examined.disk() {
         disk.check_unchanged()?;
     }
     if !damaged {
         return Ok(Verdict::Done);
+    }
+    if args.open.salvage && examined.is_readable() {
+        return Ok(if lost.is_nothing() {
+            Verdict::Done
+        } else {
+            Verdict::Salvaged
+        });
     }
     complain(&format!(
         "{} is damaged, and would not be converted",
@@ -136,7 +180,7 @@ pub(crate) fn run(args: &InfoArgs) -> anyhow::Result<Verdict> {
     Ok(Verdict::Damaged)
 }
 
-fn report(examined: &Examined, image: String, view: View) -> Report {
+fn report(examined: &Examined, image: String, view: View, survey: Survey) -> Report {
     Report {
         image,
         descriptor: examined.descriptor.as_deref().map(path),
@@ -144,6 +188,8 @@ fn report(examined: &Examined, image: String, view: View) -> Report {
         partition: view.partition,
         virtual_size: view.size,
         data_bytes: view.data,
+        lost_bytes: view.lost.map(|lost| lost.zeros),
+        doubtful_bytes: view.lost.map(|lost| lost.doubtful),
         in_use: examined.is_in_use(),
         damaged: examined.is_damaged(),
         division: view.division,
@@ -151,6 +197,7 @@ fn report(examined: &Examined, image: String, view: View) -> Report {
         snapshots: examined.snapshots.iter().map(json_snapshot).collect(),
         unlisted_layers: examined.unlisted.iter().map(|file| path(file)).collect(),
         findings: json_findings(examined),
+        survey,
     }
 }
 
@@ -188,7 +235,7 @@ fn format(layer: &LayerInfo) -> &'static str {
         .map_or("raw", |image| image.version.name())
 }
 
-fn print(examined: &Examined, name: &str, view: &View) -> anyhow::Result<()> {
+fn print(examined: &Examined, name: &str, view: &View, survey: &Survey) -> anyhow::Result<()> {
     let mut out = results();
     let mut field = |name: &str, value: &str| line(&mut out, &format!("{name:<13} {value}"));
     field("image:", name)?;
@@ -215,6 +262,9 @@ fn print(examined: &Examined, name: &str, view: &View) -> anyhow::Result<()> {
             "stored:",
             &format!("{}; a raw disk takes about as much", human(data)),
         )?;
+    }
+    if let Some(lost) = view.lost.filter(|lost| !lost.is_nothing()) {
+        field("lost:", &lost.text())?;
     }
     field(
         "in use:",
@@ -274,8 +324,13 @@ fn print(examined: &Examined, name: &str, view: &View) -> anyhow::Result<()> {
             &format!("{} on {parent}{top}{temporary}", snapshot.guid),
         )?;
     }
-    for file in &examined.unlisted {
-        field("unlisted:", &path(file))?;
+    if survey.is_empty() {
+        for file in &examined.unlisted {
+            field("unlisted:", &path(file))?;
+        }
+    }
+    for (name, text) in survey.lines() {
+        field(&name, &text)?;
     }
     for finding in &examined.findings {
         if finding.severity() != Severity::Info {

@@ -3,12 +3,12 @@
 use std::io::Write;
 
 use anyhow::Context;
-use ploopconv::disk::{Extent, ExtentKind};
+use ploopconv::disk::{Extent, ExtentKind, VirtualDisk};
 use ploopconv::ploop::Severity;
 use ploopconv::text;
 
 use super::Verdict;
-use super::open::{OpenArgs, Opened};
+use super::open::{OpenArgs, Opened, Salvage};
 use super::output::{finish, results, safe_json};
 use super::report::{path, warn};
 
@@ -28,18 +28,29 @@ pub(crate) fn run(args: &MapArgs) -> anyhow::Result<Verdict> {
     let examined = args.open.examine(&workers).with_context(context)?;
     warn(&examined, Severity::Warning);
     let opened = args.open.disk(examined).with_context(context)?;
+    // What is lost is shown as that.
+    let stored = opened.salvage.as_ref().map(Salvage::stored).transpose()?;
+    let disk = match &stored {
+        Some(stored) => stored,
+        None => opened.disk.as_ref(),
+    };
     let out = results();
     if args.json {
-        print_json(&opened, &args.open.name().to_string(), out)?;
+        print_json(disk, &opened, &args.open.name().to_string(), out)?;
     } else {
-        print_text(&opened, out)?;
+        print_text(disk, &opened, out)?;
     }
-    opened.disk.check_unchanged().with_context(context)?;
-    Ok(Verdict::Done)
+    disk.check_unchanged().with_context(context)?;
+    let mut losses = opened.salvage.iter().flat_map(Salvage::losses);
+    Ok(if losses.next().is_some() {
+        Verdict::Salvaged
+    } else {
+        Verdict::Done
+    })
 }
 
 /// One line an extent: a disk may have millions, so nothing is collected.
-fn print_text(opened: &Opened, mut out: impl Write) -> anyhow::Result<()> {
+fn print_text(disk: &dyn VirtualDisk, opened: &Opened, mut out: impl Write) -> anyhow::Result<()> {
     let writing = "writing to stdout";
     writeln!(
         out,
@@ -49,7 +60,7 @@ fn print_text(opened: &Opened, mut out: impl Write) -> anyhow::Result<()> {
     .context(writing)?;
     let files = file_names(opened);
     let files: Vec<_> = files.iter().map(|file| text::safe(file)).collect();
-    for extent in opened.disk.extents() {
+    for extent in disk.extents() {
         let Extent { offset, len, kind } = extent?;
         match kind {
             ExtentKind::Data { layer, host_offset }
@@ -71,14 +82,19 @@ fn print_text(opened: &Opened, mut out: impl Write) -> anyhow::Result<()> {
 }
 
 /// One object a line, in one array.
-fn print_json(opened: &Opened, image: &str, mut out: impl Write) -> anyhow::Result<()> {
+fn print_json(
+    disk: &dyn VirtualDisk,
+    opened: &Opened,
+    image: &str,
+    mut out: impl Write,
+) -> anyhow::Result<()> {
     let writing = "writing to stdout";
     let string = |text: &str| serde_json::to_string(text).map(|text| safe_json(&text));
     write!(
         out,
         "{{\n  \"image\": {},\n  \"size\": {},\n  \"extents\": [",
         string(image)?,
-        opened.disk.size()
+        disk.size()
     )
     .context(writing)?;
     let files: Vec<_> = file_names(opened)
@@ -86,7 +102,7 @@ fn print_json(opened: &Opened, image: &str, mut out: impl Write) -> anyhow::Resu
         .map(|f| string(f))
         .collect::<Result<_, _>>()?;
     let mut separator = "\n";
-    for extent in opened.disk.extents() {
+    for extent in disk.extents() {
         let Extent { offset, len, kind } = extent?;
         write!(
             out,

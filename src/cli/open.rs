@@ -1,12 +1,15 @@
 //! What to read: the arguments that every reading command takes.
 
+use std::ops::Range;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use ploopconv::Workers;
-use ploopconv::disk::VirtualDisk;
+use ploopconv::disk::{Loss, Slice, VirtualDisk};
 use ploopconv::partition::{self, Layout, Partition};
-use ploopconv::ploop::{Examined, Guid, OpenOptions, examine};
+use ploopconv::ploop::{Examined, Guid, LayerName, OpenOptions, PloopDisk, examine};
+use ploopconv::salvage::{Salvaged, Trusted};
 
 /// The image, and how freely it is opened.
 #[derive(Debug, Clone, clap::Args)]
@@ -28,12 +31,28 @@ pub(crate) struct OpenArgs {
         help_heading = "Reading"
     )]
     pub(crate) partition: Option<u32>,
-    /// Read an image that is marked in use
+    /// Read an image that is in use, or marked so after a crash
     #[arg(long, help_heading = "Reading")]
     pub(crate) allow_dirty: bool,
+    /// Read on over damage: what is lost reads as zeros and is listed
+    #[arg(long, help_heading = "Reading")]
+    pub(crate) salvage: bool,
     /// Let the descriptor name files outside its folder
     #[arg(long, help_heading = "Reading")]
     allow_outside: bool,
+    /// A chain named by hand, in IMAGE's folder, base first (raw:BASE for a raw
+    /// disk); no descriptor is read
+    #[arg(
+        long,
+        value_name = "BASE,…,TOP",
+        value_delimiter = ',',
+        conflicts_with_all = ["snapshot", "single_layer"],
+        help_heading = "Reading"
+    )]
+    layers: Vec<LayerName>,
+    /// Use the table (FILE.idx) that an interrupted version conversion saved
+    #[arg(long, help_heading = "Reading")]
+    use_idx: bool,
     /// Look for container ids here instead of /vz/private and /var/lib/vz/private
     #[arg(long, value_name = "DIR", help_heading = "Reading")]
     private_dir: Vec<PathBuf>,
@@ -51,6 +70,81 @@ pub(crate) struct Opened {
     pub(crate) layer_files: Vec<PathBuf>,
     /// Device and inode of every file that is read, so that none becomes a target.
     pub(crate) files: Vec<(u64, u64)>,
+    /// Where it is read over damage: what it lost.
+    pub(crate) salvage: Option<Salvage>,
+}
+
+/// What is known of a disk, or a part of one, that is read over damage.
+#[derive(Debug, Clone)]
+pub(crate) struct Salvage {
+    disk: Arc<Salvaged<Box<PloopDisk>>>,
+    /// The part that is looked at.
+    range: Range<u64>,
+    /// Device and inode of every file that is read.
+    files: Arc<[(u64, u64)]>,
+}
+
+impl Salvage {
+    fn new(disk: PloopDisk, files: &[(u64, u64)]) -> Self {
+        let range = 0..disk.size();
+        Self {
+            disk: Arc::new(Salvaged::new(Box::new(disk))),
+            range,
+            files: files.into(),
+        }
+    }
+
+    /// Whether a path is a file of the image.
+    pub(crate) fn is_read_from(&self, path: &Path) -> bool {
+        let meta = std::fs::metadata(path);
+        meta.is_ok_and(|meta| self.files.contains(&(meta.dev(), meta.ino())))
+    }
+
+    /// The same for a part of what is looked at.
+    pub(crate) fn part(&self, start: u64, len: u64) -> Self {
+        let start = self.range.start.saturating_add(start);
+        let range = start..start.saturating_add(len).min(self.range.end);
+        Self {
+            range,
+            ..self.clone()
+        }
+    }
+
+    /// The disk, with zeros for what is lost.
+    fn disk(&self) -> ploopconv::Result<Slice<Arc<Salvaged<Box<PloopDisk>>>>> {
+        let Range { start, end } = self.range;
+        Slice::new(Arc::clone(&self.disk), start, end - start)
+    }
+
+    /// The disk as it is stored, where lost extents are lost and cannot be read.
+    pub(crate) fn stored(&self) -> ploopconv::Result<Slice<&PloopDisk>> {
+        let Range { start, end } = self.range;
+        Slice::new(self.disk.stored(), start, end - start)
+    }
+
+    /// The disk for those who must not take zeros for what is lost.
+    fn trusted(&self) -> ploopconv::Result<Box<dyn VirtualDisk>> {
+        let Range { start, end } = self.range;
+        let disk = Box::new(Trusted::new(Arc::clone(&self.disk)));
+        Ok(Box::new(Slice::new(disk, start, end - start)?))
+    }
+
+    /// Everything that is lost as far as it is known: unreadable sectors show while reading.
+    pub(crate) fn losses(&self) -> impl Iterator<Item = ploopconv::Result<Loss>> + '_ {
+        let range = self.range.clone();
+        let losses = self.disk.losses_in(self.range.clone());
+        losses.filter_map(move |loss| loss.map(|loss| loss.seen_from(&range)).transpose())
+    }
+}
+
+impl Opened {
+    /// The disk for clients: what cannot be trusted is an error for whoever reads it.
+    pub(crate) fn for_clients(self) -> ploopconv::Result<Box<dyn VirtualDisk>> {
+        match self.salvage {
+            Some(salvage) => salvage.trusted(),
+            None => Ok(self.disk),
+        }
+    }
 }
 
 impl OpenArgs {
@@ -74,6 +168,9 @@ impl OpenArgs {
         let mut options = OpenOptions {
             snapshot: self.snapshot,
             single_layer: self.single_layer,
+            layers: self.layers.clone(),
+            salvage: self.salvage,
+            use_index: self.use_idx,
             allow_outside: self.allow_outside,
             ..OpenOptions::default()
         };
@@ -92,7 +189,7 @@ impl OpenArgs {
             .filter_map(|file| std::fs::metadata(file).ok());
         let related: Vec<_> = related.map(|meta| (meta.dev(), meta.ino())).collect();
         let disk = examined.into_disk(self.allow_dirty)?;
-        let files = disk
+        let files: Vec<_> = disk
             .files()
             .map(|file| file.identity())
             .chain(related)
@@ -100,6 +197,18 @@ impl OpenArgs {
         let layers = disk.layers().iter();
         let layer_files = layers.map(|layer| layer.source().path().to_owned());
         let layer_files = layer_files.collect();
+        if self.salvage {
+            let mut salvage = Salvage::new(disk, &files);
+            if let Some((_, partition)) = self.choose(&salvage.disk()?)? {
+                salvage = salvage.part(partition.start, partition.len);
+            }
+            return Ok(Opened {
+                disk: Box::new(salvage.disk()?),
+                layer_files,
+                files,
+                salvage: Some(salvage),
+            });
+        }
         let disk: Box<dyn VirtualDisk> = match self.choose(&disk)? {
             Some((_, partition)) => Box::new(partition.of(Box::new(disk))?),
             None => Box::new(disk),
@@ -108,6 +217,7 @@ impl OpenArgs {
             disk,
             layer_files,
             files,
+            salvage: None,
         })
     }
 
@@ -140,7 +250,10 @@ impl OpenArgs {
             (self.single_layer, "--single-layer"),
             (self.partition.is_some(), "--partition"),
             (self.allow_dirty, "--allow-dirty"),
+            (self.salvage, "--salvage"),
             (self.allow_outside, "--allow-outside"),
+            (!self.layers.is_empty(), "--layers"),
+            (self.use_idx, "--use-idx"),
             (!self.private_dir.is_empty(), "--private-dir"),
         ]
         .into_iter()

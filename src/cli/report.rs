@@ -52,7 +52,13 @@ pub(crate) fn finding_line(finding: &Finding) -> String {
 
 /// Says on stderr what a user should know before relying on the disk.
 pub(crate) fn warn(examined: &Examined, least: Severity) {
-    let worth_saying = |finding: &&Finding| (least..=Severity::InUse).contains(&finding.severity());
+    // Where damage ends the command, the error says so.
+    let most = if examined.is_for_salvage() {
+        Severity::Damage
+    } else {
+        Severity::InUse
+    };
+    let worth_saying = |finding: &&Finding| (least..=most).contains(&finding.severity());
     for finding in examined.findings.iter().filter(worth_saying) {
         complain(&finding_line(finding));
     }

@@ -99,7 +99,8 @@ pub(crate) fn run(args: &ServeArgs) -> anyhow::Result<Verdict> {
     let opened = args.open.disk(examined).with_context(context)?;
     drop(opening);
     let workers = args.open.threads().unwrap_or(WORKERS);
-    let export = Export::new(Arc::from(opened.disk)).described(&args.description());
+    let disk = opened.for_clients().with_context(context)?;
+    let export = Export::new(Arc::from(disk)).described(&args.description());
     let export = Arc::new(export);
     let log = Arc::new(Stderr { trace: args.trace });
     let served = match &args.place {

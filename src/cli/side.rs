@@ -12,7 +12,8 @@ use ploopconv::source::FileSource;
 use ploopconv::{Error, Foreign, Workers};
 use serde::Serialize;
 
-use super::open::{OpenArgs, Opened};
+use super::losses::Tally;
+use super::open::{OpenArgs, Opened, Salvage};
 use super::report::{path, warn};
 
 /// A disk of any kind that can be read.
@@ -23,7 +24,9 @@ pub(crate) struct Side {
     /// The files of the layers, base first.
     pub(crate) files: Vec<PathBuf>,
     /// The partition that the disk is, where only that was asked for.
-    partition: Option<u32>,
+    pub(crate) partition: Option<u32>,
+    /// Where it is read over damage: what it lost.
+    pub(crate) salvage: Option<Salvage>,
 }
 
 /// What a disk is stored in.
@@ -64,6 +67,7 @@ impl Side {
             kind: Kind::Ploop,
             files: opened.layer_files,
             partition,
+            salvage: opened.salvage,
         }
     }
 
@@ -80,12 +84,18 @@ impl Side {
     }
 
     /// Partition `number` of a ploop image, whose layers are in `files`.
-    pub(crate) fn part(disk: Box<dyn VirtualDisk>, files: Vec<PathBuf>, number: u32) -> Self {
+    pub(crate) fn part(
+        disk: Box<dyn VirtualDisk>,
+        files: Vec<PathBuf>,
+        number: u32,
+        salvage: Option<Salvage>,
+    ) -> Self {
         Self {
             disk,
             kind: Kind::Ploop,
             files,
             partition: Some(number),
+            salvage,
         }
     }
 
@@ -101,6 +111,7 @@ impl Side {
             kind,
             files: vec![file.to_owned()],
             partition: None,
+            salvage: None,
         })
     }
 
@@ -111,12 +122,26 @@ impl Side {
             kind: Kind::Qcow2,
             files: vec![file.to_owned()],
             partition: None,
+            salvage: None,
         })
     }
 
     /// How the disk's byte at `offset` is stored.
     pub(crate) fn place(&self, offset: u64) -> ploopconv::Result<Place> {
-        Place::of(self.disk.as_ref(), &self.files, offset)
+        match &self.salvage {
+            // A lost byte is not a hole.
+            Some(salvage) => Place::of(&salvage.stored()?, &self.files, offset),
+            None => Place::of(self.disk.as_ref(), &self.files, offset),
+        }
+    }
+
+    /// The bytes that are lost and count as zeros, and those that are doubtful.
+    pub(crate) fn tally(&self) -> ploopconv::Result<Tally> {
+        let salvage = self.salvage.as_ref();
+        salvage.map_or_else(
+            || Ok(Tally::default()),
+            |salvage| Tally::of(salvage.losses()),
+        )
     }
 
     /// The partition that has the byte at `offset`, where the disk has a table that can be read.

@@ -62,6 +62,7 @@ struct Report {
     first_difference: Option<Difference>,
     compared_bytes: u64,
     skipped_bytes: u64,
+    lost_bytes: u64,
 }
 
 /// Where a target and its disk differ first.
@@ -116,6 +117,10 @@ pub(crate) fn run(args: &VerifyArgs) -> anyhow::Result<Verdict> {
     }
     let found = found.with_context(context)?;
     let equal = found.is_equal();
+    let lost = source.tally().with_context(context)?;
+    if !args.quiet {
+        lost.warn(&path(&args.open.image));
+    }
     if args.json {
         json(&Report {
             target: path(&args.target),
@@ -126,11 +131,16 @@ pub(crate) fn run(args: &VerifyArgs) -> anyhow::Result<Verdict> {
             first_difference: found.difference,
             compared_bytes: found.comparison.compared,
             skipped_bytes: found.comparison.skipped,
+            lost_bytes: lost.zeros,
         })?;
     } else {
         print(&found, &args.target, size)?;
     }
-    Ok(if equal { Verdict::Done } else { Verdict::No })
+    Ok(match equal {
+        true if lost.is_nothing() => Verdict::Done,
+        true => Verdict::Salvaged,
+        false => Verdict::No,
+    })
 }
 
 /// Reads a target back that was made from `source`.

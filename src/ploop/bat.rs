@@ -4,6 +4,7 @@
 //! comes out is bytes from the start of the file. The table is kept in pages, and a page without
 //! an entry takes no memory: what a sparse file claims costs nothing until it is there.
 
+mod doubtful;
 mod duplicates;
 mod read;
 
@@ -15,6 +16,9 @@ const PAGE_ENTRIES: usize = 1024;
 const PAGE_BYTES: u64 = PAGE_ENTRIES as u64 * 4;
 /// How many faults of a kind are kept; the rest are only counted.
 const KEPT: usize = 16;
+/// An entry that points nowhere, whatever the file's length: no writer makes it, and it stands for
+/// entries that could not be read.
+const NOWHERE: u32 = u32::MAX;
 
 /// Where a run of the disk is stored in one image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,6 +64,8 @@ pub struct Bat {
     /// `None` for a page without an entry. Entries past the virtual size are left out.
     pages: Vec<Option<Box<[u32; PAGE_ENTRIES]>>>,
     rules: Rules,
+    /// The clusters that are stored and cannot be trusted, ascending; only looked for on request.
+    doubtful: Vec<u32>,
 }
 
 /// What an entry is judged by.
@@ -97,7 +103,10 @@ impl Rules {
 
     /// Where an entry points to, in bytes from the start of the file: below 2^63.
     fn host_offset(&self, entry: u32) -> u64 {
-        u64::from(entry).saturating_mul(self.unit)
+        match entry {
+            NOWHERE => i64::MAX.unsigned_abs(),
+            entry => u64::from(entry).saturating_mul(self.unit),
+        }
     }
 
     /// Bytes of the disk in cluster `index`: fewer than a cluster only for the last.
@@ -175,6 +184,8 @@ pub struct BatFindings {
     pub misaligned: BadEntries,
     /// Pairs of entries whose clusters lie on each other.
     pub duplicate: BadEntries,
+    /// Where salvaging: entries that could not be read, and are taken for lost.
+    pub unreadable: BadEntries,
     /// Entries in use behind the end of the disk.
     pub beyond_disk: u64,
     /// Words in use behind the last entry, before the data.
@@ -190,6 +201,7 @@ impl BatFindings {
         self.in_table.append(later.in_table);
         self.misaligned.append(later.misaligned);
         self.duplicate.append(later.duplicate);
+        self.unreadable.append(later.unreadable);
         self.beyond_disk = self.beyond_disk.saturating_add(later.beyond_disk);
         self.beyond_table = self.beyond_table.saturating_add(later.beyond_table);
     }
@@ -200,7 +212,11 @@ impl Bat {
         let count = rules.clusters.div_ceil(PAGE_ENTRIES as u64);
         let mut pages = Vec::new();
         pages.resize_with(usize::try_from(count).unwrap_or(usize::MAX), || None);
-        Self { pages, rules }
+        Self {
+            pages,
+            rules,
+            doubtful: Vec::new(),
+        }
     }
 
     /// Says where the disk's bytes from `offset` on are stored, as one run of at most `max` bytes.
@@ -321,7 +337,7 @@ mod tests {
     fn read(image: &Vec<u8>) -> (Bat, BatFindings) {
         let len = image.len() as u64;
         let header = Header::parse(image.first_chunk().unwrap(), len).unwrap();
-        Bat::read(image, &header, len).unwrap()
+        Bat::read(image, &header, len, false).unwrap()
     }
 
     #[test]
@@ -472,9 +488,14 @@ mod tests {
         bytes.extend(entries.iter().flat_map(|entry| entry.to_le_bytes()));
         let len = u64::from(first + clusters) * 512;
         let header = Header::parse(bytes.first_chunk().unwrap(), len).unwrap();
-        Bat::read(&bytes_padded(bytes, u64::from(first) * 512), &header, len)
-            .unwrap()
-            .1
+        Bat::read(
+            &bytes_padded(bytes, u64::from(first) * 512),
+            &header,
+            len,
+            false,
+        )
+        .unwrap()
+        .1
     }
 
     fn bytes_padded(mut bytes: Vec<u8>, len: u64) -> Vec<u8> {

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::descriptor::{Descriptor, Guid, ImageEntry, Shot, Temporary};
 use crate::error::{Error, Result};
+use crate::source::FileSource;
 
 /// The images of one snapshot, as the descriptor describes them.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -191,12 +192,14 @@ pub(crate) fn current_top(descriptor: &Descriptor) -> Option<(Guid, bool)> {
 #[derive(Debug)]
 pub struct Gate {
     descriptor: PathBuf,
+    /// The descriptor, without symbolic links.
+    real: PathBuf,
     /// The descriptor's folder, without symbolic links.
     folder: PathBuf,
     allow_outside: bool,
 }
 
-/// A name that went through the gate.
+/// A name that went through the gate; [`FileSource::open_resolved`] opens what it stood for then.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Admitted {
     /// The file to open, without symbolic links.
@@ -220,32 +223,30 @@ impl Gate {
         let folder = folder
             .canonicalize()
             .map_err(|source| Error::io("resolving", folder, source))?;
-        let gate = Self {
+        let real = descriptor
+            .canonicalize()
+            .map_err(|source| Error::io("opening", descriptor, source))?;
+        if !allow_outside && !real.starts_with(&folder) {
+            return Err(Error::Outside {
+                named_by: descriptor.to_owned(),
+                file: real,
+            });
+        }
+        Ok(Self {
             descriptor: descriptor.to_owned(),
+            real,
             folder,
             allow_outside,
-        };
-        gate.stays_inside(descriptor)?;
-        Ok(gate)
+        })
     }
 
-    /// Makes sure that what lies in the folder is not a link to somewhere else.
+    /// Opens the descriptor that went through the gate, whatever has been put in its place since.
     ///
     /// # Errors
     ///
-    /// [`Error::Outside`] where it is, and that is not allowed.
-    fn stays_inside(&self, path: &Path) -> Result<()> {
-        let real = path
-            .canonicalize()
-            .map_err(|source| Error::io("opening", path, source))?;
-        if self.allow_outside || real.starts_with(&self.folder) {
-            Ok(())
-        } else {
-            Err(Error::Outside {
-                named_by: path.to_owned(),
-                file: real,
-            })
-        }
+    /// As [`FileSource::open_resolved`].
+    pub fn open_descriptor(&self) -> Result<FileSource> {
+        FileSource::open_resolved(&self.real)
     }
 
     /// Resolves a name of the descriptor to a file.

@@ -75,6 +75,12 @@ kinds! {
     DataOffset = "data-offset", Damage;
     /// The last layer is marked in use.
     InUse = "in-use", InUse;
+    /// A running device writes to the last layer.
+    Attached = "attached", InUse;
+    /// Somebody holds a lock on a file of the disk that says that they write.
+    Locked = "locked", InUse;
+    /// A program or a loop device has a file of the disk open for writing.
+    OpenForWriting = "open-for-writing", InUse;
     /// A conversion between versions of the format was cut short.
     VersionConversion = "version-conversion", Damage;
     /// A state word that is not known, and means closed.
@@ -133,6 +139,27 @@ kinds! {
     MovedFile = "moved-file", Warning;
     /// The descriptor does not name its top.
     TopGuessed = "top-guessed", Warning;
+    /// A layer that has a parent is read by itself.
+    SingleLayer = "single-layer", Warning;
+    /// Header and BAT come from the copy that a conversion between versions saved.
+    IndexUsed = "index-used", Warning;
+}
+
+impl FindingKind {
+    /// Whether a disk can be read over this kind of damage: what it costs is known to the byte.
+    #[must_use]
+    pub fn is_salvageable(self) -> bool {
+        // A layer that cannot be opened at all has an error of its own.
+        matches!(
+            self,
+            Self::EntryPastEnd
+                | Self::ClusterTruncated
+                | Self::EntryInTable
+                | Self::EntryMisaligned
+                | Self::EntryDuplicate
+                | Self::ReadError
+        )
+    }
 }
 
 /// One thing worth saying about an image or a chain.
@@ -197,7 +224,7 @@ impl From<&HeaderError> for FindingKind {
             HeaderError::Type(_) => Self::ImageType,
             HeaderError::ClusterSize(_) => Self::ClusterSize,
             HeaderError::VirtualSize { .. } => Self::VirtualSize,
-            HeaderError::VersionConversion => Self::VersionConversion,
+            HeaderError::VersionConversion | HeaderError::OtherImage => Self::VersionConversion,
             HeaderError::DataStart { .. } => Self::DataOffset,
             HeaderError::TruncatedBat { .. } => Self::TruncatedBat,
             HeaderError::TableTooSmall { .. } => Self::TableTooSmall,

@@ -53,6 +53,15 @@ impl Layer {
         }
     }
 
+    /// The ranges of the disk that the layer stores and that cannot be trusted.
+    #[must_use]
+    pub fn doubtful_in(&self, range: Range<u64>) -> Vec<Range<u64>> {
+        match self {
+            Self::Image(image) => image.doubtful_in(range),
+            Self::Raw(_) => Vec::new(),
+        }
+    }
+
     fn check_unchanged(&self) -> Result<()> {
         match self {
             Self::Image(image) => image.check_unchanged(),
@@ -94,7 +103,11 @@ impl PloopDisk {
     /// The files that the disk is read from, and the descriptor that named them.
     pub fn files(&self) -> impl Iterator<Item = &FileSource> {
         let layers = self.layers.iter().map(Layer::source);
-        layers.chain(&self.descriptor)
+        let saved = self.layers.iter().filter_map(|layer| match layer {
+            Layer::Image(image) => image.index(),
+            Layer::Raw(_) => None,
+        });
+        layers.chain(saved).chain(&self.descriptor)
     }
 
     /// The path of a layer's file.
@@ -103,10 +116,10 @@ impl PloopDisk {
         Some(self.layers.get(layer)?.source().path())
     }
 
-    /// What the layers say about `offset`: the highest one that has it decides, and the run ends
-    /// where a higher layer may have something.
-    fn resolve(&self, offset: u64, slots: impl Iterator<Item = (usize, Slot)>) -> Extent {
-        let mut limit = self.size.saturating_sub(offset);
+    /// What the layers say about `offset` and at most `most` bytes: the highest one that has it
+    /// decides, and the run ends where a higher layer may have something.
+    fn resolve(offset: u64, most: u64, slots: impl Iterator<Item = (usize, Slot)>) -> Extent {
+        let mut limit = most;
         for (layer, slot) in slots {
             limit = limit.min(slot.len());
             let kind = match slot {
@@ -134,8 +147,9 @@ impl PloopDisk {
         }
         let max = max.min(self.size - offset).max(1);
         let layers = self.layers.iter().enumerate().rev();
-        Ok(self.resolve(
+        Ok(Self::resolve(
             offset,
+            max,
             layers.map(|(at, layer)| (at, layer.lookup(offset, max))),
         ))
     }
@@ -160,36 +174,33 @@ impl VirtualDisk for PloopDisk {
 
     fn read_at(&self, buf: &mut [u8], offset: u64) -> Result<()> {
         let len = buf.len() as u64;
-        if offset.checked_add(len).is_none_or(|end| end > self.size) {
-            return Err(self.out_of_range(offset, len));
-        }
+        let end = offset.checked_add(len).filter(|&end| end <= self.size);
+        let end = end.ok_or_else(|| self.out_of_range(offset, len))?;
         let mut rest = buf;
-        let mut offset = offset;
-        while !rest.is_empty() {
-            let extent = self.extent_within(offset, rest.len() as u64)?;
-            let len = usize::try_from(extent.len)
-                .unwrap_or(usize::MAX)
-                .min(rest.len());
-            let (now, later) = rest.split_at_mut(len);
+        // A walk, because it asks each layer once for a run and not for every piece of it.
+        for extent in Walk::new(self, offset..end) {
+            let extent = extent?;
+            let len = usize::try_from(extent.len).unwrap_or(usize::MAX);
+            let (now, later) = rest.split_at_mut(len.min(rest.len()));
             match extent.kind {
                 ExtentKind::Hole => now.fill(0),
                 // Nothing is compressed in a ploop image.
                 ExtentKind::Lost { .. } | ExtentKind::Compressed { .. } => {
                     return Err(Error::Lost {
-                        offset,
+                        offset: extent.offset,
                         len: extent.len,
                     });
                 }
                 ExtentKind::Data { layer, host_offset } => {
                     let source = self.layers.get(layer).map(Layer::source);
-                    let source = source.ok_or_else(|| self.out_of_range(offset, extent.len))?;
+                    let source =
+                        source.ok_or_else(|| self.out_of_range(extent.offset, extent.len))?;
                     source
                         .read_exact_at(now, host_offset)
                         .map_err(|e| Error::io_at("reading", source.path(), host_offset, e))?;
                 }
             }
             rest = later;
-            offset += extent.len;
         }
         Ok(())
     }
@@ -202,7 +213,8 @@ impl VirtualDisk for PloopDisk {
         &self,
         range: Range<u64>,
     ) -> Box<dyn Iterator<Item = Result<Extent>> + Send + '_> {
-        let walk = Walk::new(self, &range);
+        let end = range.end.min(self.size);
+        let walk = Walk::new(self, range.start..end);
         Box::new(cut(Joined::new(walk), range))
     }
 
@@ -231,9 +243,8 @@ impl VirtualDisk for PloopDisk {
 /// the other layers cut it into: the cost is that of reading every table once.
 struct Walk<'a> {
     disk: &'a PloopDisk,
-    offset: u64,
-    /// No table is looked into for what lies behind.
-    end: u64,
+    /// What is still to be walked over.
+    range: Range<u64>,
     /// For each layer, base first, the run that it was last asked for.
     runs: Vec<Run>,
 }
@@ -264,7 +275,8 @@ impl Run {
 }
 
 impl<'a> Walk<'a> {
-    fn new(disk: &'a PloopDisk, range: &Range<u64>) -> Self {
+    /// `range` lies inside the disk.
+    fn new(disk: &'a PloopDisk, range: Range<u64>) -> Self {
         // Runs of no length, so that each layer is asked at the start.
         let unasked = Run {
             start: range.start,
@@ -272,8 +284,7 @@ impl<'a> Walk<'a> {
         };
         Self {
             disk,
-            offset: range.start,
-            end: range.end.min(disk.size),
+            range,
             runs: vec![unasked; disk.layers.len()],
         }
     }
@@ -283,8 +294,8 @@ impl Iterator for Walk<'_> {
     type Item = Result<Extent>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let (disk, offset) = (self.disk, self.offset);
-        let left = self.end.checked_sub(offset).filter(|&left| left > 0)?;
+        let (disk, Range { start: offset, end }) = (self.disk, self.range.clone());
+        let left = end.checked_sub(offset).filter(|&left| left > 0)?;
         let layers = disk.layers.iter().zip(&mut self.runs).enumerate().rev();
         let slots = layers.map(|(at, (layer, run))| {
             if run.end() <= offset {
@@ -295,8 +306,8 @@ impl Iterator for Walk<'_> {
             }
             (at, run.rest(offset))
         });
-        let extent = disk.resolve(offset, slots);
-        self.offset = extent.end();
+        let extent = PloopDisk::resolve(offset, left, slots);
+        self.range.start = extent.end();
         Some(Ok(extent))
     }
 }

@@ -197,6 +197,9 @@ pub enum HeaderError {
         /// The number of clusters that the virtual size needs.
         needed: u64,
     },
+    /// A saved table is not that of the image beside it.
+    #[error("it is not the table of this image: its sizes differ")]
+    OtherImage,
 }
 
 impl HeaderError {
@@ -287,6 +290,20 @@ impl Header {
             unknown_flags: flags & !(FLAG_EMPTY | FLAG_VERSION_CONVERSION),
             high_size_word,
         })
+    }
+
+    /// Whether these first bytes of an image say that its conversion between versions of the format
+    /// was cut short.
+    pub(super) fn is_being_converted(bytes: &[u8; Self::SIZE]) -> bool {
+        le_u32(bytes, 52) & FLAG_VERSION_CONVERSION != 0
+    }
+
+    /// Whether two headers are of one image before and during a conversion between versions: what
+    /// that leaves alone is the same. Of the size, version 1 knows only the lower half.
+    pub(super) fn describe_one_disk(a: &[u8; Self::SIZE], b: &[u8; Self::SIZE]) -> bool {
+        // m_Sectors, m_Size, m_SizeInSectors, m_FirstBlockOffset
+        let same = |at| le_u32(a, at) == le_u32(b, at);
+        [28, 32, 36, 48].into_iter().all(same)
     }
 
     /// The version of the format.

@@ -1,11 +1,14 @@
 //! One image file: header, BAT and source together.
 
+use std::io;
+use std::ops::Range;
+
 use super::bat::{BadEntries, BadEntry, Bat, BatFindings, Slot};
 use super::check::{Finding, FindingKind as Kind};
-use super::header::{Header, State, Version};
+use super::header::{Header, HeaderError, State, Version};
 use crate::error::{Error, Result};
 use crate::foreign::recognise;
-use crate::source::{FileSource, Source};
+use crate::source::{FileSource, Source, is_bad_sector};
 
 /// One image file, opened for reading.
 #[derive(Debug)]
@@ -13,40 +16,63 @@ pub struct Image {
     source: FileSource,
     header: Header,
     /// The bytes that [`Self::header`] was read from.
-    header_bytes: [u8; Header::SIZE],
+    header_bytes: Box<[u8; Header::SIZE]>,
     bat: Bat,
     allocated: u64,
+    /// The file that header and BAT were read from, where it is another one.
+    index: Option<Box<FileSource>>,
 }
 
 impl Image {
     /// Reads the header and the whole BAT of an image. What is wrong with BAT entries is among
     /// the findings, and the image answers [`Slot::Lost`] there.
     ///
+    /// With `salvage`, entries that cannot be read are such a finding too, and
+    /// [`Image::doubtful_in`] answers. `index` is the saved table of an image whose conversion
+    /// between versions of the format was cut short: header and BAT are read from there.
+    ///
     /// # Errors
     ///
     /// [`Error::NotPloop`] where the file is something else, [`Error::Header`] where the header
-    /// cannot be used, [`Error::Io`] where reading fails.
-    pub fn open(source: FileSource) -> Result<(Self, Vec<Finding>)> {
+    /// cannot be used, [`Error::Index`] where the saved table does not fit, [`Error::Io`] where
+    /// reading fails.
+    pub fn open(
+        source: FileSource,
+        index: Option<FileSource>,
+        salvage: bool,
+    ) -> Result<(Self, Vec<Finding>)> {
         let path = source.path().to_owned();
         let len = source.len();
         let header_bytes = read_header(&source)?;
-        let header = Header::parse(&header_bytes, len).map_err(|source| Error::Header {
-            path: path.clone(),
-            source,
+        let index = index.filter(|_| Header::is_being_converted(&header_bytes));
+        let header = match &index {
+            Some(index) => saved_header(&header_bytes, index, len)?,
+            None => Header::parse(&header_bytes, len).map_err(|source| Error::Header {
+                path: path.clone(),
+                source,
+            })?,
+        };
+        let table = index.as_ref().unwrap_or(&source);
+        let (bat, found) = Bat::read(table, &header, len, salvage).map_err(|(offset, error)| {
+            Error::io_at("reading the BAT of", table.path(), offset, error)
         })?;
-        let (bat, found) = Bat::read(&source, &header, len)
-            .map_err(|(offset, error)| Error::io_at("reading the BAT of", &path, offset, error))?;
         let mut findings = header_findings(&header, len);
         findings.extend(bat_findings(&header, &found, len));
+        if let Some(index) = &index {
+            let name = index.path().file_name().unwrap_or_default();
+            let message = format!("header and BAT are read from {}", name.display());
+            findings.push(Finding::new(Kind::IndexUsed, message));
+        }
         for finding in &mut findings {
             finding.file = Some(path.clone());
         }
         let image = Self {
             source,
             header,
-            header_bytes,
+            header_bytes: Box::new(header_bytes),
             bat,
             allocated: found.allocated,
+            index: index.map(Box::new),
         };
         Ok((image, findings))
     }
@@ -75,6 +101,18 @@ impl Image {
         self.bat.lookup(offset, max)
     }
 
+    /// The ranges of the disk that are stored and cannot be trusted; see [`Bat::doubtful_in`].
+    #[must_use]
+    pub fn doubtful_in(&self, range: Range<u64>) -> Vec<Range<u64>> {
+        self.bat.doubtful_in(range)
+    }
+
+    /// The saved table that stands for the image's own, where it was asked for and needed.
+    #[must_use]
+    pub fn index(&self) -> Option<&FileSource> {
+        self.index.as_deref()
+    }
+
     /// Makes sure that the file is what it was when it was opened.
     ///
     /// # Errors
@@ -82,13 +120,15 @@ impl Image {
     /// [`Error::Changed`] where its size, its times or its header differ.
     pub fn check_unchanged(&self) -> Result<()> {
         self.source.check_unchanged()?;
+        if let Some(index) = &self.index {
+            index.check_unchanged()?;
+        }
         // A file system with coarse times can hide a write; a writer marks the header first.
         let mut now = [0; Header::SIZE];
         let path = self.source.path();
-        self.source
-            .read_exact_at(&mut now, 0)
+        read_start(&self.source, &mut now)
             .map_err(|error| Error::io_at("reading the header of", path, 0, error))?;
-        if now == self.header_bytes {
+        if now == *self.header_bytes {
             Ok(())
         } else {
             Err(Error::Changed {
@@ -114,8 +154,7 @@ pub(crate) fn has_signature(source: &FileSource) -> Result<bool> {
         return Ok(false);
     }
     let mut bytes = [0; 16];
-    source
-        .read_exact_at(&mut bytes, 0)
+    read_start(source, &mut bytes)
         .map_err(|error| Error::io_at("reading", source.path(), 0, error))?;
     Ok(Version::from_signature(&bytes).is_some())
 }
@@ -132,13 +171,50 @@ fn read_header(source: &FileSource) -> Result<[u8; Header::SIZE]> {
     if source.len() < Header::SIZE as u64 {
         return Err(Error::Header {
             path: path.to_owned(),
-            source: super::HeaderError::Truncated { len: source.len() },
+            source: HeaderError::Truncated { len: source.len() },
         });
     }
-    source
-        .read_exact_at(&mut bytes, 0)
+    read_start(source, &mut bytes)
         .map_err(|error| Error::io_at("reading the header of", path, 0, error))?;
     Ok(bytes)
+}
+
+/// Reads what lies in the first sector of a file, whatever became of the sectors behind it.
+fn read_start(source: &FileSource, buf: &mut [u8]) -> io::Result<()> {
+    match source.read_exact_at(buf, 0) {
+        Err(error) if is_bad_sector(&error) => source.read_sector(buf, 0),
+        other => other,
+    }
+}
+
+/// The header in the saved table of an image that was being converted, where the two belong
+/// together.
+///
+/// libploop copies the first sectors of the image, up to where data starts, before it changes a
+/// byte. The conversion changes neither the cluster size nor the disk's size.
+fn saved_header(image: &[u8; Header::SIZE], index: &FileSource, file_len: u64) -> Result<Header> {
+    let wrong = |source| Error::Index {
+        path: index.path().to_owned(),
+        source,
+    };
+    if index.len() < Header::SIZE as u64 {
+        return Err(wrong(HeaderError::Truncated { len: index.len() }));
+    }
+    let mut bytes = [0; Header::SIZE];
+    read_start(index, &mut bytes)
+        .map_err(|error| Error::io_at("reading the header of", index.path(), 0, error))?;
+    if !Header::describe_one_disk(image, &bytes) {
+        return Err(wrong(HeaderError::OtherImage));
+    }
+    let header = Header::parse(&bytes, file_len).map_err(wrong)?;
+    if index.len() < header.data_start() {
+        return Err(wrong(HeaderError::TruncatedBat {
+            len: index.len(),
+            entries: header.bat_entries(),
+            bat_end: header.data_start(),
+        }));
+    }
+    Ok(header)
 }
 
 /// What a usable header gives to say.
@@ -237,6 +313,12 @@ fn bat_findings(header: &Header, found: &BatFindings, file_len: u64) -> Vec<Find
             .map_or_else(String::new, |other| format!(" and {other}"));
         format!(
             "clusters {}{other} are both stored at {:#x}",
+            bad.index, bad.host_offset
+        )
+    });
+    entries(Kind::ReadError, &found.unreadable, &|bad| {
+        format!(
+            "BAT entry {} at {:#x} cannot be read",
             bad.index, bad.host_offset
         )
     });

@@ -66,10 +66,7 @@ fn container(id: &Path, private_dirs: &[PathBuf], allow_outside: bool) -> Result
         .find(|dir| dir.is_dir());
     match found {
         Some(area) => in_directory(&area, allow_outside),
-        None => Err(Error::NoContainer {
-            id: id.to_string_lossy().into_owned(),
-            searched: private_dirs.to_vec(),
-        }),
+        None => Err(no_container(id, private_dirs)),
     }
 }
 
@@ -100,6 +97,42 @@ fn in_directory(dir: &Path, allow_outside: bool) -> Result<Located> {
         Some(descriptor) => Ok(Located::Descriptor(descriptor)),
         None if meta.is_dir() => Err(without_descriptor(&root_disk)),
         None => Err(without_descriptor(dir)),
+    }
+}
+
+/// The folder in which the layers of a disk are looked for that is named by hand: the directory
+/// that was given, a container's disk in it, or the folder of the file that was given.
+pub(super) fn disk_folder(input: &Path, private_dirs: &[PathBuf]) -> Result<PathBuf> {
+    let inside = |dir: &Path| {
+        let root_disk = dir.join(ROOT_DISK);
+        if root_disk.is_dir() {
+            root_disk
+        } else {
+            dir.to_owned()
+        }
+    };
+    match std::fs::metadata(input) {
+        Ok(meta) if meta.is_dir() => Ok(inside(input)),
+        Ok(_) => Ok(match input.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
+            _ => PathBuf::from("."),
+        }),
+        Err(error) if error.kind() == ErrorKind::NotFound && is_container_id(input) => {
+            let bare = input.to_string_lossy();
+            let bare = bare.trim_start_matches('{').trim_end_matches('}');
+            let mut areas = private_dirs.iter().map(|dir| dir.join(bare));
+            let area = areas.find(|dir| dir.is_dir());
+            area.map(|area| inside(&area))
+                .ok_or_else(|| no_container(input, private_dirs))
+        }
+        Err(error) => Err(Error::io("opening", input, error)),
+    }
+}
+
+fn no_container(id: &Path, private_dirs: &[PathBuf]) -> Error {
+    Error::NoContainer {
+        id: id.to_string_lossy().into_owned(),
+        searched: private_dirs.to_vec(),
     }
 }
 

@@ -1,13 +1,17 @@
 //! Opens what a user named: finds the layers, looks at every one of them, and says what it found.
 
 mod beside;
+mod by_hand;
+mod host;
 mod judge;
 mod lone;
+mod saved;
 
 use std::collections::HashMap;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
+pub use self::by_hand::LayerName;
 use self::lone::refuse_lone_layer;
 use super::chain::{Admitted, ChainPlan, Gate, current_top};
 use super::check::{Finding, FindingKind as Kind, Severity};
@@ -15,8 +19,9 @@ use super::descriptor::{Descriptor, DescriptorError, Guid, Temporary};
 use super::disk::{Layer, PloopDisk};
 use super::header::{State, Version};
 use super::image::Image;
-use super::locate::{DEFAULT_PRIVATE_DIRS, Located, locate};
+use super::locate::{DEFAULT_PRIVATE_DIRS, Located, images_in, locate};
 use crate::error::{Class, Error, Result};
+use crate::in_use::Host;
 use crate::source::{FileSource, Source};
 
 /// What to open, and how freely.
@@ -26,10 +31,20 @@ pub struct OpenOptions {
     pub snapshot: Option<Guid>,
     /// Read an image file by itself, whatever a descriptor says.
     pub single_layer: bool,
+    /// The chain, base first, where it is named by hand; empty for what the descriptor says.
+    pub layers: Vec<LayerName>,
+    /// Read on over damage whose cost is known: [`Examined::into_disk`] gives a disk that knows
+    /// what is lost.
+    pub salvage: bool,
+    /// Where a conversion between versions of the format was cut short, use the table that it had
+    /// saved beside the image.
+    pub use_index: bool,
     /// Follow names in a descriptor that lead out of its folder.
     pub allow_outside: bool,
     /// Where container ids are looked for.
     pub private_dirs: Vec<PathBuf>,
+    /// Where signs are looked for that somebody uses the disk; `None` to see only its own mark.
+    pub host: Option<Host>,
 }
 
 impl Default for OpenOptions {
@@ -37,8 +52,12 @@ impl Default for OpenOptions {
         Self {
             snapshot: None,
             single_layer: false,
+            layers: Vec::new(),
+            salvage: false,
+            use_index: false,
             allow_outside: false,
             private_dirs: DEFAULT_PRIVATE_DIRS.iter().map(PathBuf::from).collect(),
+            host: Some(Host::default()),
         }
     }
 }
@@ -67,6 +86,8 @@ pub struct Examined {
     disk: Option<PloopDisk>,
     /// The error that says best why there is no disk.
     failure: Option<Error>,
+    /// How freely it is opened.
+    options: OpenOptions,
 }
 
 /// What is known about an opened layer.
@@ -133,14 +154,22 @@ pub fn examine(input: &Path, options: &OpenOptions) -> Result<Examined> {
             path,
         })
     };
+    let mut examined = Examined::nothing_yet(input, options);
+    if !options.layers.is_empty() {
+        examined.open_by_hand()?;
+        examined.look_around();
+        return Ok(examined);
+    }
     let located = locate(input, &options.private_dirs, options.allow_outside)?;
-    let mut examined = Examined::nothing_yet(input);
     match located {
         Located::Descriptor(path) if options.single_layer => {
             return wrong_input("--single-layer", "an image file", path);
         }
         Located::Descriptor(path) => examined.open_chain(&path, options)?,
-        Located::Image { path, .. } if options.single_layer => examined.open_single(&path)?,
+        Located::Image { path, descriptor } if options.single_layer => {
+            examined.open_single(&path)?;
+            examined.judge_single(&path, descriptor.as_deref());
+        }
         Located::Image {
             path,
             descriptor: Some(descriptor),
@@ -160,14 +189,17 @@ pub fn examine(input: &Path, options: &OpenOptions) -> Result<Examined> {
         Located::Image {
             path,
             descriptor: None,
-        } => examined.open_single(&path)?,
+        } => {
+            examined.open_single(&path)?;
+            examined.judge_single(&path, None);
+        }
     }
-    examined.list_related();
+    examined.look_around();
     Ok(examined)
 }
 
 impl Examined {
-    fn nothing_yet(input: &Path) -> Self {
+    fn nothing_yet(input: &Path, options: &OpenOptions) -> Self {
         Self {
             input: input.to_owned(),
             descriptor: None,
@@ -179,6 +211,7 @@ impl Examined {
             findings: Vec::new(),
             disk: None,
             failure: None,
+            options: options.clone(),
         }
     }
 
@@ -188,7 +221,24 @@ impl Examined {
         self.worst() == Some(Severity::Damage)
     }
 
-    /// Whether the last layer is marked in use.
+    /// Whether there is a disk that may be read, damaged or not: one without damage, or only with
+    /// such as it was opened to be read over. It may be in use all the same.
+    #[must_use]
+    pub fn is_readable(&self) -> bool {
+        let stops = |finding: &Finding| {
+            finding.severity() == Severity::Damage
+                && !(self.options.salvage && finding.kind.is_salvageable())
+        };
+        self.disk.is_some() && self.failure.is_none() && !self.findings.iter().any(stops)
+    }
+
+    /// Whether it was opened to be read over damage.
+    #[must_use]
+    pub fn is_for_salvage(&self) -> bool {
+        self.options.salvage
+    }
+
+    /// Whether the last layer is marked in use, or there is another sign that somebody writes.
     #[must_use]
     pub fn is_in_use(&self) -> bool {
         self.findings
@@ -208,17 +258,23 @@ impl Examined {
         self.disk.as_ref()
     }
 
-    /// Gives the disk to be read, or says why it may not be.
+    /// Gives the disk to be read, or says why it may not be. Where it was opened for salvage, damage
+    /// is no reason as long as [`FindingKind::is_salvageable`](Kind::is_salvageable) holds for it.
     ///
     /// # Errors
     ///
     /// [`Error::Damaged`] or what stood in the way where there is damage, [`Error::InUse`] where
-    /// the last layer is marked in use and `allow_dirty` is not set.
+    /// the disk is in use and `allow_dirty` is not set, or does not help: see
+    /// [`Examined::refuses_use`].
     pub fn into_disk(self, allow_dirty: bool) -> Result<PloopDisk> {
         if let Some(failure) = self.failure {
             return Err(failure);
         }
-        let is_damage = |finding: &&Finding| finding.severity() == Severity::Damage;
+        let in_use = self.refuses_use(allow_dirty).cloned();
+        let salvage = self.options.salvage;
+        let is_damage = |finding: &&Finding| {
+            finding.severity() == Severity::Damage && !(salvage && finding.kind.is_salvageable())
+        };
         let others = self
             .findings
             .iter()
@@ -233,18 +289,25 @@ impl Examined {
                 others,
             });
         }
-        let in_use = self
-            .findings
-            .iter()
-            .find(|finding| finding.severity() == Severity::InUse);
-        if let (Some(finding), false) = (in_use, allow_dirty) {
-            let path = finding.file.clone().unwrap_or(path);
-            return Err(Error::InUse { path });
+        if let Some(finding) = in_use {
+            return Err(Error::InUse {
+                path: finding.file.unwrap_or(path),
+                kind: finding.kind,
+                sign: finding.message,
+            });
         }
         self.disk.ok_or(Error::NoImage {
             path,
             images: Vec::new(),
         })
+    }
+
+    /// Lists what belongs to the disk, and who uses it.
+    fn look_around(&mut self) {
+        self.list_related();
+        if let Some(host) = self.options.host.clone() {
+            self.look_at(&host);
+        }
     }
 
     fn say(&mut self, kind: Kind, message: String) {
@@ -261,14 +324,15 @@ impl Examined {
 
     fn open_chain(&mut self, path: &Path, options: &OpenOptions) -> Result<()> {
         self.descriptor = Some(path.to_owned());
-        let (source, descriptor) = match read_descriptor(path) {
+        let gate = Gate::new(path, options.allow_outside)?;
+        let (source, descriptor) = match read_descriptor(path, &gate) {
             Err(error) if error.class() == Class::Damaged => {
+                self.unlisted = images_in(folder_of(path));
                 return self.fail(Kind::Descriptor, error);
             }
             other => other?,
         };
         self.list_snapshots(&descriptor);
-        let gate = Gate::new(path, options.allow_outside)?;
         self.list_unlisted(path, &descriptor, &gate);
         let plan = match ChainPlan::select(&descriptor, options.snapshot) {
             Ok(plan) => plan,
@@ -290,7 +354,7 @@ impl Examined {
             self.judge_temporary(&plan);
         }
         if layers.len() == plan.layers.len() {
-            self.judge_chain(&layers, &descriptor);
+            self.judge_chain(&layers, Some(&descriptor));
             let disk = PloopDisk::new(layers, Some(source));
             self.look_beside(path, disk.layers().last().map_or(0, Layer::virtual_size));
             self.disk = Some(disk);
@@ -331,7 +395,7 @@ impl Examined {
                 self.findings
                     .push(Finding::new(Kind::MovedFile, message).of(at, &path));
             }
-            let source = FileSource::open(&path)?;
+            let source = FileSource::open_resolved(&path)?;
             if let Some(other) = seen.insert(source.identity(), at) {
                 let message = format!("layers {other} and {at} are the same file");
                 self.findings
@@ -340,14 +404,17 @@ impl Examined {
             }
             layers.extend(self.open_layer(at, source, planned.raw, Some(planned.guid))?);
         }
-        let last = plan.layers.len().saturating_sub(1);
+        self.only_last_is_written(plan.layers.len());
+        Ok(layers)
+    }
+
+    /// Of `layers` layers only the last one is ever written: in any other a merge or a resize died.
+    fn only_last_is_written(&mut self, layers: usize) {
         for finding in &mut self.findings {
-            if finding.kind == Kind::InUse && finding.layer != Some(last) {
-                // Only the last layer is ever written: a merge or a resize died here.
+            if finding.kind == Kind::InUse && finding.layer != layers.checked_sub(1) {
                 finding.kind = Kind::LayerInUse;
             }
         }
-        Ok(layers)
     }
 
     fn open_layer(
@@ -366,7 +433,8 @@ impl Examined {
             }
             Layer::Raw(source)
         } else {
-            let (kind, error) = match Image::open(source) {
+            let index = self.saved_index(&path)?;
+            let (kind, error) = match Image::open(source, index, self.options.salvage) {
                 Ok((image, findings)) => {
                     let about = |finding: Finding| finding.of(at, &path);
                     self.findings.extend(findings.into_iter().map(about));
@@ -377,6 +445,7 @@ impl Examined {
                 Err(Error::Header { path, source }) => {
                     (Kind::from(&source), Error::Header { path, source })
                 }
+                Err(error @ Error::Index { .. }) => (Kind::VersionConversion, error),
                 Err(error @ Error::NotPloop { .. }) => (Kind::NotPloop, error),
                 Err(error) => (Kind::ReadError, error),
             };
@@ -433,12 +502,12 @@ fn layer_info(at: usize, layer: &Layer, guid: Option<Guid>) -> Result<LayerInfo>
 }
 
 /// Reads and parses a descriptor, keeping it open to see whether it changes.
-fn read_descriptor(path: &Path) -> Result<(FileSource, Descriptor)> {
+fn read_descriptor(path: &Path, gate: &Gate) -> Result<(FileSource, Descriptor)> {
     let wrong = |source| Error::Descriptor {
         path: path.to_owned(),
         source,
     };
-    let source = FileSource::open(path)?;
+    let source = gate.open_descriptor()?;
     let len = source.len();
     if len > Descriptor::MAX_LEN {
         return Err(wrong(DescriptorError::TooLarge(len)));
@@ -449,6 +518,14 @@ fn read_descriptor(path: &Path) -> Result<(FileSource, Descriptor)> {
         .map_err(|error| Error::io("reading", path, error))?;
     let descriptor = Descriptor::parse(&bytes).map_err(wrong)?;
     Ok((source, descriptor))
+}
+
+/// The folder that a file lies in.
+fn folder_of(file: &Path) -> &Path {
+    match file.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    }
 }
 
 fn is_missing(error: &Error) -> bool {

@@ -11,8 +11,12 @@ use std::sync::Arc;
 use nix::errno::Errno;
 use tempfile::NamedTempFile;
 
+use super::leftovers;
 use super::partials::{Known, Partials};
 use crate::error::{Error, Result};
+
+/// The random characters at the end of a temporary name.
+const RANDOM: usize = 6;
 
 /// A new file under a temporary name (`.NAME.part-…`) in the directory of its target. Dropped
 /// before [`PartialFile::finish`], it is gone.
@@ -37,9 +41,11 @@ impl PartialFile {
     pub fn create(target: &Path, replace: bool, partials: &Arc<Partials>) -> Result<Self> {
         let (target, replaced) = Self::admit(target, replace)?;
         let create_failed = |error| Error::io("creating a file beside", &target, error);
-        let make = || {
+        Self::remove_leftovers(&target);
+        let make = || loop {
             let made = tempfile::Builder::new()
                 .prefix(&partial_prefix(&target))
+                .rand_bytes(RANDOM)
                 // Mode 0666 less the umask, as for any new file.
                 .make_in(directory_of(&target), |path| {
                     File::options()
@@ -49,7 +55,10 @@ impl PartialFile {
                         .open(path)
                 });
             let (file, path) = made.map_err(create_failed)?.into_parts();
-            Ok(NamedTempFile::from_parts(file, path))
+            let partial = NamedTempFile::from_parts(file, path);
+            if leftovers::claim(partial.as_file(), partial.path()) {
+                return Ok(partial);
+            }
         };
         let (partial, known) = partials.make(make, |partial| partial.path().to_owned())?;
         if let Some(permissions) = replaced {
@@ -64,6 +73,12 @@ impl PartialFile {
             replace,
             known,
         })
+    }
+
+    /// Removes the partial files that earlier runs for the same target left when they were killed,
+    /// and answers their paths. Those of runs that are not over are known by a lock and stay.
+    pub fn remove_leftovers(target: &Path) -> Vec<PathBuf> {
+        leftovers::remove(directory_of(target), &partial_prefix(target), RANDOM)
     }
 
     /// Says whether `target` could be made, without touching anything: the path behind symbolic
@@ -147,7 +162,8 @@ impl PartialFile {
     ///
     /// [`Error::TargetExists`] where somebody else made the target meanwhile, [`Error::Io`]
     /// where the file system refuses, [`Error::Stopped`] where the program was told to end; then
-    /// the partial file is removed.
+    /// there is no file, but where it had replaced another before its new name could be made to
+    /// last.
     pub fn finish(self, sync: bool) -> Result<()> {
         if sync {
             self.sync()?;
@@ -163,8 +179,13 @@ impl PartialFile {
             known,
         } = self;
         known.name(|| rename(partial, &target, replace))?;
-        if sync {
-            sync_directory(directory_of(&target))?;
+        if sync && let Err(error) = sync_directory(directory_of(&target)) {
+            // The name may not last. What was replaced cannot come back, and what replaced it is
+            // complete.
+            if !replace {
+                let _ = std::fs::remove_file(&target);
+            }
+            return Err(error);
         }
         Ok(())
     }
@@ -211,8 +232,8 @@ fn directory_of(target: &Path) -> &Path {
 
 /// `.NAME.part-`, shortened where NAME leaves no room for the rest of a file name.
 fn partial_prefix(target: &Path) -> OsString {
-    /// NAME_MAX is 255; the dot, the word and six random characters come on top.
-    const LONGEST: usize = 255 - ".".len() - ".part-".len() - 6;
+    /// NAME_MAX is 255; the dot, the word and the random characters come on top.
+    const LONGEST: usize = 255 - ".".len() - ".part-".len() - RANDOM;
     let name = target
         .file_name()
         .unwrap_or(OsStr::new("target"))

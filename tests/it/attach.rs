@@ -45,7 +45,7 @@ fn assert_parts(vm: Vm, parts: &[&str]) {
 fn a_disk_is_attached_and_detached_as_documented() {
     let images = images();
     let vm = guest(None, &images.source());
-    assert_parts(vm, &["basic", "choices", "ends", "without"]);
+    assert_parts(vm, &["basic", "choices", "ends", "salvage", "without"]);
 }
 
 #[test]

@@ -104,6 +104,7 @@ fn a_table_of_16_gib_in_a_hole_of_the_file_costs_no_memory() {
     let path = written(&scratch, &image);
     let limited = "ulimit -v 4000000; exec \"$0\" check \"$1\"";
     let mut command = Command::new("sh");
+    let _guard = SourceGuard::new(&scratch.source());
     command.args(["-c", limited]).arg(program::path()).arg(path);
     let outcome = crate::support::Outcome::new(command.output().unwrap(), limited.to_owned());
     assert!(matches!(outcome.status, Some(0 | 1)), "{outcome:?}");

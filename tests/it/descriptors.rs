@@ -572,6 +572,8 @@ fn names_of_files_are_made_safe_in_every_result() {
         .open(chain.dir.join(odd))
         .unwrap();
     std::io::Write::write_all(&mut &file, b"junk").unwrap();
+    // Whoever has it open for writing uses it.
+    drop(file);
     for command in ["info", "map", "check", "convert"] {
         let mut program = Program::new([command.as_ref(), chain.dir.as_os_str()]);
         if command == "convert" {

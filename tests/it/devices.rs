@@ -192,6 +192,10 @@ fn a_loop_device_over_a_layer_is_the_layer() {
     convert(&chain.dir, &device.path)
         .arg("-f")
         .run()
+        .refused(4, &["loop device"]);
+    convert(&chain.dir, &device.path)
+        .args(["-f", "--allow-dirty"])
+        .run()
         .refused(1, &["of the image"]);
 }
 

@@ -2,7 +2,8 @@
 
 use crate::support::running::{big, signal, stopped_in_its_middle};
 use crate::support::{
-    ChainBuilder, Fill, ImageBuilder, Outcome, Scratch, convert, info, map, names_in, program,
+    ChainBuilder, Fill, ImageBuilder, Outcome, Scratch, SourceGuard, convert, info, map, names_in,
+    program,
 };
 use std::fs::File;
 use std::io::{BufReader, Read as _};
@@ -64,6 +65,7 @@ fn a_signal_that_was_to_be_ignored_is_ignored() {
     // As `nohup` asks for.
     let scratch = Scratch::new();
     let image = big(&scratch, 16);
+    let _guard = SourceGuard::new(&scratch.source());
     let mut child = Command::new("sh")
         .args(["-c", "trap '' HUP; exec \"$0\" \"$1\" -o -"])
         .arg(program::path())
@@ -96,6 +98,7 @@ fn a_signal_ends_a_stream_with_its_status() {
     let scratch = Scratch::new();
     let image = big(&scratch, 16);
     for (name, status) in [("INT", 130), ("TERM", 143), ("HUP", 129)] {
+        let _guard = SourceGuard::new(&scratch.source());
         let mut child = Command::new(program::path())
             .arg(&image)
             .args(["-o", "-"])
@@ -125,6 +128,7 @@ fn a_signal_ends_a_stream_with_its_status() {
 /// Runs with a reader that goes away after `read`; the run has to end without a word.
 #[track_caller]
 fn assert_ends_quietly(args: &[&str], image: &Path, read: impl FnOnce(&mut dyn std::io::BufRead)) {
+    let _guard = SourceGuard::new(image.parent().unwrap());
     let mut child = Command::new(program::path())
         .args(args)
         .arg(image)
@@ -184,6 +188,7 @@ fn a_stdout_that_cannot_be_written_is_an_error() {
         &["check", "--json"],
     ] {
         let full = File::options().write(true).open("/dev/full").unwrap();
+        let _guard = SourceGuard::new(&scratch.source());
         let output = Command::new(program::path())
             .args(args)
             .arg(&chain.dir)
@@ -199,6 +204,7 @@ fn a_closed_stdout_is_no_target() {
     let scratch = Scratch::new();
     let chain = ChainBuilder::base(&ImageBuilder::v2().store_all([2, 0])).write(&scratch.source());
     let mut command = Command::new("sh");
+    let _guard = SourceGuard::new(&scratch.source());
     command
         .args(["-c", "exec \"$0\" \"$1\" -o - >&-"])
         .arg(program::path())
@@ -212,6 +218,7 @@ fn a_stream_into_a_file_is_the_disk() {
     let scratch = Scratch::new();
     let chain = ChainBuilder::base(&ImageBuilder::v2().store_all([2, 0])).write(&scratch.source());
     let file = File::create(scratch.target()).unwrap();
+    let _guard = SourceGuard::new(&scratch.source());
     let output = Command::new(program::path())
         .arg(&chain.dir)
         .args(["-o", "-"])
@@ -252,6 +259,7 @@ fn a_stream_and_a_report_do_not_share_stdout() {
 fn a_terminal_is_no_target() {
     let scratch = Scratch::new();
     let chain = ChainBuilder::base(&ImageBuilder::v2().store_all([2, 0])).write(&scratch.source());
+    let _guard = SourceGuard::new(&scratch.source());
     let line = format!(
         "'{}' '{}' -o -",
         program::path().display(),
@@ -273,6 +281,7 @@ fn a_signal_ends_a_run_that_waits_for_the_reader_of_a_fifo() {
     let scratch = Scratch::new();
     let chain = ChainBuilder::base(&ImageBuilder::v2().store(0)).write(&scratch.source());
     nix::unistd::mkfifo(&scratch.target(), nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let _guard = SourceGuard::new(&scratch.source());
     let mut child = Command::new(program::path())
         .arg(&chain.dir)
         .arg("-o")

@@ -208,6 +208,51 @@ fn a_descriptor_that_is_rewritten_meanwhile_ends_with_status_4() {
 }
 
 #[test]
+fn a_descriptor_that_is_replaced_meanwhile_ends_with_status_4() {
+    // As libploop does: a new file takes the place of the old one.
+    let scratch = Scratch::new();
+    let chain = eight_mib(&scratch).write(&scratch.source());
+    let (status, stderr) = status_after(&chain.dir, || {
+        let new = chain.dir.join("DiskDescriptor.xml.tmp");
+        std::fs::copy(chain.descriptor(), &new).unwrap();
+        std::fs::rename(new, chain.descriptor()).unwrap();
+    });
+    assert_eq!(status, Some(4), "{stderr}");
+    assert!(stderr.contains("DiskDescriptor.xml changed"), "{stderr}");
+}
+
+#[test]
+fn a_layer_that_is_replaced_meanwhile_ends_with_status_4() {
+    for number in [0, 1] {
+        let scratch = Scratch::new();
+        let chain = eight_mib(&scratch).write(&scratch.source());
+        let (status, stderr) = status_after(&chain.dir, || {
+            let new = chain.dir.join("new");
+            std::fs::copy(&chain.files[number], &new).unwrap();
+            std::fs::rename(new, &chain.files[number]).unwrap();
+        });
+        assert_eq!(status, Some(4), "{stderr}");
+    }
+}
+
+#[test]
+fn a_layer_written_to_meanwhile_whose_time_is_set_back_ends_with_status_4() {
+    for number in [0, 1] {
+        let scratch = Scratch::new();
+        let chain = eight_mib(&scratch).write(&scratch.source());
+        let (status, stderr) = status_after(&chain.dir, || {
+            let path = &chain.files[number];
+            let before = path.metadata().unwrap().modified().unwrap();
+            let file = File::options().write(true).open(path).unwrap();
+            file.write_all_at(b"!", (1 << 20) + 5).unwrap();
+            file.set_modified(before).unwrap();
+            assert_eq!(path.metadata().unwrap().modified().unwrap(), before);
+        });
+        assert_eq!(status, Some(4), "{stderr}");
+    }
+}
+
+#[test]
 fn an_image_changed_meanwhile_leaves_no_target() {
     let scratch = Scratch::new();
     let image = big(&scratch, 192);

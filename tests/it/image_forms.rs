@@ -105,6 +105,7 @@ fn names_are_relative_to_the_current_directory() {
         "./DiskDescriptor.xml",
         "../source",
     ] {
+        let _guard = SourceGuard::new(&scratch.source());
         let output = Command::new(program::path())
             .current_dir(&chain.dir)
             .args([image, "-o", "../out/disk.raw", "-f"])
@@ -312,6 +313,7 @@ fn a_path_wins_over_a_container_id() {
     let scratch = Scratch::new();
     let near = one_layer().write(&scratch.source().join("101"));
     two_layers().write(&scratch.path().join("private/101/root.hdd"));
+    let _guard = SourceGuard::new(&scratch.source());
     let output = Command::new(program::path())
         .current_dir(scratch.source())
         .args([
@@ -499,7 +501,17 @@ fn an_image_in_a_folder_that_lost_its_descriptor_is_pointed_out() {
     let path = scratch.source().join("root.hdd");
     let image = ImageBuilder::v2().store_all([2, 0]).write(&path);
     let name = path.to_str().unwrap();
-    assert_refused(&scratch, &scratch.source(), &["descriptor", name]);
+    let refused = |program: Program| program.run().refused(1, &["descriptor", name]);
+    refused(convert(&scratch.source(), &scratch.target()));
+    for command in ["map", "check"] {
+        refused(Program::new([command]).arg(scratch.source()));
+    }
+    let listed = Program::new(["info"]).arg(scratch.source()).run();
+    listed
+        .status(1)
+        .says(["descriptor", name])
+        .prints("--layers root.hdd");
+    scratch.assert_nothing_left();
     assert_reads(&path, &image.model("root.hdd"));
 }
 
@@ -525,6 +537,7 @@ fn a_file_that_may_not_be_read_is_refused() {
     let path = scratch.source().join("disk.hds");
     ImageBuilder::v2().store(0).write(&path);
     std::fs::set_permissions(&path, Permissions::from_mode(0o000)).unwrap();
+    let _guard = SourceGuard::new(&scratch.source());
     let mut command = scratch.as_nobody();
     command.args([
         path.as_os_str(),
@@ -543,6 +556,7 @@ fn a_file_of_someone_else_reads_where_its_mode_allows_it() {
     let image = ImageBuilder::v2().store_all([2, 0]).write(&path);
     std::fs::set_permissions(&path, Permissions::from_mode(0o444)).unwrap();
     std::fs::set_permissions(scratch.out(), Permissions::from_mode(0o777)).unwrap();
+    let _guard = SourceGuard::new(&scratch.source());
     let mut command = scratch.as_nobody();
     command.arg(path).arg("-o").arg(scratch.target());
     Outcome::new(command.output().unwrap(), "as nobody".to_owned()).done();

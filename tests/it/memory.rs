@@ -1,6 +1,6 @@
 //! Memory: at most 64 MiB beyond the tables, whatever the image.
 
-use crate::support::{ChainBuilder, Fill, ImageBuilder, Scratch, field, program};
+use crate::support::{ChainBuilder, Fill, ImageBuilder, Scratch, SourceGuard, field, program};
 use std::io::Read as _;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -35,6 +35,7 @@ fn peak_of(command: &mut Command, status: i32) -> u64 {
 
 #[track_caller]
 fn assert_converts_within(image: &Path, scratch: &Scratch, limit: u64) {
+    let _guard = SourceGuard::new(&scratch.source());
     let mut command = Command::new(program::path());
     let peak = peak_of(command.arg(image).arg("-o").arg(scratch.target()), 0);
     assert!(
@@ -95,6 +96,7 @@ fn a_slow_reader_of_a_stream_does_not_make_it_pile_up() {
         .rev()
         .fold(image, |image, k| image.fill(k, Fill::Byte(k as u8 | 1)))
         .write(&path);
+    let _guard = SourceGuard::new(&scratch.source());
     let mut child = Command::new(program::path())
         .arg(&path)
         .args(["-o", "-", "-j", "8"])
@@ -124,6 +126,7 @@ fn a_table_whose_every_entry_is_damaged_costs_no_more_than_a_good_one() {
         let table: Vec<u8> = (0..clusters).flat_map(|_| entry.to_le_bytes()).collect();
         image.put(field::BAT, &table).write(&path);
         for command in ["check", "info"] {
+            let _guard = SourceGuard::new(&scratch.source());
             let peak = peak_of(
                 Command::new(program::path())
                     .arg(command)

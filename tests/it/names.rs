@@ -280,3 +280,66 @@ fn a_name_of_any_length_is_refused() {
         scratch.assert_nothing_left();
     }
 }
+
+/// Puts `a` in the place of `b` and `b` in that of `a`, over and over, until it is dropped.
+struct Swapping {
+    stop: std::sync::Arc<std::sync::atomic::AtomicBool>,
+    thread: Option<std::thread::JoinHandle<u64>>,
+}
+
+impl Swapping {
+    fn start(a: std::path::PathBuf, b: std::path::PathBuf) -> Self {
+        use std::sync::atomic::{AtomicBool, Ordering};
+        let stop = std::sync::Arc::new(AtomicBool::new(false));
+        let seen = stop.clone();
+        let swap = move || {
+            let mut swaps = 0;
+            while !seen.load(Ordering::Relaxed) {
+                let how = nix::fcntl::RenameFlags::RENAME_EXCHANGE;
+                let here = nix::fcntl::AT_FDCWD;
+                nix::fcntl::renameat2(here, &a, here, &b, how).unwrap();
+                swaps += 1;
+            }
+            swaps
+        };
+        let thread = Some(std::thread::spawn(swap));
+        Self { stop, thread }
+    }
+}
+
+impl Drop for Swapping {
+    fn drop(&mut self) {
+        self.stop.store(true, std::sync::atomic::Ordering::Relaxed);
+        let swaps = self.thread.take().unwrap().join().unwrap();
+        assert!(swaps > 0);
+    }
+}
+
+#[test]
+fn a_layer_that_is_swapped_for_a_link_again_and_again_never_gives_out_what_lies_outside() {
+    let scratch = Scratch::new();
+    let secret = pattern(0x5EC2E7, 0, 65536);
+    let elsewhere = scratch.path().join("elsewhere");
+    std::fs::create_dir(&elsewhere).unwrap();
+    std::fs::write(elsewhere.join("secret"), &secret).unwrap();
+    let chain = ChainBuilder::raw_base(&pattern(2, 0, 65536), 64).write(&scratch.source());
+    let link = chain.dir.join("link");
+    symlink(elsewhere.join("secret"), &link).unwrap();
+    let swapping = Swapping::start(chain.files[0].clone(), link);
+    for _ in 0..60 {
+        let output = std::process::Command::new(crate::support::program::path())
+            .arg(&chain.dir)
+            .args(["-o", "-", "--allow-dirty"])
+            .output()
+            .unwrap();
+        assert!(
+            matches!(output.status.code(), Some(0 | 1 | 4)),
+            "{output:?}"
+        );
+        assert!(
+            !output.stdout.windows(64).any(|seen| seen == &secret[..64]),
+            "what lies outside was read"
+        );
+    }
+    drop(swapping);
+}

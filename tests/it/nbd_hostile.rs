@@ -473,6 +473,7 @@ fn a_tcp_connection_may_be_reset_after_every_byte() {
     let scratch = Scratch::new();
     let path = scratch.source().join("disk.hds");
     ImageBuilder::v2().store_all([0, 3]).write(&path);
+    let _guard = crate::support::SourceGuard::new(&scratch.source());
     let mut command = std::process::Command::new(crate::support::program::path());
     command.arg("serve").arg(&path).args(["--tcp", ":0"]);
     let served = Served::start(&mut command, scratch.path().join("none"));

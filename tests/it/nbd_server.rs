@@ -70,6 +70,7 @@ fn the_socket_never_had_another_mode() {
     let scratch = Scratch::new();
     let (path, _) = image(&scratch);
     let socket = scratch.path().join("socket");
+    let _guard = crate::support::SourceGuard::new(&scratch.source());
     let output = Command::new("strace")
         .args(["-f", "-e", "trace=bind,chmod,fchmod,fchmodat,umask", "--"])
         .arg("timeout")
@@ -150,6 +151,7 @@ fn any_path_makes_a_uri_that_clients_take() {
     let (path, content) = image(&scratch);
     for name in ["a b&c?d#e%41+", "größe", "=;:@!$'()*,"] {
         let socket = scratch.path().join(name);
+        let _guard = crate::support::SourceGuard::new(&scratch.source());
         let mut command = Command::new(program::path());
         // A relative path, from the folder that it is in.
         command
@@ -186,6 +188,7 @@ fn a_tcp_port_is_for_this_host_unless_an_address_is_given() {
         ("127.0.0.1:0", "nbd://127.0.0.1:"),
         ("0.0.0.0:0", "nbd://0.0.0.0:"),
     ] {
+        let _guard = crate::support::SourceGuard::new(&scratch.source());
         let mut command = Command::new(program::path());
         command.arg("serve").arg(&path).args(["--tcp", given]);
         let served = Served::start(&mut command, scratch.path().join("none"));
@@ -277,6 +280,7 @@ fn one_client_is_served_on_standard_input_and_output() {
 fn a_server_on_standard_input_that_is_idle_ends_when_it_is_told() {
     let scratch = Scratch::new();
     let (path, _) = image(&scratch);
+    let _guard = crate::support::SourceGuard::new(&scratch.source());
     let mut child = Command::new(program::path())
         .arg("serve")
         .arg(&path)
@@ -437,4 +441,45 @@ fn what_the_other_commands_refuse_is_not_served() {
     at_socket().run().refused(1, &["qcow2"]);
     at_socket().args(["--partition", "1"]).run().refused(1, &[]);
     assert!(!socket.exists(), "a refusal left a socket");
+}
+
+#[test]
+fn what_is_lost_or_doubtful_is_an_error_and_never_zeros() {
+    const CLUSTER: u64 = 32 << 10;
+    let scratch = Scratch::new();
+    let path = scratch.source().join("disk.hds");
+    let mut damaged = ImageBuilder::v2()
+        .clusters(6)
+        .seed(3)
+        .store_all(0..5)
+        .build();
+    let content = Model::new(vec![damaged.layer.clone()]).content();
+    damaged.put_u32(field::entry(1), 4711); // beyond the end
+    damaged.put_u32(field::entry(3), 5); // that of cluster 4
+    damaged.write(&path);
+    let served = Served::with(&path, &scratch, &["--salvage"]);
+    let mut simple = Client::simple(&served.socket);
+    let mut client = Client::structured(&served.socket);
+    for cluster in 0..6 {
+        let at = usize::try_from(cluster * CLUSTER).unwrap();
+        match cluster {
+            1 | 3 | 4 => {
+                assert_eq!(client.chunk_error(0, READ, cluster * CLUSTER, 4096), EIO);
+                // Said to be data, so that no client takes it for zeros.
+                client.ask(0, STATUS, cluster * CLUSTER, 512);
+                assert_eq!(be32(&client.chunks()[0].data[8..12]), 0, "{cluster}");
+            }
+            _ => {
+                simple.ask(0, READ, cluster * CLUSTER, 32 << 10);
+                assert_eq!(simple.simple_reply(), 0, "{cluster}");
+                assert!(
+                    simple.take(32 << 10) == content[at..at + (32 << 10)],
+                    "{cluster}"
+                );
+            }
+        }
+    }
+    // A part of a cluster that cannot be trusted spoils the request.
+    assert_eq!(client.chunk_error(0, READ, 3 * CLUSTER - 512, 1024), EIO);
+    served.stop().says(["entry-duplicate", "lost"]);
 }

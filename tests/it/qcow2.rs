@@ -556,6 +556,7 @@ fn a_disk_of_16_tib_with_little_data_needs_little_memory_and_room() {
         .write(&image);
     let target = scratch.out().join("disk.qcow2");
     for options in [&[][..], &["--compress"], &["--cluster-size=2M", "--sparse"]] {
+        let _guard = SourceGuard::new(&scratch.source());
         let mut command = Command::new(program::path());
         command
             .arg(&image)
@@ -594,6 +595,7 @@ fn any_number_of_threads_compresses_within_64_mib() {
     let target = scratch.out().join("disk.qcow2");
     for size in ["4K", "64K", "2M"] {
         for how in ["--compress=zstd", "--compress=zlib"] {
+            let _guard = SourceGuard::new(&scratch.source());
             let mut command = Command::new(program::path());
             command.arg(&image).arg("-o").arg(&target);
             command.args(["-f", "-j", "128", "--cluster-size", size, how]);

@@ -1,6 +1,6 @@
 //! What README shows is what the program does.
 
-use crate::support::{Scratch, program};
+use crate::support::{Scratch, SourceGuard, program};
 use std::path::Path;
 use std::process::Command;
 
@@ -27,6 +27,7 @@ fn run(scratch: &Scratch, command: &str) {
             "ploopconv 101 ",
             &format!("ploopconv 101 --private-dir {backup} "),
         );
+    let _guard = SourceGuard::new(&fixtures);
     let folder = program::path().parent().unwrap().to_owned();
     let path = std::env::join_paths([folder.as_path(), Path::new("/usr/bin"), Path::new("/bin")]);
     // What is compared was made before.

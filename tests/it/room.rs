@@ -106,6 +106,7 @@ fn a_file_size_limit_ends_the_conversion_with_status_1_and_leaves_nothing() {
         let scratch = Scratch::new();
         let (image, _) = megabytes(&scratch, 8);
         let mut command = Command::new("sh");
+        let _guard = SourceGuard::new(&scratch.source());
         command
             .args(["-c", "ulimit -f 2048; exec \"$0\" \"$@\""])
             .arg(program::path());
@@ -162,5 +163,103 @@ fn a_target_that_fills_up_during_the_copy_is_removed() {
             .refused(1, &["disk.raw", "offset", "No space left"]);
 
         assert_eq!(names_in(&small.dir), Vec::<String>::new());
+    }
+}
+
+/// A disk whose data neither packs nor is zeros, 32 MiB of it.
+fn dense(scratch: &Scratch) -> PathBuf {
+    let (image, _) = megabytes(scratch, 32);
+    image
+}
+
+#[test]
+fn a_file_system_that_fills_up_after_1_50_and_99_percent_is_left_as_it_was() {
+    let scratch = Scratch::new();
+    let image = dense(&scratch);
+    let backing = scratch.path().join("device");
+    File::create(&backing).unwrap().set_len(64 << 20).unwrap();
+    let options = ["-q", "-m", "0", "-O", "^has_journal"];
+    tool(
+        "e2fsprogs",
+        Command::new("mkfs.ext4").args(options).arg(&backing),
+    );
+    let small = Mounted::image(&backing, &scratch.path().join("small"), "loop");
+    let filler = small.dir.join("filler");
+    for percent in [1, 50, 99] {
+        let room = (32 << 20) * percent / 100 / 4096 * 4096;
+        let free = nix::sys::statvfs::statvfs(&small.dir).unwrap();
+        let free = free.blocks_available() * free.fragment_size();
+        let fill = File::create(&filler).unwrap();
+        nix::fcntl::fallocate(
+            &fill,
+            nix::fcntl::FallocateFlags::empty(),
+            0,
+            i64::try_from(free - room).unwrap(),
+        )
+        .unwrap();
+        for (name, options) in [
+            ("disk.raw", &[][..]),
+            ("disk.raw", &["--checksum"]),
+            ("disk.qcow2", &[]),
+            ("disk.qcow2", &["--compress"]),
+        ] {
+            // With --sparse nobody knows beforehand how much room there has to be.
+            let target = small.dir.join(name);
+            let outcome = convert(&image, &target).arg("--sparse").args(options).run();
+            outcome.refused(1, &[name, "No space left"]);
+            assert_eq!(
+                names_in(&small.dir),
+                ["filler", "lost+found"],
+                "{percent} %"
+            );
+            // And with a target that is to be replaced.
+            std::fs::write(&target, "").unwrap();
+            let again = convert(&image, &target).args(["--sparse", "-f"]);
+            again
+                .args(options)
+                .run()
+                .refused(1, &[name, "No space left"]);
+            assert_eq!(names_in(&small.dir), [name, "filler", "lost+found"]);
+            assert_eq!(target.metadata().unwrap().len(), 0);
+            std::fs::remove_file(&target).unwrap();
+        }
+        std::fs::remove_file(&filler).unwrap();
+    }
+}
+
+#[test]
+fn a_quota_that_is_used_up_ends_the_conversion_and_leaves_nothing() {
+    let scratch = Scratch::new();
+    let image = dense(&scratch);
+    let backing = scratch.path().join("device");
+    File::create(&backing).unwrap().set_len(160 << 20).unwrap();
+    tool(
+        "btrfs-progs",
+        Command::new("mkfs.btrfs").arg("-q").arg(&backing),
+    );
+    let limited = Mounted::image(&backing, &scratch.path().join("limited"), "loop");
+    let btrfs = |args: &[&str]| {
+        tool(
+            "btrfs-progs",
+            Command::new("btrfs").args(args).arg(&limited.dir),
+        )
+    };
+    btrfs(&["quota", "enable"]);
+    btrfs(&["qgroup", "limit", "8M"]);
+    for (name, options) in [
+        ("disk.raw", &[][..]),
+        ("disk.raw", &["--sparse=never"]),
+        ("disk.qcow2", &[]),
+        ("disk.qcow2", &["--compress"]),
+    ] {
+        convert(&image, &limited.dir.join(name))
+            .args(options)
+            .run()
+            .refused(1, &[name, "quota exceeded"]);
+        assert_eq!(names_in(&limited.dir), Vec::<String>::new());
+        tool(
+            "coreutils",
+            Command::new("sync").arg("-f").arg(&limited.dir),
+        );
     }
 }

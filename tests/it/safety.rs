@@ -1,6 +1,6 @@
 //! What must never be written, whatever was typed.
 
-use crate::support::{Scratch, convert, info, names_in, program};
+use crate::support::{Scratch, SourceGuard, convert, info, names_in, program};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -52,6 +52,7 @@ fn a_device_that_is_not_dev_null_needs_force() {
 fn a_terminal_is_no_target_under_any_name() {
     let scratch = Scratch::new();
     let disk = container(&scratch);
+    let _guard = SourceGuard::new(&scratch.source());
     let line = format!(
         "{} {} -o /dev/tty; echo status $?",
         program::path().display(),
@@ -120,6 +121,7 @@ fn a_disk_sent_to_a_closed_stdout_is_no_success() {
     let command = |redirection| {
         let line = format!("\"$0\" \"$1\" -o - {redirection}");
         let mut command = Command::new("sh");
+        let _guard = SourceGuard::new(&scratch.source());
         command.args(["-c", &line]).arg(program::path()).arg(&disk);
         command.output().unwrap()
     };
@@ -127,4 +129,65 @@ fn a_disk_sent_to_a_closed_stdout_is_no_success() {
     assert_eq!(closed.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&closed.stderr).contains("stdout is closed"));
     assert!(command(">/dev/null").status.success());
+}
+
+/// What starts the program by itself and does not look after its source, and why.
+const UNGUARDED: [(&str, &str); 10] = [
+    ("status_after", "lets the source change"),
+    ("stopped_in_its_middle", "so do its callers"),
+    ("start", "the callers hold a guard for many runs"),
+    ("strace", "takes the guards of Program"),
+    ("a_stream", "the source is that of Job, which strace guards"),
+    ("every_option_in_readme_exists", "reads no image"),
+    (
+        "help_fits_eighty_columns_and_says_what_can_be_typed",
+        "reads no image",
+    ),
+    ("as_nobody", "the callers hold the guard"),
+    (
+        "a_layer_that_is_swapped_for_a_link_again_and_again_never_gives_out_what_lies_outside",
+        "lets the source change",
+    ),
+    ("run", "its callers know the source"),
+];
+
+#[test]
+fn whatever_starts_the_program_looks_after_the_source() {
+    let mut unguarded = Vec::new();
+    let dir = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it");
+    let entries = [dir.clone(), dir.join("support")].map(|dir| std::fs::read_dir(dir).unwrap());
+    for path in entries
+        .into_iter()
+        .flatten()
+        .map(|entry| entry.unwrap().path())
+    {
+        if path.is_dir() || path.ends_with("program.rs") {
+            continue;
+        }
+        let text = std::fs::read_to_string(&path).unwrap();
+        // Each function up to the next one.
+        for function in text
+            .split("\nfn ")
+            .flat_map(|part| part.split("    fn "))
+            .skip(1)
+        {
+            let name: String = function
+                .chars()
+                .take_while(|c| c.is_alphanumeric() || *c == '_')
+                .collect();
+            let starts = ["program::path()", "as_nobody()"]
+                .iter()
+                .any(|start| function.contains(start));
+            let guarded = function.contains("SourceGuard::new") || function.contains("guards(");
+            let known = UNGUARDED.iter().any(|(known, _)| *known == name);
+            if starts && !guarded && !known {
+                unguarded.push(format!("{}: {name}", path.display()));
+            }
+        }
+    }
+    assert_eq!(
+        unguarded,
+        Vec::<String>::new(),
+        "they start the program, and nobody looks after its source"
+    );
 }

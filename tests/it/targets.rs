@@ -100,6 +100,7 @@ fn a_target_in_a_folder_that_does_not_exist_is_refused() {
 fn a_target_in_the_current_directory_needs_no_folder_in_its_name() {
     let scratch = Scratch::new();
     let (image, model) = image(&scratch);
+    let _guard = SourceGuard::new(&scratch.source());
     let output = Command::new(program::path())
         .current_dir(scratch.out())
         .arg(image)
@@ -124,6 +125,7 @@ fn a_target_with_the_longest_name_a_folder_takes_is_written() {
 fn a_target_with_a_dash_in_front_is_a_name() {
     let scratch = Scratch::new();
     let (image, model) = image(&scratch);
+    let _guard = SourceGuard::new(&scratch.source());
     let output = Command::new(program::path())
         .current_dir(scratch.out())
         .arg(image)
@@ -138,6 +140,7 @@ fn a_target_with_a_dash_in_front_is_a_name() {
 fn a_folder_that_may_not_be_written_to_is_refused() {
     let scratch = Scratch::new();
     let (image, _) = image(&scratch);
+    let _guard = SourceGuard::new(&scratch.source());
     let mut command = scratch.as_nobody();
     command.arg(image).arg("-o").arg(scratch.target());
     let outcome = Outcome::new(command.output().unwrap(), "as nobody".to_owned());
@@ -302,6 +305,7 @@ fn the_targets_mode_is_what_the_umask_leaves() {
         let scratch = Scratch::new();
         let (image, _) = image(&scratch);
         let mut command = Command::new("sh");
+        let _guard = SourceGuard::new(&scratch.source());
         command
             .args(["-c", &format!("umask {umask}; exec \"$0\" \"$@\"")])
             .arg(program::path());

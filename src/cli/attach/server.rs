@@ -93,10 +93,11 @@ impl Server {
         events: &Events,
     ) -> anyhow::Result<Self> {
         let layers = opened.layer_files.len();
+        let disk = opened.for_clients()?;
         let mut export = match overlay {
-            None => Export::new(Arc::from(opened.disk)),
+            None => Export::new(Arc::from(disk)),
             Some(place) => {
-                let layer = Overlay::new(opened.disk, layers, place.file, &place.path)?;
+                let layer = Overlay::new(disk, layers, place.file, &place.path)?;
                 let layer = Arc::new(layer);
                 let disk: Arc<dyn VirtualDisk> = layer.clone();
                 Export::new(disk).writable(layer)

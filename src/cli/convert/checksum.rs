@@ -62,19 +62,26 @@ impl ChecksumFile {
         })
     }
 
+    /// Where the file will be.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// How the digest is computed.
     pub(super) fn algorithm(&self) -> hash::Algorithm {
         self.algorithm
     }
 
     /// Writes a line for each digest and target, lets `finish` complete the targets, and gives the
-    /// file its name. Where a target fails, there is no checksum file either.
+    /// file its name. Where a target fails, there is no checksum file either; where the file
+    /// itself does, `undo` is to take the targets back.
     pub(super) fn write(
         self,
         digests: &[(String, &Path)],
         sync: bool,
         partials: &Arc<Partials>,
         finish: impl FnOnce() -> Result<(), Error>,
+        undo: impl FnOnce(),
     ) -> Result<(), Error> {
         let partial = PartialFile::create(&self.path, self.replace, partials)?;
         let lines = digests.iter().flat_map(|(digest, target)| {
@@ -91,7 +98,7 @@ impl ChecksumFile {
                 source,
             })?;
         finish()?;
-        partial.finish(sync)
+        partial.finish(sync).inspect_err(|_| undo())
     }
 }
 

@@ -11,10 +11,12 @@ use ploopconv::{Error, Workers};
 use serde::Serialize;
 
 use super::checksum::ChecksumFile;
+use super::lost::{LostFile, remove_stale};
 use super::plan::{Plan, Report};
 use super::target::Target;
-use super::{ConvertArgs, done, fill, open_sink};
+use super::{ConvertArgs, done, fill, list, open_sink};
 use crate::cli::Verdict;
+use crate::cli::losses::Account;
 use crate::cli::output::{complain, finish, json, line, results};
 use crate::cli::side::Side;
 use crate::cli::signals::Guard;
@@ -37,6 +39,9 @@ struct Part {
     side: Side,
     plan: Plan,
 }
+
+/// What was written of an image, and what of it is lost.
+type Written = (Summary, Option<Account>);
 
 /// A directory that goes again if nothing came of it.
 struct NewDirectory<'a>(Option<&'a Path>);
@@ -79,11 +84,11 @@ pub(super) fn run(
         fits,
         images,
     };
-    let report = |part: &Part, summary| part.plan.report(args, &part.path, summary);
+    let report = |part: &Part, summary, lost| part.plan.report(args, &part.path, summary, lost);
     if args.dry_run {
         let images: Vec<_> = parts
             .iter()
-            .map(|part| report(part, part.plan.expected()))
+            .map(|part| report(part, part.plan.expected(), None))
             .collect();
         if args.json {
             json(&reports(images))?;
@@ -96,7 +101,7 @@ pub(super) fn run(
         let path = dir.to_owned();
         return Err(Error::NoRoom { path, free, needed }).with_context(context);
     }
-    let (parts, summaries) = match write(args, dir, parts, workers, signals) {
+    let (parts, written) = match write(args, dir, parts, workers, signals) {
         Ok(written) => written,
         Err(error) => {
             return Err(match signals.interrupted() {
@@ -106,21 +111,30 @@ pub(super) fn run(
         }
     };
     new.0 = None;
-    if args.json {
-        let written = parts.iter().zip(&summaries);
-        json(&reports(
-            written
-                .map(|(part, &summary)| report(part, summary))
-                .collect(),
-        ))?;
-    }
-    if !args.quiet {
-        for (part, summary) in parts.iter().zip(&summaries) {
-            let (size, done) = (short(part.side.disk.size()), done(*summary));
-            complain(&format!("{}: {size}, {done}", part.path.display()));
+    let mut verdict = Verdict::Done;
+    for (part, (summary, account)) in parts.iter().zip(&written) {
+        let name = part.path.display().to_string();
+        if let (None, true) = (account, args.force) {
+            remove_stale(&part.path);
         }
+        if super::verdict(account.as_ref()) == Verdict::Salvaged {
+            verdict = Verdict::Salvaged;
+        }
+        if args.quiet {
+            continue;
+        }
+        if let Some(account) = account {
+            account.complain(&name);
+        }
+        let (size, done) = (short(part.side.disk.size()), done(*summary));
+        complain(&format!("{name}: {size}, {done}"));
     }
-    Ok(Verdict::Done)
+    if args.json {
+        let written = parts.iter().zip(written);
+        let images = written.map(|(part, (summary, account))| report(part, summary, account));
+        json(&reports(images.collect()))?;
+    }
+    Ok(verdict)
 }
 
 /// Every partition as a disk of its own; the whole disk where it has no table and something that
@@ -134,12 +148,18 @@ fn divide(source: Side) -> Result<Vec<(String, Side)>, Error> {
             None => Err(Error::NoTable { whole }),
         };
     }
-    let Side { disk, files, .. } = source;
+    let Side {
+        disk,
+        files,
+        salvage,
+        ..
+    } = source;
     let disk: Arc<dyn VirtualDisk> = Arc::from(disk);
     let real = layout.partitions.iter().filter(|part| !part.is_extended);
     let sides = real.map(|part| {
         let slice = Box::new(part.of(Arc::clone(&disk))?);
-        let side = Side::part(slice, files.clone(), part.number);
+        let inside = salvage.as_ref().map(|all| all.part(part.start, part.len));
+        let side = Side::part(slice, files.clone(), part.number, inside);
         Ok((format!("p{}", part.number), side))
     });
     let sides: Vec<_> = sides.collect::<Result<_, Error>>()?;
@@ -166,22 +186,32 @@ fn write(
     mut parts: Vec<Part>,
     workers: &Workers,
     signals: &Guard,
-) -> anyhow::Result<(Vec<Part>, Vec<Summary>)> {
+) -> anyhow::Result<(Vec<Part>, Vec<Written>)> {
     let checksum = args
         .checksum
         .map(|how| ChecksumFile::within(how, dir, args.force));
     let checksum = checksum.transpose()?;
     let algorithm = checksum.as_ref().map(ChecksumFile::algorithm);
+    let sum = checksum.as_ref().map(|file| file.path().to_owned());
     let mut sinks = Vec::new();
-    let (mut summaries, mut digests) = (Vec::new(), Vec::new());
-    for part in &mut parts {
+    let (mut written, mut digests, mut lists) = (Vec::new(), Vec::new(), Vec::new());
+    let lost = parts.iter().map(|part| {
+        let target = Target::File(part.path.clone());
+        let partials = signals.partials();
+        let file = |()| LostFile::create(&target, args.force, &part.side, partials);
+        args.open.salvage.then_some(()).map(file).transpose()
+    });
+    let lost: Vec<_> = lost.collect::<anyhow::Result<_>>()?;
+    for (part, lost) in parts.iter_mut().zip(lost) {
         let target = Target::File(part.path.clone());
         let layout = part.plan.layout.take();
         let sink = open_sink(args, &target, layout, part.side.disk.size(), signals)?;
         let filled = fill(args, &sink, algorithm, &part.side, workers, signals);
         let (summary, digest) = filled.with_context(|| format!("{}", part.path.display()))?;
+        let account = lost.as_ref().map(|file| list(args, file, &part.side));
         sinks.push(sink);
-        summaries.push(summary);
+        written.push((summary, account.transpose()?));
+        lists.extend(lost);
         digests.extend(digest);
     }
     let digests: Vec<_> = digests
@@ -192,10 +222,8 @@ fn write(
         let mut named: Vec<&Path> = Vec::new();
         for (sink, part) in sinks.into_iter().zip(&parts) {
             if let Err(error) = sink.finish() {
-                // All or nothing; what replaced an older file is complete, and stays.
-                for path in named.iter().filter(|_| !args.force) {
-                    let _ = std::fs::remove_file(path);
-                }
+                // All or nothing.
+                args.take_back(named);
                 return Err(error);
             }
             named.push(&part.path);
@@ -203,11 +231,26 @@ fn write(
         Ok(())
     };
     match checksum {
-        Some(file) => file.write(&digests, !args.no_sync, signals.partials(), finish)?,
+        Some(file) => {
+            let all = || args.take_back(parts.iter().map(|part| part.path.as_path()));
+            file.write(&digests, !args.no_sync, signals.partials(), finish, all)?;
+        }
         None => finish()?,
     }
     drop(digests);
-    Ok((parts, summaries))
+    for (number, list) in lists.into_iter().enumerate() {
+        list.finish(!args.no_sync).inspect_err(|_| {
+            let targets = parts
+                .iter()
+                .map(|part| part.path.as_path())
+                .chain(sum.as_deref());
+            let lists = written
+                .iter()
+                .filter_map(|(_, account)| account.as_ref()?.list.as_deref());
+            args.take_back(targets.chain(lists.take(number).map(Path::new)));
+        })?;
+    }
+    Ok((parts, written))
 }
 
 fn show(parts: &[Part], needed: u64, free: Option<u64>) -> anyhow::Result<()> {

@@ -11,6 +11,7 @@ use serde::Serialize;
 use super::target::Target;
 use super::{ConvertArgs, Sparse};
 use crate::cli::Verdict;
+use crate::cli::losses::Account;
 use crate::cli::output::{finish, json, line, results};
 use crate::cli::qcow2;
 use crate::cli::size::human;
@@ -40,6 +41,8 @@ pub(super) struct Report {
     fits: bool,
     /// Whether the target was read back.
     verified: bool,
+    /// What was lost, with `--salvage`.
+    salvage: Option<Account>,
 }
 
 /// What a conversion would do.
@@ -124,7 +127,13 @@ impl Plan {
     }
 
     /// The report for scripts, with what was written.
-    pub(super) fn report(&self, args: &ConvertArgs, target: &Path, summary: Summary) -> Report {
+    pub(super) fn report(
+        &self,
+        args: &ConvertArgs,
+        target: &Path,
+        summary: Summary,
+        salvage: Option<Account>,
+    ) -> Report {
         let qcow2 = args.qcow2();
         Report {
             image: args.open.name().to_string(),
@@ -142,18 +151,23 @@ impl Plan {
             free_bytes: self.free,
             fits: self.fits(),
             verified: args.verify && !args.dry_run,
+            salvage,
         }
     }
 
     /// Shows the plan itself: `--dry-run`.
-    pub(super) fn show(&self, args: &ConvertArgs) -> anyhow::Result<Verdict> {
+    pub(super) fn show(
+        &self,
+        args: &ConvertArgs,
+        account: Option<Account>,
+    ) -> anyhow::Result<Verdict> {
         let verdict = if self.fits() {
             Verdict::Done
         } else {
             Verdict::No
         };
         if args.json {
-            json(&self.report(args, &args.output, self.expected()))?;
+            json(&self.report(args, &args.output, self.expected(), account))?;
             return Ok(verdict);
         }
         let mut out = results();
@@ -178,6 +192,9 @@ impl Plan {
             }
             None if self.directory.is_some() => field("free:", "not known beforehand")?,
             None => {}
+        }
+        for line in account.iter().flat_map(|account| account.lines(20)) {
+            field("lost:", &line)?;
         }
         finish(out)?;
         Ok(verdict)

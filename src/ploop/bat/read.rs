@@ -6,9 +6,9 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use super::duplicates::duplicates;
-use super::{BadEntry, Bat, BatFindings, PAGE_BYTES, PAGE_ENTRIES, Rules};
+use super::{BadEntry, Bat, BatFindings, NOWHERE, PAGE_BYTES, PAGE_ENTRIES, Rules};
 use crate::ploop::header::Header;
-use crate::source::Source;
+use crate::source::{Source, rescue};
 
 /// Why the table could not be read: the offset in the file, and what the source said.
 type ReadError = (u64, io::Error);
@@ -20,7 +20,8 @@ const BATCH_PAGES: usize = 4096;
 
 impl Bat {
     /// Reads and judges the whole table of an image of `file_len` bytes, in parallel on the
-    /// current rayon pool.
+    /// current rayon pool. With `salvage`, entries in sectors that cannot be read are lost (never
+    /// absent, or the layer below would show), and [`Bat::doubtful_in`] answers.
     ///
     /// # Errors
     ///
@@ -30,11 +31,13 @@ impl Bat {
         source: &dyn Source,
         header: &Header,
         file_len: u64,
+        salvage: bool,
     ) -> Result<(Self, BatFindings), (u64, io::Error)> {
         let rules = Rules::new(header, file_len);
         let table = Table {
             source,
             rules,
+            salvage,
             entries: u64::from(header.bat_entries()),
             // The area ends where data starts, or where a file without data ends.
             end: header.data_start().min(file_len),
@@ -58,6 +61,9 @@ impl Bat {
         }
         table.read_pages(&batch, &mut bat, &mut findings)?;
         findings.duplicate = duplicates(&bat, findings.allocated, findings.misaligned.count > 0);
+        if salvage && findings.duplicate.count + findings.misaligned.count > 0 {
+            bat.find_doubtful();
+        }
         Ok((bat, findings))
     }
 }
@@ -66,6 +72,7 @@ impl Bat {
 struct Table<'a> {
     source: &'a dyn Source,
     rules: Rules,
+    salvage: bool,
     /// Entries that count; the words behind them are padding.
     entries: u64,
     /// First byte of the file behind the table and its padding.
@@ -123,12 +130,27 @@ impl Table<'_> {
         let start = TABLE_START + number * PAGE_BYTES;
         let len = self.end.saturating_sub(start).min(PAGE_BYTES) / 4 * 4;
         let mut bytes = vec![0; usize::try_from(len).unwrap_or(0)];
-        self.source
-            .read_exact_at(&mut bytes, start)
-            .map_err(|error| (start, error))?;
         let first = number * PAGE_ENTRIES as u64;
+        let unreadable = self
+            .read_words(&mut bytes, start)
+            .map_err(|error| (start, error))?;
+        let is_unreadable = |index: u64| {
+            let at = TABLE_START + index * 4;
+            unreadable.iter().any(|range| range.contains(&at))
+        };
         let mut findings = BatFindings::default();
-        for (index, word) in (first..).zip(bytes.chunks_exact(4)) {
+        for (index, word) in (first..).zip(bytes.chunks_exact_mut(4)) {
+            if is_unreadable(index) {
+                if index < self.rules.clusters {
+                    word.copy_from_slice(&NOWHERE.to_le_bytes());
+                    findings.unreadable.push(BadEntry {
+                        index,
+                        host_offset: TABLE_START + index * 4,
+                        other: None,
+                    });
+                }
+                continue;
+            }
             let entry = word.first_chunk().copied().map_or(0, u32::from_le_bytes);
             if entry == 0 {
                 continue;
@@ -140,7 +162,7 @@ impl Table<'_> {
                 findings.beyond_table += 1;
             }
         }
-        let entries = (findings.allocated > 0).then(|| {
+        let entries = (findings.allocated + findings.unreadable.count > 0).then(|| {
             let mut entries = Box::new([0; PAGE_ENTRIES]);
             let kept = self.rules.clusters.saturating_sub(first);
             let words = bytes
@@ -152,6 +174,20 @@ impl Table<'_> {
             entries
         });
         Ok(Page { entries, findings })
+    }
+
+    /// Reads words of the table; where salvaging, gives the ranges of the file that could not be
+    /// read.
+    fn read_words(&self, bytes: &mut [u8], start: u64) -> io::Result<Vec<Range<u64>>> {
+        let mut unreadable = Vec::new();
+        if self.salvage {
+            rescue(self.source, bytes, start, &mut |range| {
+                unreadable.push(range);
+            })?;
+        } else {
+            self.source.read_exact_at(bytes, start)?;
+        }
+        Ok(unreadable)
     }
 
     /// The rules for one entry by itself.

@@ -7,8 +7,9 @@ use crate::ploop::descriptor::{Descriptor, Temporary};
 use crate::ploop::disk::Layer;
 
 impl Examined {
-    /// Compares sizes, versions and cluster sizes with each other and with the descriptor.
-    pub(super) fn judge_chain(&mut self, layers: &[Layer], descriptor: &Descriptor) {
+    /// Compares sizes, versions and cluster sizes with each other and with the descriptor, where
+    /// there is one.
+    pub(super) fn judge_chain(&mut self, layers: &[Layer], descriptor: Option<&Descriptor>) {
         for (at, pair) in (1..).zip(layers.windows(2)) {
             if let [parent, child] = pair
                 && child.virtual_size() < parent.virtual_size()
@@ -37,7 +38,7 @@ impl Examined {
                 let message = "the chain mixes cluster sizes".to_owned();
                 self.say(Kind::MixedClusterSizes, message);
             }
-            if let Some(stated) = descriptor.block_size
+            if let Some(stated) = descriptor.and_then(|descriptor| descriptor.block_size)
                 && headers().all(|header| header.cluster_size().bytes() != stated)
             {
                 let found = first.cluster_size().bytes();
@@ -47,7 +48,8 @@ impl Examined {
             }
         }
         // The sizes are those of the current state, so an older snapshot says nothing of them.
-        let stated = [descriptor.disk_size, descriptor.end].into_iter().flatten();
+        let stated = descriptor.map(|descriptor| [descriptor.disk_size, descriptor.end]);
+        let stated = stated.into_iter().flatten().flatten();
         if let Some(top) = layers.last()
             && let Some(stated) = stated.into_iter().find(|&size| size != top.virtual_size())
             && self

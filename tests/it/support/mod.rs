@@ -4,10 +4,12 @@
 //! Nothing here uses the code under test. The builders follow the byte tables of the format's
 //! description and are themselves compared with `qemu-img` (see `builders.rs`).
 
+pub(crate) mod bad_sectors;
 pub(crate) mod chain;
 pub(crate) mod descriptor;
 pub(crate) mod guard;
 pub(crate) mod image;
+pub(crate) mod mapfile;
 pub(crate) mod model;
 pub(crate) mod nbd;
 pub(crate) mod program;
@@ -15,6 +17,7 @@ pub(crate) mod reads;
 pub(crate) mod running;
 pub(crate) mod served;
 pub(crate) mod sparse;
+pub(crate) mod spoiled;
 pub(crate) mod system;
 pub(crate) mod vm;
 pub(crate) mod witness;

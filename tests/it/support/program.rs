@@ -1,5 +1,6 @@
 //! Running the built program as a stranger would, and saying what it should have done.
 
+use super::guard::SourceGuard;
 use serde_json::Value;
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
@@ -43,7 +44,10 @@ impl Program {
         self
     }
 
+    /// Runs it. Every source of the suite that the command line names is left alone, or the test
+    /// fails: those in the `source` folder of a [`Scratch`](super::Scratch), and the fixtures.
     pub(crate) fn run(&self) -> Outcome {
+        let _guards = guards(&self.args);
         let output = assert_cmd::Command::new(path())
             .args(&self.args)
             .timeout(self.timeout)
@@ -51,6 +55,30 @@ impl Program {
             .unwrap();
         Outcome::new(output, format!("{:?}", self.args))
     }
+}
+
+/// A guard for every folder of sources that is named in a command line.
+pub(crate) fn guards(args: &[OsString]) -> Vec<SourceGuard> {
+    let mut folders: Vec<PathBuf> = args
+        .iter()
+        .filter_map(|arg| sources_around(&Path::new(arg).canonicalize().ok()?))
+        .collect();
+    folders.sort();
+    folders.dedup();
+    folders.iter().map(|dir| SourceGuard::quick(dir)).collect()
+}
+
+fn sources_around(path: &Path) -> Option<PathBuf> {
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures");
+    if let Ok(rest) = path.strip_prefix(&fixtures) {
+        return Some(fixtures.join(rest.iter().next()?));
+    }
+    let is_source = |dir: &&Path| {
+        let scratch = dir.parent().and_then(|dir| dir.file_name());
+        dir.file_name() == Some(OsStr::new("source"))
+            && scratch.is_some_and(|name| name.to_string_lossy().starts_with("ploopconv-it-"))
+    };
+    path.ancestors().find(is_source).map(Path::to_owned)
 }
 
 /// What came of a run.

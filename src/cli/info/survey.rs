@@ -1,0 +1,260 @@
+//! What lies in the folder of a disk whose descriptor is lost, and how it could be read.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use ploopconv::Workers;
+use ploopconv::ploop::{Examined, Guid, OpenOptions, State, examine};
+use serde::Serialize;
+
+use super::{InfoArgs, JsonLayer, format, json_layer};
+use crate::cli::hints::{quoted, shell_word};
+use crate::cli::open::OpenArgs;
+use crate::cli::output::{finish, json, line, results};
+use crate::cli::partitions::Division;
+use crate::cli::report::path;
+use crate::cli::size::short;
+
+/// The images of a disk, in the order in which they could be a chain.
+#[derive(Debug, Default, Serialize)]
+pub(super) struct Survey {
+    found_images: Vec<Found>,
+    /// The command that reads them as one chain.
+    command: Option<String>,
+}
+
+/// An image that was found.
+#[derive(Debug, Serialize)]
+struct Found {
+    file: String,
+    /// When it was last written to, in seconds since 1970.
+    modified: Option<u64>,
+    /// Why it cannot be read.
+    error: Option<String>,
+    damaged: bool,
+    layer: Option<JsonLayer>,
+    #[serde(flatten)]
+    division: Division,
+    #[serde(skip)]
+    lines: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct Report {
+    image: String,
+    descriptor: Option<String>,
+    #[serde(flatten)]
+    survey: Survey,
+}
+
+/// Shows what a folder without a descriptor holds.
+pub(super) fn without_descriptor(
+    args: &InfoArgs,
+    folder: &Path,
+    images: &[PathBuf],
+    workers: &Workers,
+) -> anyhow::Result<()> {
+    if images.is_empty() {
+        return Ok(());
+    }
+    let survey = Survey::new(folder, images, workers);
+    if args.json {
+        return json(&Report {
+            image: args.open.name().to_string(),
+            descriptor: None,
+            survey,
+        });
+    }
+    let mut out = results();
+    for (name, text) in survey.lines() {
+        line(&mut out, &format!("{name:<13} {text}"))?;
+    }
+    finish(out)
+}
+
+impl Survey {
+    /// Of a disk whose descriptor is there and gives no chain; empty for any other.
+    pub(super) fn of(args: &OpenArgs, examined: &Examined, workers: &Workers) -> Self {
+        let lost = examined.layers.is_empty() && examined.is_damaged();
+        match &examined.descriptor {
+            Some(descriptor) if lost => {
+                let folder = descriptor.parent().unwrap_or(Path::new("."));
+                let real = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
+                let is_image = |file: &&PathBuf| {
+                    let options = OpenOptions {
+                        single_layer: true,
+                        ..OpenOptions::default()
+                    };
+                    file.parent() == Some(&real) && examine(file, &options).is_ok()
+                };
+                let mut images: Vec<_> =
+                    examined.related.iter().filter(is_image).cloned().collect();
+                images.sort_unstable();
+                images.dedup();
+                let folder = if args.image.is_dir() {
+                    &args.image
+                } else {
+                    folder
+                };
+                Self::new(folder, &images, workers)
+            }
+            _ => Self::default(),
+        }
+    }
+
+    fn new(folder: &Path, images: &[PathBuf], workers: &Workers) -> Self {
+        let mut found: Vec<(bool, SystemTime, Found)> = images
+            .iter()
+            .map(|file| {
+                let modified = std::fs::metadata(file).and_then(|meta| meta.modified());
+                let modified = modified.unwrap_or(UNIX_EPOCH);
+                let found = Found::look(file, modified, workers);
+                (is_named_like_a_delta(file), modified, found)
+            })
+            .collect();
+        // A layer is not written any more once there is one over it.
+        found.sort_by(|a, b| (a.0, a.1, &a.2.file).cmp(&(b.0, b.1, &b.2.file)));
+        let name = |file: &str| {
+            let name = Path::new(file).file_name().unwrap_or_default();
+            name.to_string_lossy().into_owned()
+        };
+        let names: Vec<_> = found.iter().map(|(.., found)| name(&found.file)).collect();
+        let command = (!names.is_empty()).then(|| {
+            format!(
+                "ploopconv {} --layers {} -o TARGET",
+                quoted(folder),
+                shell_word(names.join(",").as_ref())
+            )
+        });
+        Self {
+            found_images: found.into_iter().map(|(.., found)| found).collect(),
+            command,
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.found_images.is_empty()
+    }
+
+    /// Lines of a name and what it stands for.
+    pub(super) fn lines(&self) -> Vec<(String, String)> {
+        let mut lines = Vec::new();
+        let mut say = |name: &str, text: &str| lines.push((name.to_owned(), text.to_owned()));
+        for found in &self.found_images {
+            say("found:", &found.file);
+            found.lines.iter().for_each(|line| say("", line));
+        }
+        let Some(command) = &self.command else {
+            return lines;
+        };
+        say("to read it:", command);
+        if self.found_images.len() > 1 {
+            say(
+                "",
+                "(base first, the others by their last change: nothing else tells the order, and \
+                 in a wrong order the disk is wrong; leave out what is no part of it)",
+            );
+        }
+        lines
+    }
+}
+
+impl Found {
+    fn look(file: &Path, modified: SystemTime, workers: &Workers) -> Self {
+        let options = OpenOptions {
+            single_layer: true,
+            ..OpenOptions::default()
+        };
+        let since = modified.duration_since(UNIX_EPOCH).ok();
+        let seconds = since
+            .filter(|since| !since.is_zero())
+            .map(|since| since.as_secs());
+        let mut found = Self {
+            file: path(file),
+            modified: seconds,
+            error: None,
+            damaged: false,
+            layer: None,
+            division: Division::unknown(),
+            lines: Vec::new(),
+        };
+        let changed = since.map_or_else(String::new, |since| format!(", changed {}", date(since)));
+        let examined = match workers.install(|| examine(file, &options)) {
+            Ok(examined) => examined,
+            Err(error) => {
+                found.error = Some(error.to_string());
+                found.lines.push(format!("{error}{changed}"));
+                return found;
+            }
+        };
+        found.damaged = examined.is_damaged();
+        if let Some(layer) = examined.layers.first() {
+            let mut text = format!(
+                "{}, disk of {}, file of {}",
+                format(layer),
+                short(layer.virtual_size),
+                short(layer.file_size)
+            );
+            if let Some(image) = &layer.image {
+                text += &format!(
+                    ", {} clusters of {} stored",
+                    image.allocated_clusters,
+                    short(image.cluster_size)
+                );
+                if image.state == State::InUse {
+                    text += ", marked in use";
+                }
+            }
+            found.lines.push(text + &changed);
+            found.layer = Some(json_layer(layer));
+        }
+        if found.damaged {
+            let text = "damaged; see ploopconv check";
+            found.lines.push(text.to_owned());
+        } else if let Some(disk) = examined.disk() {
+            found.division = Division::of(disk);
+            let lines = found.division.lines();
+            let lines = lines.iter().map(|(name, text)| format!("{name} {text}"));
+            found.lines.extend(lines);
+        }
+        found
+    }
+}
+
+/// Whether a file has the kind of name that libploop gives to a layer over others.
+fn is_named_like_a_delta(file: &Path) -> bool {
+    let suffix = file.extension().and_then(|suffix| suffix.to_str());
+    suffix.is_some_and(|guid| guid.starts_with('{') && guid.parse::<Guid>().is_ok())
+}
+
+/// A moment as people read it: the day and the time in UTC.
+fn date(since_1970: Duration) -> String {
+    let seconds = since_1970.as_secs();
+    let (days, rest) = (seconds / 86_400, seconds % 86_400);
+    // Years that begin in March end with the leap day.
+    let shifted = days + 719_468;
+    let era = shifted / 146_097;
+    let of_era = shifted % 146_097;
+    let year_of_era = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
+    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month = (5 * of_year + 2) / 153;
+    let day = of_year - (153 * month + 2) / 5 + 1;
+    let month = if month < 10 { month + 3 } else { month - 9 };
+    let year = year_of_era + era * 400 + u64::from(month <= 2);
+    let (hour, minute, second) = (rest / 3600, rest / 60 % 60, rest % 60);
+    format!("{year}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02} UTC")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_moment_is_the_day_and_the_time() {
+        let at = |seconds| date(Duration::from_secs(seconds));
+        assert_eq!(at(0), "1970-01-01 00:00:00 UTC");
+        assert_eq!(at(951_782_399), "2000-02-28 23:59:59 UTC");
+        assert_eq!(at(951_782_400), "2000-02-29 00:00:00 UTC");
+        assert_eq!(at(1_790_000_000), "2026-09-21 14:13:20 UTC");
+    }
+}

@@ -1,0 +1,100 @@
+//! A chain that is named by hand, without a descriptor.
+
+use std::collections::HashMap;
+use std::convert::Infallible;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use super::{Examined, folder_of};
+use crate::error::{Error, Result};
+use crate::foreign::recognise;
+use crate::ploop::chain::ChainPlan;
+use crate::ploop::disk::PloopDisk;
+use crate::ploop::image::has_signature;
+use crate::ploop::locate::disk_folder;
+use crate::source::FileSource;
+
+/// A layer as a user names it: a file, and whether it is a raw disk.
+///
+/// What a raw base holds was written by a guest, who may have begun it like an image: so a layer
+/// is raw only where the user says so.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LayerName {
+    /// The file; a relative name starts from the folder of the disk.
+    pub file: PathBuf,
+    /// Whether it is a raw disk: only ever the base.
+    pub raw: bool,
+}
+
+impl FromStr for LayerName {
+    type Err = Infallible;
+
+    /// Reads `FILE`, or `raw:FILE` for a raw disk.
+    fn from_str(text: &str) -> std::result::Result<Self, Infallible> {
+        let (file, raw) = match text.strip_prefix("raw:") {
+            Some(file) => (file, true),
+            None => (text, false),
+        };
+        let file = PathBuf::from(file);
+        Ok(Self { file, raw })
+    }
+}
+
+impl Examined {
+    /// Opens the layers that were named, base first.
+    pub(super) fn open_by_hand(&mut self) -> Result<()> {
+        let folder = disk_folder(&self.input, &self.options.private_dirs)?;
+        let names = self.options.layers.clone();
+        let mut layers = Vec::new();
+        let mut seen: HashMap<(u64, u64), usize> = HashMap::new();
+        for (at, name) in names.iter().enumerate() {
+            let path = folder.join(&name.file);
+            let wrong = |why| Error::LayerOrder {
+                path: path.clone(),
+                layer: at,
+                why,
+            };
+            if at == ChainPlan::MAX_LAYERS {
+                return Err(wrong("the chain would be longer than any program makes"));
+            }
+            if name.raw && at > 0 {
+                return Err(wrong("only the base can be a raw disk"));
+            }
+            let source = FileSource::open_resolved(&self.resolved(&path)?)?;
+            if seen.insert(source.identity(), at).is_some() {
+                return Err(wrong("the same file is another layer already"));
+            }
+            if !name.raw && !has_signature(&source)? {
+                return Err(Error::NotALayer {
+                    found: recognise(&source),
+                    path,
+                    layer: at,
+                });
+            }
+            layers.extend(self.open_layer(at, source, name.raw, None)?);
+        }
+        self.only_last_is_written(names.len());
+        if layers.len() == names.len() {
+            self.judge_chain(&layers, None);
+            self.disk = Some(PloopDisk::new(layers, None));
+        }
+        Ok(())
+    }
+
+    /// What a path stands for, without links. One that leads out of the file's folder is refused:
+    /// folders come out of other people's archives.
+    fn resolved(&self, path: &Path) -> Result<PathBuf> {
+        let resolve = |path: &Path| {
+            let real = path.canonicalize();
+            real.map_err(|error| Error::io("opening", path, error))
+        };
+        let (real, folder) = (resolve(path)?, resolve(folder_of(path))?);
+        if self.options.allow_outside || real.starts_with(folder) {
+            return Ok(real);
+        }
+        Err(Error::Outside {
+            named_by: path.to_owned(),
+            file: real,
+        })
+    }
+}

@@ -1,0 +1,53 @@
+//! Signs outside of the images that somebody uses the disk.
+
+use std::path::PathBuf;
+
+use super::Examined;
+use crate::in_use::{Host, User, Watched};
+use crate::ploop::check::{Finding, FindingKind as Kind, Severity};
+
+impl Examined {
+    /// The sign that the disk is in use for which it is not read.
+    ///
+    /// With `allow_dirty`, the mark in the image, locks and programs that could write are passed
+    /// over: whatever is written then shows in the times of the files, and fails the reading at
+    /// its end. What a ploop device writes does not show there, so it is never passed over.
+    #[must_use]
+    pub fn refuses_use(&self, allow_dirty: bool) -> Option<&Finding> {
+        self.findings.iter().find(|finding| {
+            finding.severity() == Severity::InUse
+                && (!allow_dirty || finding.kind == Kind::Attached)
+        })
+    }
+
+    /// Asks the host who uses the files that are read.
+    pub(super) fn look_at(&mut self, host: &Host) {
+        let last = self.layers.last().map(|layer| layer.layer);
+        let layers = self.layers.iter().map(|layer| Watched {
+            path: layer.file.clone(),
+            top: Some(layer.layer) == last,
+        });
+        // libploop locks a file of its own while it changes a disk.
+        let lock = self.descriptor.as_ref().map(|descriptor| {
+            let mut name = descriptor.clone().into_os_string();
+            name.push(".lck");
+            PathBuf::from(name)
+        });
+        let beside = self.descriptor.iter().cloned().chain(lock);
+        let beside = beside.map(|path| Watched { path, top: false });
+        let files: Vec<_> = layers.chain(beside).collect();
+        for sign in host.signs(&files) {
+            let kind = match sign.user {
+                User::Ploop { .. } => Kind::Attached,
+                User::Lock { .. } => Kind::Locked,
+                User::Loop { .. } | User::Writer { .. } => Kind::OpenForWriting,
+            };
+            let layer = self.layers.iter().find(|layer| layer.file == sign.path);
+            self.findings.push(Finding {
+                layer: layer.map(|layer| layer.layer),
+                file: Some(sign.path),
+                ..Finding::new(kind, sign.user.to_string())
+            });
+        }
+    }
+}

@@ -1,0 +1,637 @@
+//! `--salvage`: what can be read of damaged images is, what cannot is zeros, and both are told.
+
+use crate::support::image::Version;
+use crate::support::mapfile::{assert_covers, blocks};
+use crate::support::spoiled::{Byte, salvaged};
+use crate::support::system::Mounted;
+use crate::support::{
+    ChainBuilder, ImageBuilder, ImageFile, NO_PARENT, Outcome, Program, Scratch, SourceGuard,
+    check, convert, field, guid, info, map, names_in, program,
+};
+use crate::tools::tool;
+use proptest::prelude::*;
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+const CLUSTER: u64 = 32 << 10;
+
+fn good(version: Version) -> ImageBuilder {
+    ImageBuilder::new(version).store_all([2, 0, 1])
+}
+
+fn written(scratch: &Scratch, image: &ImageFile) -> PathBuf {
+    let path = scratch.source().join("disk.hds");
+    image.write(&path);
+    path
+}
+
+fn list_of(target: &Path) -> PathBuf {
+    let mut path = target.as_os_str().to_owned();
+    path.push(".lost");
+    path.into()
+}
+
+/// Converts with `--salvage`, and asserts that target, list, report and status tell what `layers`
+/// read as by the model.
+#[track_caller]
+fn assert_salvages(scratch: &Scratch, image: &Path, layers: &[Vec<u8>]) -> Outcome {
+    let _guard = SourceGuard::new(&scratch.source());
+    let expected = salvaged(layers);
+    let is = |wanted: fn(&Byte) -> bool| expected.iter().filter(|byte| wanted(byte)).count();
+    let lost = is(|byte| *byte == Byte::Lost);
+    let doubtful = is(|byte| matches!(byte, Byte::Doubtful(_)));
+
+    let target = scratch.target();
+    let status = if lost + doubtful == 0 { 0 } else { 5 };
+    let outcome = convert(image, &target)
+        .args(["--salvage", "-f", "--json"])
+        .run()
+        .status(status);
+    let content: Vec<u8> = expected.iter().map(|byte| byte.value()).collect();
+    assert!(std::fs::read(&target).unwrap() == content, "the target");
+    let report = &outcome.json()["salvage"];
+    assert_eq!(report["lost_bytes"], lost, "{report}");
+    assert_eq!(report["doubtful_bytes"], doubtful, "{report}");
+    let list = list_of(&target);
+    assert_covers(&list, content.len() as u64);
+    let told = told(&list);
+    for (at, byte) in expected.iter().enumerate() {
+        let kind = told.iter().rev().find(|(start, _)| *start <= at).unwrap().1;
+        let right = match byte {
+            Byte::Read(_) => '+',
+            Byte::Lost => '-',
+            Byte::Doubtful(_) => '/',
+        };
+        assert_eq!(kind, right, "offset {at:#x}");
+    }
+    outcome
+}
+
+/// The starts and kinds of the blocks of a list.
+fn told(list: &Path) -> Vec<(usize, char)> {
+    let text = std::fs::read_to_string(list).unwrap();
+    let blocks = text.lines().filter(|line| !line.starts_with('#')).skip(1);
+    blocks
+        .map(|line| {
+            let words: Vec<_> = line.split_whitespace().collect();
+            let start = usize::from_str_radix(words[0].trim_start_matches("0x"), 16).unwrap();
+            (start, words[2].chars().next().unwrap())
+        })
+        .collect()
+}
+
+#[track_caller]
+fn assert_image_salvages(image: &ImageFile) -> Outcome {
+    let scratch = Scratch::new();
+    let path = written(&scratch, image);
+    convert(&path, &scratch.target()).run().status(3);
+    scratch.assert_nothing_left();
+    assert_salvages(&scratch, &path, &[image.bytes()])
+}
+
+#[test]
+fn an_entry_past_the_end_of_the_file_is_zeros() {
+    for (version, unit) in [(Version::V1, 64), (Version::V2, 1)] {
+        for cluster in [4, 1000, u32::MAX / 64 / unit * unit] {
+            let mut image = good(version).build();
+            image.put_u32(field::entry(1), cluster * unit);
+            assert_image_salvages(&image);
+        }
+        let mut image = good(version).build();
+        assert_image_salvages(image.put_u32(field::entry(3), u32::MAX));
+    }
+}
+
+#[test]
+fn of_a_cluster_that_is_cut_off_what_exists_is_kept() {
+    for version in Version::BOTH {
+        for missing in [1, 512, 16384, 32767] {
+            let mut image = good(version).build();
+            image.set_len(image.len - missing);
+            assert_image_salvages(&image);
+        }
+        let mut image = ImageBuilder::new(version)
+            .sectors(130)
+            .store_all([0, 2])
+            .build();
+        image.set_len(image.len - 62 * 512 - 1);
+        assert_image_salvages(&image);
+    }
+}
+
+#[test]
+fn an_entry_inside_the_table_is_zeros() {
+    let mut image = good(Version::V1).build();
+    assert_image_salvages(image.put_u32(field::entry(1), 1));
+    let mut image = ImageBuilder::v2().clusters(90).cluster_sectors(1);
+    image = image.store_all([2, 0]);
+    let mut image = image.build();
+    assert_image_salvages(image.put_u32(field::entry(1), 0x1));
+}
+
+#[test]
+fn a_misaligned_entry_is_read_from_its_sector_and_doubtful() {
+    for sector in [65, 129, 191] {
+        let mut image = ImageBuilder::v1().store_all([2]).gap(2).store(0).build();
+        assert_image_salvages(image.put_u32(field::entry(1), sector));
+    }
+}
+
+#[test]
+fn both_of_two_entries_of_one_place_are_read_and_doubtful() {
+    for (version, unit) in [(Version::V1, 64), (Version::V2, 1)] {
+        let mut image = good(version).build();
+        assert_image_salvages(image.put_u32(field::entry(3), 2 * unit));
+    }
+}
+
+#[test]
+fn what_a_layer_lost_is_never_taken_from_the_layer_below() {
+    for number in 0..2 {
+        let scratch = Scratch::new();
+        let base = ImageBuilder::v2().seed(1).store_all([0, 1, 2, 3]).build();
+        let top = ImageBuilder::v2().seed(2).store_all([1, 2]).build();
+        let mut images = [base, top];
+        images[number].put_u32(field::entry(2), 77);
+        images[number].put_u32(field::entry(0), if number == 0 { 78 } else { 0 });
+        let layers = images.each_ref().map(ImageFile::bytes);
+        let [base, top] = images;
+        let chain = ChainBuilder::base_file(base)
+            .child_file(top)
+            .write(&scratch.source());
+        assert_salvages(&scratch, &chain.dir, &layers);
+        assert_eq!(
+            salvaged(&layers)[2 * CLUSTER as usize] == Byte::Lost,
+            number == 1,
+            "the base's is masked"
+        );
+    }
+}
+
+type SpoilHeader = fn(&mut ImageFile);
+
+#[test]
+fn damage_whose_cost_nobody_knows_is_refused_all_the_same() {
+    let spoil: [(&str, SpoilHeader); 9] = [
+        ("header", |image| {
+            image.set_len(40);
+        }),
+        ("BAT", |image| {
+            image.set_len(70);
+        }),
+        ("type", |image| {
+            image.put_u32(field::TYPE, 3);
+        }),
+        ("cluster size", |image| {
+            image.put_u32(field::CLUSTER_SECTORS, 0);
+        }),
+        ("size", |image| {
+            image.put_u32(field::SECTORS, 0);
+        }),
+        ("data", |image| {
+            image.put_u32(field::DATA_OFF, 1);
+        }),
+        ("conversion", |image| {
+            image.put_u32(field::FLAGS, 2);
+        }),
+        ("entries", |image| {
+            image.put_u32(field::ENTRIES, 3);
+        }),
+        ("entries", |image| {
+            image
+                .put_u32(field::ENTRIES, 3)
+                .put_u32(field::entry(0), 99);
+        }),
+    ];
+    for (words, spoil) in spoil {
+        let mut image = good(Version::V2).build();
+        spoil(&mut image);
+        let scratch = Scratch::new();
+        let path = written(&scratch, &image);
+        let _guard = SourceGuard::new(&scratch.source());
+        convert(&path, &scratch.target())
+            .arg("--salvage")
+            .run()
+            .refused(3, &[words]);
+        scratch.assert_nothing_left();
+        info(&path).arg("--salvage").run().status(3);
+        check(&path).arg("--salvage").run().status(3);
+    }
+    let scratch = Scratch::new();
+    let mut image = good(Version::V2).build();
+    let path = written(&scratch, image.put(field::MAGIC, b"?"));
+    let refused = convert(&path, &scratch.target()).arg("--salvage").run();
+    refused.refused(1, &["ploop"]);
+}
+
+#[test]
+fn a_chain_that_is_not_whole_is_refused_all_the_same() {
+    let chain = || {
+        let image = |seed| ImageBuilder::v2().seed(seed).store_all([0, 2]);
+        ChainBuilder::base(&image(1))
+            .child(&image(2))
+            .child(&image(3))
+    };
+    let refuse = |scratch: &Scratch, words: &[&str]| {
+        let salvage = convert(&scratch.source(), &scratch.target()).arg("--salvage");
+        salvage.run().refused(3, words);
+        scratch.assert_nothing_left();
+    };
+    let scratch = Scratch::new();
+    let written = chain().write(&scratch.source());
+    std::fs::remove_file(&written.files[1]).unwrap();
+    refuse(&scratch, &["missing"]);
+
+    let scratch = Scratch::new();
+    chain().write_with(&scratch.source(), |disk| disk.shots[0].parent = guid(1));
+    refuse(&scratch, &["ancestor"]);
+
+    let scratch = Scratch::new();
+    chain().write_with(&scratch.source(), |disk| {
+        disk.shots.retain(|shot| shot.parent != NO_PARENT);
+    });
+    refuse(&scratch, &["snapshot"]);
+
+    let scratch = Scratch::new();
+    ChainBuilder::base(&ImageBuilder::v2().clusters(8).store(0))
+        .child(&ImageBuilder::v2().clusters(4).store(1))
+        .write(&scratch.source());
+    refuse(&scratch, &["smaller"]);
+}
+
+#[test]
+fn an_image_in_use_needs_its_own_option() {
+    let mut image = good(Version::V2).in_use(field::DIRTY).build();
+    image.put_u32(field::entry(3), 99);
+    let scratch = Scratch::new();
+    let path = written(&scratch, &image);
+    let salvage = convert(&path, &scratch.target()).arg("--salvage");
+    salvage.run().refused(4, &["in use", "--allow-dirty"]);
+    salvage
+        .arg("--allow-dirty")
+        .run()
+        .status(5)
+        .says(["in use"]);
+}
+
+#[test]
+fn a_sound_image_has_a_list_on_which_everything_is_read() {
+    let scratch = Scratch::new();
+    let image = good(Version::V2).build();
+    let path = written(&scratch, &image);
+    let outcome = assert_salvages(&scratch, &path, &[image.bytes()]);
+    assert_eq!(outcome.json()["salvage"]["ranges"], 0);
+    let mut done = Command::new("ddrescuelog");
+    tool(
+        "gddrescue",
+        done.arg("--done-status").arg(list_of(&scratch.target())),
+    );
+}
+
+fn damaged(scratch: &Scratch) -> PathBuf {
+    let mut image = good(Version::V2).build();
+    image.put_u32(field::entry(1), 99);
+    written(scratch, &image)
+}
+
+#[test]
+fn every_command_says_what_is_lost() {
+    let scratch = Scratch::new();
+    let path = damaged(&scratch);
+    let _guard = SourceGuard::new(&scratch.source());
+    let salvage = |program: Program| program.arg("--salvage").run();
+
+    let report = salvage(info(&path)).status(5).json();
+    assert_eq!(report["lost_bytes"], CLUSTER);
+    assert_eq!(report["damaged"], true);
+    assert_eq!(report["data_bytes"], 2 * CLUSTER);
+    assert_eq!(
+        info(&path).run().status(3).json()["lost_bytes"],
+        Value::Null
+    );
+    salvage(check(&path))
+        .status(3)
+        .finds("entry-past-end", "damage");
+    let extents = salvage(map(&path)).status(5).json()["extents"].clone();
+    let lost: Vec<_> = extents
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|extent| extent["kind"] == "lost")
+        .collect();
+    assert_eq!(lost.len(), 1);
+    assert_eq!(lost[0]["offset"], CLUSTER);
+    assert_eq!(lost[0]["length"], CLUSTER);
+
+    let dry = salvage(convert(&path, &scratch.target()).args(["--dry-run", "--json"]));
+    assert_eq!(dry.status(0).json()["salvage"]["lost_bytes"], CLUSTER);
+    scratch.assert_nothing_left();
+    salvage(convert(&path, &scratch.target()))
+        .status(5)
+        .says(["32 KiB", "lost", "disk.raw.lost"]);
+}
+
+#[test]
+fn compare_and_verify_count_lost_ranges_as_zeros_and_say_so() {
+    let scratch = Scratch::new();
+    let path = damaged(&scratch);
+    let target = scratch.target();
+    let done = convert(&path, &target)
+        .args(["--salvage", "--verify"])
+        .run();
+    done.status(5);
+    let compare = Program::new(["compare", "--salvage", "--json"])
+        .arg(&path)
+        .arg(&target);
+    let report = compare.run().status(5).says(["lost"]).json();
+    assert_eq!(report["equal"], true);
+    assert_eq!(report["lost_bytes_a"], CLUSTER);
+    assert_eq!(report["lost_bytes_b"], 0);
+    let verify = || {
+        let verify = Program::new(["verify", "--json", "--salvage"]).arg(&target);
+        verify.arg("--against").arg(&path)
+    };
+    let report = verify().run().status(5).says(["lost"]).json();
+    assert_eq!(
+        (&report["equal"], &report["lost_bytes"]),
+        (&true.into(), &CLUSTER.into())
+    );
+    Program::new(["compare"])
+        .arg(&path)
+        .arg(&target)
+        .run()
+        .status(3);
+
+    let mut bytes = std::fs::read(&target).unwrap();
+    bytes[CLUSTER as usize + 5] = 1;
+    std::fs::write(&target, bytes).unwrap();
+    let report = verify().run().status(1).json();
+    assert_eq!(report["first_difference"]["offset"], CLUSTER + 5);
+    assert_eq!(report["first_difference"]["image"]["kind"], "lost");
+}
+
+#[test]
+fn a_list_is_replaced_like_a_target_and_never_outlives_it() {
+    let scratch = Scratch::new();
+    let path = damaged(&scratch);
+    let (target, list) = (scratch.target(), list_of(&scratch.target()));
+    std::fs::write(&list, "somebody's").unwrap();
+    let salvage = || convert(&path, &target).arg("--salvage");
+    salvage()
+        .run()
+        .refused(1, &["disk.raw.lost", "exists", "-f"]);
+    assert_eq!(names_in(&scratch.out()), ["disk.raw.lost"]);
+    salvage().arg("-f").run().status(5);
+    assert_eq!(blocks(&list, "-", CLUSTER), [1]);
+
+    // An older list says nothing about what a sound image gives.
+    let sound = scratch.source().join("sound.hds");
+    good(Version::V2).write(&sound);
+    convert(&sound, &target).arg("-f").run().status(0);
+    assert_eq!(names_in(&scratch.out()), ["disk.raw"]);
+    std::fs::write(&list, "somebody's").unwrap();
+    convert(&sound, &target).arg("-f").run().status(0);
+    assert_eq!(std::fs::read(&list).unwrap(), b"somebody's");
+}
+
+#[test]
+fn a_failure_leaves_neither_target_nor_list() {
+    let scratch = Scratch::new();
+    let path = damaged(&scratch);
+    let full = Mounted::memory("64k", &scratch.path().join("full"));
+    let target = full.dir.join("disk.raw");
+    // The target fits, and the list beside it does not.
+    let salvage = convert(&path, &target).arg("--salvage");
+    salvage.run().refused(1, &["disk.raw.lost", "space"]);
+    assert_eq!(names_in(&full.dir), Vec::<String>::new());
+
+    std::fs::create_dir(list_of(&scratch.target())).unwrap();
+    let salvage = convert(&path, &scratch.target()).arg("--salvage");
+    salvage.run().refused(1, &["disk.raw.lost", "directory"]);
+    assert_eq!(names_in(&scratch.out()), ["disk.raw.lost"]);
+}
+
+#[test]
+fn qcow2_holds_the_same_and_has_no_clusters_for_what_is_lost() {
+    let scratch = Scratch::new();
+    let path = damaged(&scratch);
+    let raw = scratch.target();
+    convert(&path, &raw).arg("--salvage").run().status(5);
+    for options in [&[][..], &["--compress"], &["--cluster-size", "32K"]] {
+        let target = scratch.out().join("disk.qcow2");
+        let salvage = convert(&path, &target)
+            .args(["--salvage", "-f"])
+            .args(options);
+        salvage.run().status(5);
+        let qemu = || Command::new("qemu-img");
+        tool("qemu-utils", qemu().arg("check").arg(&target));
+        tool("qemu-utils", qemu().arg("compare").args([&raw, &target]));
+        assert_eq!(blocks(&list_of(&target), "-", CLUSTER), [1]);
+        let map = tool(
+            "qemu-utils",
+            qemu().args(["map", "--output=json"]).arg(&target),
+        );
+        let map: Value = serde_json::from_str(&map).unwrap();
+        let at = |extent: &&Value| extent["start"].as_u64() == Some(CLUSTER);
+        if options.contains(&"32K") {
+            let lost = map.as_array().unwrap().iter().find(at).unwrap();
+            assert_eq!(lost["present"], false, "{map}");
+        }
+    }
+}
+
+#[test]
+fn checksums_are_of_the_target_as_it_is() {
+    let scratch = Scratch::new();
+    let path = damaged(&scratch);
+    let salvage = convert(&path, &scratch.target()).args(["--salvage", "--checksum"]);
+    salvage.run().status(5);
+    let mut sum = Command::new("sha256sum");
+    tool(
+        "coreutils",
+        sum.arg("-c")
+            .arg("disk.raw.sha256")
+            .current_dir(scratch.out()),
+    );
+    assert_eq!(
+        names_in(&scratch.out()),
+        ["disk.raw", "disk.raw.lost", "disk.raw.sha256"]
+    );
+}
+
+#[test]
+fn the_list_of_a_stream_goes_into_the_current_directory() {
+    let scratch = Scratch::new();
+    let path = damaged(&scratch);
+    let salvage = |here: &Path| {
+        let mut command = Command::new(program::path());
+        command
+            .arg(&path)
+            .args(["-o", "-", "--salvage"])
+            .current_dir(here);
+        Outcome::new(command.output().unwrap(), "to stdout".to_owned())
+    };
+    let outcome = salvage(&scratch.out()).status(5).says(["stdout.lost"]);
+    let list = scratch.out().join("stdout.lost");
+    assert_eq!(blocks(&list, "-", CLUSTER), [1]);
+    assert_eq!(outcome.stdout.len() as u64, 4 * CLUSTER);
+    // Nothing is created beside the source.
+    let _guard = SourceGuard::new(&scratch.source());
+    salvage(&scratch.source()).refused(2, &["current directory"]);
+}
+
+#[test]
+fn the_list_of_a_device_goes_into_the_current_directory() {
+    let scratch = Scratch::new();
+    let path = damaged(&scratch);
+    let backing = scratch.path().join("device");
+    std::fs::write(&backing, vec![0xdb; 4 << 20]).unwrap();
+    let mut losetup = Command::new("losetup");
+    let device = tool("mount", losetup.args(["-f", "--show"]).arg(&backing));
+    let device = PathBuf::from(device.trim());
+    let _guard = crate::support::SourceGuard::new(&scratch.source());
+    let mut command = Command::new(program::path());
+    command.arg(&path).arg("-o").arg(&device);
+    command.args(["-f", "--salvage"]).current_dir(scratch.out());
+    let output = command.output().unwrap();
+    let _ = Command::new("losetup").arg("-d").arg(&device).status();
+    Outcome::new(output, "to a device".to_owned()).status(5);
+    let name = format!("{}.lost", device.file_name().unwrap().to_str().unwrap());
+    assert_eq!(names_in(&scratch.out()), [name.as_str()]);
+    assert_eq!(blocks(&scratch.out().join(name), "-", CLUSTER), [1]);
+    let bytes = std::fs::read(&backing).unwrap();
+    let lost = CLUSTER as usize..2 * CLUSTER as usize;
+    assert!(bytes[lost].iter().all(|byte| *byte == 0));
+}
+
+#[test]
+fn a_file_of_the_image_is_never_replaced_by_a_list() {
+    let scratch = Scratch::new();
+    let path = damaged(&scratch);
+    std::fs::hard_link(&path, list_of(&scratch.target())).unwrap();
+    let _guard = SourceGuard::new(&scratch.source());
+    let salvage = convert(&path, &scratch.target()).args(["--salvage", "-f"]);
+    salvage
+        .run()
+        .refused(1, &["disk.raw.lost", "is a file of the image"]);
+    assert_eq!(names_in(&scratch.out()), ["disk.raw.lost"]);
+}
+
+#[test]
+fn no_rescue_begins_without_a_place_for_its_list() {
+    let scratch = Scratch::new();
+    let path = damaged(&scratch);
+    let _guard = crate::support::SourceGuard::new(&scratch.source());
+    let mut command = scratch.as_nobody();
+    command
+        .arg(&path)
+        .args(["-o", "-", "--salvage"])
+        .current_dir("/");
+    let outcome = Outcome::new(command.output().unwrap(), "no place".to_owned());
+    outcome.refused(1, &["stdout.lost", "denied"]);
+}
+
+/// A disk of 8 MiB with two partitions of 2 MiB at 1 MiB and 4 MiB, and cluster 80 (in the second
+/// one) lost.
+fn with_partitions(scratch: &Scratch) -> PathBuf {
+    let raw = scratch.path().join("parts.raw");
+    std::fs::write(&raw, vec![7; 8 << 20]).unwrap();
+    let mut sgdisk = Command::new("sgdisk");
+    sgdisk.args(["--zap-all", "-n1:2048:+2M", "-n2:8192:+2M"]);
+    tool("gdisk", sgdisk.arg(&raw));
+    let bytes = std::fs::read(&raw).unwrap();
+    let mut image = ImageBuilder::v2().cluster_sectors(128).clusters(128);
+    for index in 0..128 {
+        let start = index as usize * 65536;
+        let part = bytes[start..start + 65536].to_vec();
+        image = image.fill(index, crate::support::Fill::Bytes(part));
+    }
+    let mut image = image.build();
+    image.put_u32(field::entry(80), 9999);
+    written(scratch, &image)
+}
+
+#[test]
+fn losses_are_told_by_partition() {
+    let scratch = Scratch::new();
+    let path = with_partitions(&scratch);
+    let whole = convert(&path, &scratch.target()).args(["--salvage", "--json"]);
+    let report = whole.run().status(5).says(["partition 2"]).json();
+    let parts = report["salvage"]["partitions"].as_array().unwrap();
+    assert_eq!(parts.len(), 1);
+    assert_eq!(
+        (&parts[0]["number"], &parts[0]["lost_bytes"]),
+        (&2.into(), &65536.into())
+    );
+
+    // Offsets of a partition count from its start.
+    let one = scratch.out().join("two.raw");
+    let part = convert(&path, &one).args(["--salvage", "--partition", "2"]);
+    part.run().status(5);
+    assert_covers(&list_of(&one), 2 << 20);
+    assert_eq!(blocks(&list_of(&one), "-", 65536), [16]);
+    let first = scratch.out().join("one.raw");
+    let part = convert(&path, &first).args(["--salvage", "--partition", "1"]);
+    part.run().status(0);
+
+    let dir = scratch.out().join("parts");
+    let all = convert(&path, &dir).args(["--salvage", "--partitions", "--json"]);
+    let report = all.run().status(5).json();
+    assert_eq!(
+        names_in(&dir),
+        ["p1.raw", "p1.raw.lost", "p2.raw", "p2.raw.lost"]
+    );
+    assert_eq!(
+        blocks(&dir.join("p1.raw.lost"), "-/", 65536),
+        Vec::<u64>::new()
+    );
+    assert_eq!(blocks(&dir.join("p2.raw.lost"), "-/", 65536), [16]);
+    assert_eq!(report["images"][1]["salvage"]["lost_bytes"], 65536);
+    assert_eq!(report["images"][0]["salvage"]["lost_bytes"], 0);
+}
+
+/// One thing done to an image.
+#[derive(Clone, Debug)]
+enum Spoil {
+    Entry { index: u64, value: u32 },
+    Cut(u64),
+}
+
+fn spoil() -> impl Strategy<Value = Spoil> {
+    let near = prop_oneof![0u32..12, 60u32..70, Just(u32::MAX), any::<u32>()];
+    prop_oneof![
+        8 => (0u64..12, near).prop_map(|(index, value)| Spoil::Entry { index, value }),
+        1 => (0u64..5000).prop_map(Spoil::Cut),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 60, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn chains_spoiled_at_random_read_as_the_model_says(
+        spoils in prop::collection::vec((0usize..3, spoil()), 1..8),
+        versions in prop::array::uniform3(any::<bool>()),
+        stored in prop::array::uniform3(prop::collection::btree_set(0u32..11, 0..8)),
+    ) {
+        let scratch = Scratch::new();
+        let mut images: Vec<ImageFile> = (1u64..).zip(versions).zip(stored).map(|((seed, v1), stored)| {
+            let version = if v1 { Version::V1 } else { Version::V2 };
+            let image = ImageBuilder::new(version).cluster_sectors(4).sectors(45).seed(seed);
+            image.store_all(stored).build()
+        }).collect();
+        for (number, spoil) in spoils {
+            let image = &mut images[number];
+            match spoil {
+                Spoil::Entry { index, value } => { image.put_u32(field::entry(index), value); }
+                Spoil::Cut(by) => { image.set_len(image.len.saturating_sub(by).max(2048)); }
+            }
+        }
+        let layers: Vec<Vec<u8>> = images.iter().map(ImageFile::bytes).collect();
+        let mut images = images.into_iter();
+        let chain = images.by_ref().take(1).fold(None, |_, base| Some(ChainBuilder::base_file(base)));
+        let chain = images.fold(chain.unwrap(), ChainBuilder::child_file).write(&scratch.source());
+        assert_salvages(&scratch, &chain.dir, &layers);
+    }
+}

@@ -1,9 +1,12 @@
 //! Arguments to options, one library call, rendering. Uses only the public API of the library.
 
+mod attach;
+mod attached;
 mod check;
 mod compare;
 mod completions;
 mod convert;
+mod detach;
 mod exit;
 mod hints;
 mod info;
@@ -102,6 +105,9 @@ impl Command {
             Self::Compare(args) => args.image(error),
             Self::Verify(args) => &args.open.image,
             Self::Serve(args) => &args.open.image,
+            Self::Attach(args) => &args.open.image,
+            Self::Detach(args) => args.what(),
+            Self::Attached(_) => Path::new(""),
         }
     }
 }
@@ -138,6 +144,20 @@ enum Command {
     /// at the same time, or as many as -j says.
     #[command(override_usage = serve::USAGE)]
     Serve(serve::ServeArgs),
+    /// Attach a disk as a block device, through the kernel's NBD driver
+    ///
+    /// Prints the device and its partitions, a path a line, and leaves a server in the
+    /// background. The device is read-only; what the image cannot give is an I/O error.
+    /// Needs root and the kernel module nbd.
+    Attach(attach::AttachArgs),
+    /// Take an attached disk away again
+    ///
+    /// Unmounts what attach has mounted, disconnects the device and waits until it is
+    /// free. A device that somebody else uses stays, and they are named (status 4). Works
+    /// for a disk whose server has died, too.
+    Detach(detach::DetachArgs),
+    /// List what is attached
+    Attached(attached::AttachedArgs),
     /// Print a script that lets a shell complete the command line
     Completions(completions::CompletionsArgs),
     /// Write the manual pages of all commands into a directory
@@ -163,6 +183,9 @@ pub(crate) fn main() -> ExitCode {
         Command::Compare(args) => compare::run(args),
         Command::Verify(args) => verify::run(args),
         Command::Serve(args) => serve::run(args),
+        Command::Attach(args) => attach::run(args),
+        Command::Detach(args) => detach::run(args),
+        Command::Attached(args) => attached::run(args),
         Command::Completions(args) => completions::run(args, self::command()),
         Command::Man(args) => man::run(args, self::command()),
     };

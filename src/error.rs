@@ -8,6 +8,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::attach::AttachError;
 use crate::foreign::Foreign;
 use crate::partition::{FileSystem, TableError, TableKind};
 use crate::ploop::{DescriptorError, Finding, FindingKind, Guid, HeaderError, SelectError};
@@ -306,6 +307,12 @@ pub enum Error {
         /// What the compressor said.
         source: io::Error,
     },
+    /// A disk could not be attached to this machine, or not be taken away.
+    #[error(transparent)]
+    Attach {
+        /// Why.
+        source: AttachError,
+    },
     /// The caller asked to stop.
     #[error("stopped")]
     Stopped,
@@ -373,6 +380,9 @@ impl Error {
             Self::Qcow2Image { source, .. } => source.class(),
             Self::InUse { .. } | Self::Changed { .. } | Self::Unplanned { .. } => Class::InUse,
             Self::UnknownRole { source, .. } => source.class(),
+            Self::Attach {
+                source: AttachError::Busy { .. } | AttachError::Taken { .. },
+            } => Class::InUse,
             _ => Class::Failed,
         }
     }

@@ -6,6 +6,9 @@
 //! one of them writes [`qcow2`]. Where images are damaged, [`salvage`] makes a disk that reads all
 //! the same and knows what is lost, and [`ext4`] tells which files that cost.
 //!
+//! Or the disk stays where it is and is read in place: by clients of [`nbd`], or as a device of
+//! this machine ([`attach`]), with an [`overlay`] where it has to be written to.
+//!
 //! ```
 //! use ploopconv::disk::VirtualDisk;
 //! use ploopconv::ploop::{OpenOptions, examine};
@@ -28,6 +31,7 @@
     )
 )]
 
+pub mod attach;
 mod bytes;
 pub mod compare;
 pub mod copy;
@@ -38,6 +42,7 @@ mod foreign;
 pub mod hash;
 pub mod in_use;
 pub mod nbd;
+pub mod overlay;
 pub mod partition;
 pub mod ploop;
 pub mod qcow2;

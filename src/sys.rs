@@ -3,12 +3,18 @@
 
 #![allow(unsafe_code)]
 
+mod device;
+
 use std::fs::File;
 use std::io;
 use std::os::fd::AsRawFd;
 
 use nix::errno::Errno;
 use nix::libc;
+
+pub(crate) use device::{
+    NbdIoctl, add_partition, become_io_flusher, delete_partition, nbd_ioctl, reread_partitions,
+};
 
 /// Lets `len` bytes of `target` at `target_offset` be those of `source` at `source_offset`, in the
 /// same place of the disk (`FICLONERANGE`, ioctl_ficlonerange(2)). All three are in bytes; a `len`

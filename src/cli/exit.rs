@@ -22,6 +22,8 @@ pub(crate) enum Verdict {
     InUse,
     /// Done, and part of it is lost.
     Salvaged,
+    /// As another process ended that did the work.
+    Status(u8),
 }
 
 impl From<Verdict> for ExitCode {
@@ -32,6 +34,7 @@ impl From<Verdict> for ExitCode {
             Verdict::Damaged => 3,
             Verdict::InUse => 4,
             Verdict::Salvaged => 5,
+            Verdict::Status(status) => status,
         })
     }
 }

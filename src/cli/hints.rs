@@ -4,6 +4,7 @@ use std::ffi::OsStr;
 use std::io::ErrorKind;
 use std::path::Path;
 
+use ploopconv::attach::AttachError;
 use ploopconv::partition::FileSystem;
 use ploopconv::ploop::{FindingKind, HeaderError, SelectError};
 use ploopconv::qcow2::LayoutError;
@@ -145,6 +146,9 @@ pub(crate) fn hint(error: &Error, retry: &dyn Fn(&str) -> String) -> Option<Stri
         Error::Unplanned { .. } => {
             "stop whatever writes to the image, or convert a copy or a snapshot".to_owned()
         }
+        Error::Attach {
+            source: AttachError::NotAttached { .. },
+        } => "to see what is attached: ploopconv attached".to_owned(),
         Error::Io { source, .. } if source.kind() == ErrorKind::FileTooLarge => {
             "the file system (or a limit of this shell) takes no file of this size".to_owned()
         }

@@ -19,7 +19,7 @@ pub(crate) struct OpenArgs {
     pub(crate) image: PathBuf,
     /// Read this snapshot instead of the current state
     #[arg(long, value_name = "GUID", help_heading = "Reading")]
-    snapshot: Option<Guid>,
+    pub(crate) snapshot: Option<Guid>,
     /// Read an image file by itself, whatever the descriptor beside it says
     #[arg(long, conflicts_with = "snapshot", help_heading = "Reading")]
     single_layer: bool,

@@ -42,6 +42,12 @@ impl Interrupted {
         status(self.signal)
     }
 
+    /// The end of something that leaves nothing behind.
+    pub(crate) fn by(signal: i32) -> Self {
+        let fate = "nothing was left behind";
+        Self { signal, fate }
+    }
+
     /// The same, where something other than nothing is left.
     pub(crate) fn leaving(self, fate: &'static str) -> Self {
         Self { fate, ..self }
@@ -104,8 +110,7 @@ impl Guard {
     /// The signal that came, as an error.
     pub(crate) fn interrupted(&self) -> Option<Interrupted> {
         let signal = self.shared.signal.load(Ordering::SeqCst);
-        let fate = "nothing was left behind";
-        (signal != 0).then_some(Interrupted { signal, fate })
+        (signal != 0).then(|| Interrupted::by(signal))
     }
 }
 
@@ -120,7 +125,7 @@ impl Shared {
 }
 
 /// Whether whoever started the program (nohup, a shell's background job) wants a signal ignored.
-fn is_ignored(signal: i32) -> bool {
+pub(crate) fn is_ignored(signal: i32) -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
     let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());

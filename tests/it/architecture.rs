@@ -9,7 +9,10 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("bytes", &[]),
     ("text", &[]),
     ("sys", &[]),
-    ("error", &["foreign", "partition", "ploop", "qcow2"]),
+    (
+        "error",
+        &["attach", "foreign", "partition", "ploop", "qcow2"],
+    ),
     ("source", &["error", "sys"]),
     ("foreign", &["source"]),
     ("workers", &["error"]),
@@ -31,6 +34,8 @@ const ROOMS: &[(&str, &[&str])] = &[
     ),
     ("compare", &["bytes", "copy", "disk", "error", "workers"]),
     ("nbd", &["bytes", "disk", "error"]),
+    ("overlay", &["bytes", "disk", "error", "nbd"]),
+    ("attach", &["partition", "sys"]),
 ];
 
 fn rust_files(dir: &Path) -> Vec<PathBuf> {

@@ -1,6 +1,7 @@
 //! Real input: a Debian system on a disk of three layers. `tests/debian` makes it with Debian's own
 //! tools and says what is on it; here the changes of the file system are put into the layers.
 
+use crate::attach::assert_attached_holds;
 use crate::support::{Program, Scratch, check, names_in};
 use crate::tools::tool;
 use std::fs::{File, OpenOptions};
@@ -192,6 +193,7 @@ fn a_debian_system_reads_as_it_was_at_the_top_and_at_each_snapshot() {
     }
     assert_qcow2(&dir, &disk, &scratch);
     assert_partitions(&dir, &disk, &scratch);
+    assert_attached_holds(&disk, &dir.join("3.list"), &scratch);
     assert_eq!(state(&disk), untouched, "the source was changed");
 }
 

@@ -9,6 +9,7 @@
 mod support;
 
 mod architecture;
+mod attach;
 mod bad_sectors;
 mod builders;
 mod by_hand;

@@ -87,17 +87,19 @@ fn every_command_in_readme_runs() {
 
 #[test]
 fn every_option_in_readme_exists() {
-    let help: String = ["convert", "compare", "verify", "serve"]
-        .iter()
-        .map(|command| {
-            let mut program = Command::new(program::path());
-            let help = program.args([command, "--help"]).output().unwrap();
-            String::from_utf8(help.stdout).unwrap()
-        })
-        .collect();
+    let help: String = [
+        "convert", "compare", "verify", "serve", "attach", "detach", "attached",
+    ]
+    .iter()
+    .map(|command| {
+        let mut program = Command::new(program::path());
+        let help = program.args([command, "--help"]).output().unwrap();
+        String::from_utf8(help.stdout).unwrap()
+    })
+    .collect();
     let words = README.split(|c: char| !(c.is_ascii_alphanumeric() || c == '-'));
-    // Those of cargo, nbdfuse and nbdinfo.
-    let foreign = ["--release", "--path", "--readonly", "--map"];
+    // Those of cargo, nbdfuse, nbdinfo and mdadm.
+    let foreign = ["--release", "--path", "--readonly", "--map", "--stop"];
     let options: Vec<_> = words
         .filter(|word| {
             word.starts_with("--")

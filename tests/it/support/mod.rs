@@ -19,6 +19,7 @@ pub(crate) mod served;
 pub(crate) mod sparse;
 pub(crate) mod spoiled;
 pub(crate) mod system;
+pub(crate) mod vm;
 pub(crate) mod witness;
 
 pub(crate) use chain::{Chain, ChainBuilder};

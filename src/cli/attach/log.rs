@@ -1,0 +1,156 @@
+//! What a server of a device says while it runs: on stderr or, in the background, in a file.
+
+use std::fs::{File, OpenOptions};
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use anyhow::Context;
+use ploopconv::attach::{Device, log_file, old_log_file};
+use ploopconv::nbd::{Event, Log};
+use ploopconv::text;
+
+use super::super::output::complain;
+
+/// How large the file may become before it is put aside, and the one put aside before is removed.
+const LIMIT: u64 = 1 << 20;
+
+/// Where a server speaks.
+#[derive(Debug)]
+pub(super) struct ServerLog {
+    /// `None` for stderr.
+    file: Mutex<Option<LogFile>>,
+    trace: bool,
+}
+
+#[derive(Debug)]
+struct LogFile {
+    path: PathBuf,
+    /// Where it is put when it has become too long.
+    old: PathBuf,
+    file: File,
+    len: u64,
+}
+
+impl ServerLog {
+    /// Speaks on stderr.
+    pub(super) fn new(trace: bool) -> Self {
+        Self {
+            file: Mutex::new(None),
+            trace,
+        }
+    }
+
+    /// Makes an empty file to speak into later.
+    pub(super) fn create(path: &Path) -> anyhow::Result<File> {
+        OpenOptions::new()
+            .create(true)
+            .truncate(true)
+            .write(true)
+            .mode(0o644)
+            .open(path)
+            .with_context(|| format!("creating the log {}", path.display()))
+    }
+
+    /// Speaks into a file from now on.
+    pub(super) fn move_to(&self, device: Device, file: File) {
+        let mut to = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        *to = Some(LogFile {
+            path: log_file(device),
+            old: old_log_file(device),
+            file,
+            len: 0,
+        });
+    }
+
+    /// Says something to whoever looks after the server.
+    pub(super) fn say(&self, message: &str) {
+        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        match file.as_mut() {
+            Some(file) => file.write(message),
+            None => complain(message),
+        }
+    }
+}
+
+impl LogFile {
+    /// A full disk, or a file that is gone, is no reason to stop serving.
+    fn write(&mut self, message: &str) {
+        let line = format!("{} {}\n", utc_now(), text::safe(message));
+        if self.len > LIMIT {
+            let _ = std::fs::rename(&self.path, &self.old);
+            if let Ok(file) = ServerLog::create(&self.path) {
+                // A panic speaks there too.
+                let _ = nix::unistd::dup2_stderr(&file);
+                self.file = file;
+                self.len = 0;
+            }
+        }
+        if self.file.write_all(line.as_bytes()).is_ok() {
+            self.len = self.len.saturating_add(line.len() as u64);
+        }
+    }
+}
+
+impl Log for ServerLog {
+    fn event(&self, event: &Event<'_>) {
+        match event {
+            // The kernel comes and goes once.
+            Event::Connected { .. } | Event::Ended { .. } => {}
+            Event::Failed { .. } => self.say(&format!("{event}; answered as an I/O error")),
+            _ => self.say(&event.to_string()),
+        }
+    }
+
+    fn wants_requests(&self) -> bool {
+        self.trace
+    }
+}
+
+/// The time as ISO 8601 writes it, in UTC.
+fn utc_now() -> String {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    utc(now.map_or(0, |now| now.as_secs()))
+}
+
+fn utc(seconds: u64) -> String {
+    let (days, second) = (seconds / 86400, seconds % 86400);
+    // Years that begin in March put the day that may be missing last; 400 of them are an era.
+    let days = days + 719_468;
+    let (era, day) = (days / 146_097, days % 146_097);
+    let year = (day - day / 1460 + day / 36524 - day / 146_096) / 365;
+    let day = day - (365 * year + year / 4 - year / 100);
+    let month = (5 * day + 2) / 153;
+    let day = day - (153 * month + 2) / 5 + 1;
+    let (month, next) = if month < 10 {
+        (month + 3, 0)
+    } else {
+        (month - 9, 1)
+    };
+    let year = era * 400 + year + next;
+    let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_those_of_date() {
+        // date -u -d @SECONDS +%FT%TZ
+        for (seconds, text) in [
+            (0, "1970-01-01T00:00:00Z"),
+            (951_782_399, "2000-02-28T23:59:59Z"),
+            (951_782_400, "2000-02-29T00:00:00Z"),
+            (951_868_800, "2000-03-01T00:00:00Z"),
+            (1_795_409_999, "2026-11-23T04:59:59Z"),
+            (4_107_542_399, "2100-02-28T23:59:59Z"),
+            (4_107_542_400, "2100-03-01T00:00:00Z"),
+        ] {
+            assert_eq!(utc(seconds), text);
+        }
+    }
+}

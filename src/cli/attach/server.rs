@@ -1,0 +1,312 @@
+//! The server of a device: from the connection to the kernel to the end.
+
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::mpsc::Sender;
+use std::thread::JoinHandle;
+
+use anyhow::Context;
+use ploopconv::attach::{
+    AttachError, Attached, Connection, Device, Force, Kernel, Record, Request, log_file, mount_on,
+};
+use ploopconv::disk::VirtualDisk;
+use ploopconv::nbd::{Ended, Export, Service, Stream, serve_kernel};
+use ploopconv::overlay::Overlay;
+use ploopconv::ploop::Severity;
+
+use super::super::Verdict;
+use super::super::open::Opened;
+use super::super::output::{complain, finish, line, results};
+use super::super::report::warn;
+use super::background;
+use super::events::{Event, Events};
+use super::log::ServerLog;
+use super::overlay::OverlayPlace;
+use super::plan::Plan;
+use super::{AttachArgs, ours};
+
+/// How many requests of a connection are answered at the same time.
+const WORKERS: usize = 4;
+/// How far the kernel reads ahead, in KiB: what one reader asks for is then enough for all
+/// workers.
+const READ_AHEAD: u32 = 4096;
+
+/// A disk that is attached, served by this process.
+#[derive(Debug)]
+pub(super) struct Server {
+    attached: Attached,
+    connection: Connection,
+    threads: Vec<JoinHandle<()>>,
+    log: Arc<ServerLog>,
+}
+
+impl Server {
+    /// Opens the image, connects a device and does with it what was asked for. When anything of
+    /// that fails, nothing is left.
+    pub(super) fn start(
+        args: &AttachArgs,
+        wanted: Option<Device>,
+        events: &Events,
+    ) -> anyhow::Result<Self> {
+        let opened = open(args)?;
+        let plan = Plan::of(args, opened.disk.as_ref())?;
+        events.check()?;
+        let kernel = Kernel::open().map_err(ours)?;
+        let mut record = remember(args, &opened);
+        let overlay = args
+            .overlay
+            .as_ref()
+            .map(|file| OverlayPlace::create(file.as_deref()))
+            .transpose()?;
+        record.overlay = overlay.as_ref().and_then(|overlay| overlay.named.clone());
+        let result = Self::connect(
+            args,
+            wanted,
+            &kernel,
+            (opened, overlay),
+            &plan,
+            record.clone(),
+            events,
+        )
+        .and_then(|mut server| match server.prepare(&plan, events) {
+            Ok(()) => Ok(server),
+            Err(error) => {
+                server.give_up();
+                Err(error)
+            }
+        });
+        if let (Err(_), Some(overlay)) = (&result, &record.overlay) {
+            let _ = overlay.remove();
+        }
+        result
+    }
+
+    fn connect(
+        args: &AttachArgs,
+        wanted: Option<Device>,
+        kernel: &Kernel,
+        (opened, overlay): (Opened, Option<OverlayPlace>),
+        plan: &Plan,
+        mut record: Record,
+        events: &Events,
+    ) -> anyhow::Result<Self> {
+        let layers = opened.layer_files.len();
+        let disk = opened.for_clients()?;
+        let mut export = match overlay {
+            None => Export::new(Arc::from(disk)),
+            Some(place) => {
+                let layer = Overlay::new(disk, layers, place.file, &place.path)?;
+                let layer = Arc::new(layer);
+                let disk: Arc<dyn VirtualDisk> = layer.clone();
+                Export::new(disk).writable(layer)
+            }
+        };
+        export = export.block_sizes(512, 4096);
+        let request = Request {
+            device: wanted,
+            size: export.disk().size(),
+            block_size: plan.block_size,
+            flags: export.flags(),
+            backend: record.backend.clone(),
+        };
+        let log = Arc::new(ServerLog::new(args.trace));
+        let export = Arc::new(export);
+        let mut ends = Vec::new();
+        let mut threads = Vec::new();
+        for number in 1..=u64::from(args.connections) {
+            let (near, far) = UnixStream::pair().context("making a socket pair")?;
+            ends.push(far);
+            threads.push(start_connection(
+                number,
+                near,
+                &export,
+                &log,
+                events.sender(),
+            )?);
+        }
+        // Where the kernel refuses, the far ends are closed, and the threads end.
+        let connection = kernel.connect(&request, ends).map_err(ours)?;
+        record.ioctl = connection.thread();
+        let attached = Attached {
+            device: connection.device(),
+            record,
+            mounts: Vec::new(),
+            connected: true,
+        };
+        Ok(Self {
+            attached,
+            connection,
+            threads,
+            log,
+        })
+    }
+
+    /// Makes the device fit for use: partitions, read-ahead, the mount.
+    fn prepare(&mut self, plan: &Plan, events: &Events) -> anyhow::Result<()> {
+        let device = self.attached.device;
+        self.attached.record.read_ahead = device.read_ahead();
+        // From here on anybody can find out what this is, and take it away.
+        self.save()?;
+        device.set_read_ahead(READ_AHEAD);
+        device.find_partitions(plan.layout.as_ref()).map_err(ours)?;
+        events.check()?;
+        if let Some(mount) = &plan.mount {
+            let node = mount.node(device)?;
+            let writable = self.attached.record.writable;
+            mount_on(&node, mount.kind(), writable, &mount.dir).map_err(ours)?;
+            self.attached.record.mounts.push(mount.dir.clone());
+            self.save()?;
+            if let Some(warning) = mount.warning().filter(|_| !writable) {
+                complain(&warning);
+            }
+        }
+        events.check()?;
+        Ok(())
+    }
+
+    fn save(&self) -> anyhow::Result<()> {
+        let record = &self.attached.record;
+        record
+            .save(self.attached.device)
+            .map_err(|error| ours(error).into())
+    }
+
+    /// Takes back what was done so far.
+    fn give_up(self) {
+        match self.attached.detach(Force::Yes) {
+            Ok(()) => self.wait(),
+            // The end of this process is the end of the connections.
+            Err(error) => complain(&format!("{:#}", anyhow::Error::from(error))),
+        }
+    }
+
+    fn wait(self) {
+        for thread in self.threads {
+            let _ = thread.join();
+        }
+        self.connection.wait();
+    }
+
+    /// Says that the device is there and serves it until it is disconnected, or a signal comes
+    /// and nobody uses it.
+    pub(super) fn serve(mut self, args: &AttachArgs, events: &Events) -> anyhow::Result<Verdict> {
+        if let Err(error) = self.announce(args) {
+            self.give_up();
+            return Err(error);
+        }
+        let mut open = self.threads.len();
+        let mut asked = false;
+        let mut taken_away = false;
+        while open > 0 && !taken_away {
+            match events.next() {
+                Some(Event::Ended) => open -= 1,
+                Some(Event::Signal(_)) => {
+                    let force = if asked { Force::Yes } else { Force::No };
+                    asked = true;
+                    taken_away = self.take_away(force);
+                }
+                None => break,
+            }
+        }
+        if !taken_away && let Err(error) = self.attached.tidy_up() {
+            self.log.say(&format!("{:#}", anyhow::Error::from(error)));
+        }
+        self.wait();
+        Ok(Verdict::Done)
+    }
+
+    /// Detaches the device; says why, where it is not done.
+    fn take_away(&self, force: Force) -> bool {
+        let error = match self.attached.detach(force) {
+            Ok(()) => return true,
+            // Those who still use it get errors, and the device is free when they have gone.
+            Err(error @ AttachError::Lingering { .. }) => {
+                self.log.say(&format!("{:#}", anyhow::Error::from(error)));
+                let _ = self.attached.record.clean_up(self.attached.device);
+                return true;
+            }
+            Err(error) => error,
+        };
+        let text = format!("{:#}", anyhow::Error::from(error));
+        self.log.say(&format!(
+            "told to end, but {text}; still serving; another signal ends it all the same"
+        ));
+        false
+    }
+
+    fn announce(&mut self, args: &AttachArgs) -> anyhow::Result<()> {
+        let device = self.attached.device;
+        let nodes = device.partitions().into_iter().map(|node| node.path);
+        let lines: Vec<_> = std::iter::once(device.path())
+            .chain(nodes)
+            .map(|path| path.display().to_string())
+            .collect();
+        if args.in_background {
+            let path = log_file(device);
+            let file = ServerLog::create(&path)?;
+            self.attached.record.log = Some(path);
+            self.save()?;
+            background::report(&lines, &file)?;
+            self.log.move_to(device, file);
+            return Ok(());
+        }
+        let mut out = results();
+        for text in &lines {
+            line(&mut out, text)?;
+        }
+        finish(out)
+    }
+}
+
+fn open(args: &AttachArgs) -> anyhow::Result<Opened> {
+    let workers = args.open.workers()?;
+    let examined = args.open.examine(&workers)?;
+    warn(&examined, Severity::Warning);
+    Ok(args.open.disk(examined)?)
+}
+
+fn remember(args: &AttachArgs, opened: &Opened) -> Record {
+    let real = |path: &Path| std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    Record {
+        given: args.open.image.clone(),
+        image: std::fs::canonicalize(&args.open.image).ok(),
+        snapshot: args.open.snapshot.map(|guid| guid.to_string()),
+        partition: args.open.partition,
+        layers: opened.layer_files.iter().map(|file| real(file)).collect(),
+        writable: args.overlay.is_some(),
+        ..Attached::record_of_this_process()
+    }
+}
+
+/// Answers one connection of the kernel on a thread of its own.
+fn start_connection(
+    number: u64,
+    near: UnixStream,
+    export: &Arc<Export>,
+    log: &Arc<ServerLog>,
+    say: Sender<Event>,
+) -> anyhow::Result<JoinHandle<()>> {
+    let (export, log) = (Arc::clone(export), Arc::clone(log));
+    let serve = move || {
+        let stop = AtomicBool::new(false);
+        let service = Service {
+            workers: WORKERS,
+            connection: number,
+            ..Service::new(&export, &stop, log.as_ref())
+        };
+        let stream: &dyn Stream = &near;
+        let ended = serve_kernel(stream, &service);
+        // Whatever is left of the connection: whoever reads must not wait for it.
+        stream.hang_up();
+        if !matches!(ended, Ended::Disconnected | Ended::Closed) {
+            log.say(&format!("connection {number} to the kernel: {ended}"));
+        }
+        let _ = say.send(Event::Ended);
+    };
+    std::thread::Builder::new()
+        .name(format!("connection {number}"))
+        .spawn(serve)
+        .context("starting a thread")
+}

@@ -1,0 +1,59 @@
+//! A virtual machine with a kernel that has what this machine's may not have; see `tests/vm`.
+
+use std::path::Path;
+use std::process::Command;
+
+/// One run of a script in a guest.
+#[derive(Debug)]
+pub(crate) struct Vm {
+    command: Command,
+}
+
+impl Vm {
+    /// A guest with the built program, and the kernel of a Debian release: this machine's, where
+    /// none is named.
+    pub(crate) fn new(suite: Option<&str>) -> Self {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let mut command = Command::new(root.join("tests/vm"));
+        let cache = Path::new(env!("CARGO_TARGET_TMPDIR")).join("vm");
+        command.arg("--cache").arg(cache);
+        if let Some(suite) = suite {
+            command.args(["--suite", suite]);
+        }
+        command.args(["--binary", env!("CARGO_BIN_EXE_ploopconv")]);
+        Self { command }
+    }
+
+    /// Gives the guest what an option of `tests/vm` says, several times.
+    pub(crate) fn with(mut self, option: &str, values: &[&str]) -> Self {
+        for value in values {
+            self.command.args([option, value]);
+        }
+        self
+    }
+
+    /// Puts a file or folder into the guest's memory.
+    pub(crate) fn file(self, host: &Path, guest: &str) -> Self {
+        let file = format!("{}:{guest}", host.display());
+        self.with("--file", &[&file])
+    }
+
+    /// Runs a script of `tests/` in the guest, and fails with everything that was said where it
+    /// does.
+    #[track_caller]
+    pub(crate) fn run(mut self, script: &str, args: &[&str]) -> String {
+        let script = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("tests")
+            .join(script);
+        let output = self.command.arg("--").arg(script).args(args).output();
+        let output = output.unwrap();
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(
+            output.status.success(),
+            "in the guest: {}\n{text}\n{}",
+            output.status,
+            String::from_utf8_lossy(&output.stderr)
+        );
+        text
+    }
+}

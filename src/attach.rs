@@ -1,9 +1,9 @@
 //! A disk as a block device of this machine, through the kernel's NBD driver.
 //!
 //! The kernel gets one end of a socket pair, and the translator answers at the other. The kernel
-//! is asked through [`netlink`]; where it does not know that way, through [`ioctl`]s. What is
-//! attached is kept in a [`Record`], so that it can be [detached](Attached::detach) without its
-//! server.
+//! is asked through generic netlink; where it does not know that way, through the ioctls of the
+//! device. What is attached is kept in a [`Record`], so that it can be
+//! [detached](Attached::detach) without its server.
 
 mod detach;
 mod device;

@@ -2,6 +2,7 @@
 //! tools and says what is on it; here the changes of the file system are put into the layers.
 
 use crate::attach::assert_attached_holds;
+use crate::support::vm::Vm;
 use crate::support::{Program, Scratch, check, names_in};
 use crate::tools::tool;
 use std::fs::{File, OpenOptions};
@@ -192,6 +193,7 @@ fn a_debian_system_reads_as_it_was_at_the_top_and_at_each_snapshot() {
         std::fs::remove_file(target).unwrap();
     }
     assert_qcow2(&dir, &disk, &scratch);
+    assert_runs(&disk, &scratch);
     assert_partitions(&dir, &disk, &scratch);
     assert_attached_holds(&disk, &dir.join("3.list"), &scratch);
     assert_eq!(state(&disk), untouched, "the source was changed");
@@ -235,6 +237,39 @@ fn assert_qcow2(dir: &Path, disk: &Path, scratch: &Scratch) {
             std::fs::remove_file(scratch.out().join(name)).unwrap();
         }
     }
+}
+
+/// A machine that has a target as its disk runs the system on it, whatever the format.
+fn assert_runs(disk: &Path, scratch: &Scratch) {
+    let targets = [
+        ("disk.raw", &[][..]),
+        ("disk.qcow2", &[]),
+        ("packed.qcow2", &["--compress", "--sparse"]),
+    ];
+    let said = targets.map(|(name, options)| {
+        let target = scratch.out().join(name);
+        Program::new([disk.as_os_str(), "-o".as_ref(), target.as_os_str()])
+            .args(options)
+            .run()
+            .done();
+        let said = Vm::new(None)
+            .with("--module", &["ext4"])
+            .with("--disk", &[&format!("{}:rw", target.display())])
+            .run("boot-guest", &[]);
+        if name.ends_with("qcow2") {
+            // What a machine wrote into it left it as sound as it was.
+            tool(
+                "qemu-utils",
+                Command::new("qemu-img").arg("check").arg(&target),
+            );
+        }
+        std::fs::remove_file(target).unwrap();
+        said
+    });
+    assert!(said[0].starts_with("ploop\nchanged\n"), "{}", said[0]);
+    assert!(said[0].ends_with("written\n"), "{}", said[0]);
+    assert_eq!(said[1], said[0], "qcow2");
+    assert_eq!(said[2], said[0], "compressed qcow2");
 }
 
 /// Images of the only partition hold its file system, and are the same either way.

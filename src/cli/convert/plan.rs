@@ -8,8 +8,8 @@ use ploopconv::disk::VirtualDisk;
 use ploopconv::qcow2::Layout;
 use serde::Serialize;
 
+use super::args::{ConvertArgs, Sparse};
 use super::target::Target;
-use super::{ConvertArgs, Sparse};
 use crate::cli::Verdict;
 use crate::cli::losses::Account;
 use crate::cli::output::{finish, json, line, results};

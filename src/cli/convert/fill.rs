@@ -1,0 +1,117 @@
+//! Opens a sink for a target, fills it, and reads it back.
+
+use std::fs::File;
+use std::io::stdout;
+use std::os::fd::AsFd;
+use std::path::Path;
+
+use anyhow::Context;
+use ploopconv::Workers;
+use ploopconv::copy::{CopyOptions, Observer, Summary, copy};
+use ploopconv::disk::RawDisk;
+use ploopconv::hash;
+use ploopconv::qcow2::{Layout, Qcow2Sink};
+use ploopconv::sink::{BlockSink, FileSink, FileSinkOptions, Sink, StreamSink};
+
+use super::args::{ConvertArgs, Format, Sparse};
+use super::digest::OpenSink;
+use super::target::Target;
+use crate::cli::progress::Display;
+use crate::cli::side::Side;
+use crate::cli::signals::Guard;
+use crate::cli::verify;
+
+/// Opens a target for a disk of `size` bytes.
+pub(super) fn open_sink(
+    args: &ConvertArgs,
+    target: &Target,
+    layout: Option<Layout>,
+    size: u64,
+    signals: &Guard,
+) -> anyhow::Result<OpenSink> {
+    let options = FileSinkOptions {
+        replace: args.force,
+        allocate: args.sparse == Sparse::Never,
+        sync: !args.no_sync,
+        reflink: args.reflink.into(),
+    };
+    let partials = signals.partials();
+    let sink: Box<dyn Sink> = match (target, layout) {
+        (Target::Stdout, _) => {
+            // Not std's stdout, which would look for line ends.
+            let out = stdout()
+                .as_fd()
+                .try_clone_to_owned()
+                .context("opening stdout")?;
+            let out = Box::new(File::from(out));
+            Box::new(StreamSink::new(out, Path::new("stdout")))
+        }
+        (Target::Device(path), _) => Box::new(BlockSink::open(path, size, !args.no_sync)?),
+        (Target::Stream(path), _) => Box::new(StreamSink::open(path, signals.stop())?),
+        (Target::File(path) | Target::Directory(path), Some(layout)) => {
+            let sink = Qcow2Sink::create(path, layout, options, partials)?;
+            return Ok(OpenSink::Qcow2(Box::new(sink)));
+        }
+        (Target::File(path) | Target::Directory(path), None) => {
+            Box::new(FileSink::create(path, size, options, partials)?)
+        }
+    };
+    Ok(OpenSink::Other(sink))
+}
+
+/// Copies the disk into the sink, reads it back if asked to, and gives the digest if one was
+/// asked for. The sink is still to be finished.
+pub(super) fn fill(
+    args: &ConvertArgs,
+    sink: &OpenSink,
+    algorithm: Option<hash::Algorithm>,
+    source: &Side,
+    workers: &Workers,
+    signals: &Guard,
+) -> anyhow::Result<(Summary, Option<String>)> {
+    let disk = source.disk.as_ref();
+    let progress = Display::new(args.progress, args.quiet, disk.size());
+    let options = CopyOptions {
+        find_zeros: args.sparse == Sparse::Always,
+        stop: signals.stop(),
+    };
+    let copy = |observer: Option<&mut dyn Observer>| {
+        copy(disk, sink.sink(), workers, options, &progress, observer)
+    };
+    let copied = match algorithm {
+        None => copy(None).map(|summary| (summary, None)),
+        Some(algorithm) => {
+            let read = |path: &Path| {
+                let file = RawDisk::open(path)?;
+                verify::digest::of(&file, algorithm, workers, signals.stop(), &())
+            };
+            let digested = sink.digest(algorithm, copy, read);
+            digested.map(|(summary, digest)| (summary, Some(digest)))
+        }
+    };
+    progress.clear();
+    let (summary, digest) = copied?;
+    if args.verify {
+        sink.sink().complete()?;
+        read_back(args, sink.sink(), source, workers, signals)?;
+    }
+    Ok((summary, digest))
+}
+
+/// Compares what the sink made, and has not named yet, with the disk.
+fn read_back(
+    args: &ConvertArgs,
+    sink: &dyn Sink,
+    source: &Side,
+    workers: &Workers,
+    signals: &Guard,
+) -> anyhow::Result<()> {
+    let path = sink.readable_at().context("the target cannot be read")?;
+    // The target is what it was made as, whatever the first bytes of the disk look like.
+    let target = match args.format() {
+        Format::Raw => Side::raw(path),
+        Format::Qcow2 => Side::qcow2(path),
+    }?;
+    let progress = Display::new(args.progress, args.quiet, source.disk.size());
+    verify::read_back(&target, source, workers, signals, &progress)
+}

@@ -85,20 +85,39 @@ fn marked(bat: &Bat) -> BadEntries {
         let map: Vec<AtomicU64> = std::iter::repeat_with(AtomicU64::default)
             .take(words)
             .collect();
+        let mark = |word: u64, bits: u64| {
+            let word = usize::try_from(word).ok().and_then(|word| map.get(word));
+            word.map_or(0, |word| word.fetch_or(bits, Ordering::Relaxed) & bits)
+        };
+        let found = |slot: u64| {
+            if count.fetch_add(1, Ordering::Relaxed) < KEPT as u64 {
+                let mut twice = twice.lock().unwrap_or_else(PoisonError::into_inner);
+                twice.push(slot);
+            }
+        };
         pages().for_each(|page| {
+            // Clusters that lie beside each other are marked together.
+            let (mut word, mut bits) = (0, 0);
+            let flush = |word: u64, bits: u64| {
+                let mut again = if bits == 0 { 0 } else { mark(word, bits) };
+                while again != 0 {
+                    found(start + word * 64 + u64::from(again.trailing_zeros()));
+                    again &= again - 1;
+                }
+            };
             let slots = page.iter().filter_map(slot_of);
             for slot in slots.filter(|slot| (start..start + size).contains(slot)) {
-                let (word, bit) = ((slot - start) / 64, 1 << (slot % 64));
-                let word = usize::try_from(word).ok().and_then(|word| map.get(word));
-                if word.is_some_and(|word| word.fetch_or(bit, Ordering::Relaxed) & bit != 0)
-                    && count.fetch_add(1, Ordering::Relaxed) < KEPT as u64
-                {
-                    twice
-                        .lock()
-                        .unwrap_or_else(PoisonError::into_inner)
-                        .push(slot);
+                let (next, bit) = ((slot - start) / 64, 1 << (slot % 64));
+                if next != word {
+                    flush(word, bits);
+                    (word, bits) = (next, 0);
                 }
+                if bits & bit != 0 {
+                    found(slot);
+                }
+                bits |= bit;
             }
+            flush(word, bits);
         });
     }
     let mut twice = twice.into_inner().unwrap_or_else(PoisonError::into_inner);

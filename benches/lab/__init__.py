@@ -1,0 +1,1 @@
+"""What benches/compare is made of: images, file systems to keep them on, pairs of runs, a report."""

@@ -1,0 +1,83 @@
+"""Tables of what was measured."""
+
+import os
+import platform
+import subprocess
+
+from .timing import Side
+
+
+def first_line(*command):
+    done = subprocess.run(command, capture_output=True, text=True)
+    return (done.stdout + done.stderr).strip().splitlines()[0]
+
+
+def machine(folder):
+    """What ran where."""
+    with open("/proc/cpuinfo") as info:
+        model = next((line.split(":")[1].strip() for line in info if line.startswith("model name")), "?")
+    with open("/proc/meminfo") as info:
+        memory = int(info.readline().split()[1]) >> 20
+    kind = subprocess.run(["stat", "-f", "-c", "%T", folder], capture_output=True, text=True).stdout.strip()
+    return [
+        f"{os.cpu_count()} cores ({model}), {memory} GiB of memory, Linux {platform.release()}, "
+        f"the data on {kind}",
+        first_line("qemu-img", "--version"),
+        first_line("sha256sum", "--version"),
+        "ploop " + first_line("dpkg-query", "-W", "-f", "${Version}", "ploop"),
+        first_line("mkfs.xfs", "-V"),
+        first_line("mkfs.btrfs", "--version"),
+    ]
+
+
+class Row:
+    """One line of a table: a job of ours, its peer, and how much of the peer's time it may take."""
+
+    def __init__(self, section, job, ours: Side, theirs: Side, limit=None, note=""):
+        self.section, self.job, self.ours, self.theirs = section, job, ours, theirs
+        self.limit, self.note = limit, note
+
+    @property
+    def ratios(self):
+        return self.ours.least / self.theirs.least, self.ours.median / self.theirs.median
+
+    @property
+    def verdict(self):
+        if self.limit is None:
+            return ""
+        return "yes" if self.ratios[1] <= self.limit else "**no**"
+
+
+def table(rows):
+    lines = ["| job | at most | least | median | reached | ploopconv, least / median | peer |",
+             "|---|---:|---:|---:|---|---:|---:|"]
+    for row in rows:
+        least, median = row.ratios
+        limit = f"{row.limit:.2f}" if row.limit is not None else ""
+        lines.append(
+            f"| {row.job} | {limit} | {least:.3f} | {median:.3f} | {row.verdict} "
+            f"| {row.ours.least:.3f} / {row.ours.median:.3f} s "
+            f"| {row.theirs.least:.3f} / {row.theirs.median:.3f} s |")
+    return lines
+
+
+def memory(rows, tables):
+    """Peak memory of every job, and what its tables take on the disk. Of what takes least, it is
+    that of the Python that measures."""
+    lines = ["| job | peak, MiB | of it tables, MiB |", "|---|---:|---:|"]
+    for row in rows:
+        of_tables = tables.get(row.job, 0) >> 20
+        lines.append(f"| {row.section}: {row.job} | {row.ours.peak >> 20} | {of_tables} |")
+    return lines
+
+
+def commands(rows, folder):
+    """The command lines, each once."""
+    seen, lines = set(), []
+    for row in rows:
+        for side in row.ours, row.theirs:
+            command = side.command.replace(folder + "/", "")
+            if command not in seen:
+                seen.add(command)
+                lines.append(command)
+    return lines

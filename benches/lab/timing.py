@@ -1,0 +1,68 @@
+"""Two commands in turn, as often as it takes, because the machine may be busy with something else."""
+
+import os
+import statistics
+import subprocess
+import time
+
+
+class Side:
+    """One of the two: what it is called, its shell command, and what is done before each run and
+    not counted."""
+
+    def __init__(self, name, command, before=None):
+        self.name, self.command, self.before = name, command, before
+        self.seconds, self.peak = [], 0
+
+    def run(self, remove):
+        for path in remove:
+            if os.path.exists(path):
+                os.remove(path)
+        if self.before:
+            self.before()
+        # What the last run left to be written is not this one's work.
+        os.sync()
+        start = time.monotonic()
+        child = subprocess.Popen(["sh", "-c", self.command], stdout=subprocess.DEVNULL,
+                                 stderr=subprocess.PIPE)
+        said = child.stderr.read()
+        _, status, usage = os.wait4(child.pid, 0)
+        self.seconds.append(time.monotonic() - start)
+        if status:
+            raise SystemExit(f"{self.command}: status {os.waitstatus_to_exitcode(status)}\n{said.decode()}")
+        # Of the shell's children, too: the shell itself replaces itself by a single command.
+        self.peak = max(self.peak, usage.ru_maxrss * 1024)
+
+    @property
+    def least(self):
+        return min(self.seconds)
+
+    @property
+    def median(self):
+        return statistics.median(self.seconds)
+
+
+def warm(*paths):
+    """Brings files into the page cache."""
+    for path in paths:
+        with open(path, "rb", buffering=0) as file:
+            end = os.fstat(file.fileno()).st_size
+            offset = 0
+            while offset < end:
+                try:
+                    offset = os.lseek(file.fileno(), offset, os.SEEK_DATA)
+                except OSError:
+                    break
+                stop = os.lseek(file.fileno(), offset, os.SEEK_HOLE)
+                while offset < stop:
+                    got = len(os.pread(file.fileno(), min(stop - offset, 1 << 22), offset))
+                    if not got:
+                        return
+                    offset += got
+
+
+def pair(ours, theirs, rounds, remove=()):
+    """Runs both in turn, and changes who goes first."""
+    for turn in range(rounds):
+        for side in (ours, theirs) if turn % 2 == 0 else (theirs, ours):
+            side.run(remove)

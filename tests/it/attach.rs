@@ -83,7 +83,7 @@ fn what_readme_attaches_is_attached() {
     Vm::new(None)
         .with("--module", &["nbd", "ext4"])
         .file(&fixtures.join("101"), "/backup/101")
-        .run_guide(&Guide::read("README.md").marked("attach"), "");
+        .run_guide(&Guide::read("README.md").marked(&["attach"]), "");
 }
 
 /// Attaches the disk in a folder, and compares everything on it with a list of `tests/debian`.

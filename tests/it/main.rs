@@ -45,6 +45,7 @@ mod pipeline;
 mod qcow2;
 mod reading;
 mod readme;
+mod recover;
 mod room;
 mod safety;
 mod salvage;

@@ -96,10 +96,24 @@ impl Guide {
         self.only(heading, |block| block.heading == heading)
     }
 
-    /// The blocks whose fence says this word.
+    /// The blocks whose fence says one of these words.
     #[track_caller]
-    pub(crate) fn marked(&self, word: &str) -> Self {
-        self.only(word, |block| block.word.as_deref() == Some(word))
+    pub(crate) fn marked(&self, words: &[&str]) -> Self {
+        let any = |word: &String| words.contains(&&**word);
+        self.only(&words.join(", "), |block| {
+            block.word.as_ref().is_some_and(any)
+        })
+    }
+
+    /// The page for a machine that has something at another path.
+    pub(crate) fn at(mut self, path: &str, here: &str) -> Self {
+        for step in self.blocks.iter_mut().flat_map(|block| &mut block.steps) {
+            step.command = step.command.replace(path, here);
+            for line in &mut step.prints {
+                *line = line.replace(path, here);
+            }
+        }
+        self
     }
 
     /// The blocks without a word. Those that have one have to have one of `elsewhere`, and each of
@@ -140,7 +154,7 @@ impl Guide {
         let steps: Vec<_> = self.steps().collect();
         for (number, step) in steps.iter().enumerate() {
             let next = steps.get(number + 1);
-            let asked = next.is_some_and(|next| next.command.starts_with("echo $?"));
+            let asked = next.is_some_and(|next| next.asks_for_status());
             let end = if asked { "" } else { "[ $s = 0 ] || exit $s; " };
             let _ = writeln!(script, "{}", step.command);
             let _ = writeln!(script, "s=$?; printf '\\036%s\\n' $s; {end}(exit $s)");
@@ -148,46 +162,47 @@ impl Guide {
         script
     }
 
-    /// Compares what the script has printed with the page.
+    /// Compares what the script has printed with the page, and tells all that differs.
     #[track_caller]
     pub(crate) fn compare(&self, said: &str) {
+        let mut wrong = String::new();
         let mut parts = said.split(MARK);
-        let before = parts.next().unwrap_or_default();
-        let mut last = "";
-        let steps: Vec<_> = self.steps().collect();
-        for (number, step) in steps.iter().enumerate() {
+        let mut last = parts.next().unwrap_or_default();
+        let mut steps = self.steps().peekable();
+        // Behind each mark stand the status of the command before and the output of the next one.
+        let mut part = parts.next().and_then(|part| part.split_once('\n'));
+        while let Some(step) = steps.next() {
             let place = format!("{}:{}: {}", self.name, step.line, step.command);
-            let (status, printed) = match parts.next().and_then(|part| part.split_once('\n')) {
-                Some((status, printed)) => (status, printed),
-                None => panic!("{place}\nwas not reached; {before}{last}"),
+            let Some((_, printed)) = part else {
+                let _ = writeln!(wrong, "{place}\nwas not reached: {last}");
+                break;
             };
-            // The status stands behind the mark, the output in front of it.
-            if number > 0 {
-                self.check_status(steps[number - 1], Some(step), status, last);
-            }
             let found: Vec<&str> = printed.lines().map(str::trim_end).collect();
-            assert!(
-                matches_lines(&step.prints, &found),
-                "{place}\n--- the page:\n{}\n--- printed:\n{}\n---",
-                step.prints.join("\n"),
-                found.join("\n")
-            );
+            if !matches_lines(&step.prints, &found) {
+                let page = step.prints.join("\n");
+                let found = found.join("\n");
+                let _ = writeln!(
+                    wrong,
+                    "{place}\n--- the page:\n{page}\n--- printed:\n{found}"
+                );
+            }
+            part = parts.next().and_then(|part| part.split_once('\n'));
+            let status = part.map_or("none: the shell ended", |(status, _)| status);
+            let asked = steps.peek().is_some_and(|next| next.asks_for_status());
+            if status != "0" && !asked {
+                let _ = writeln!(wrong, "{place}\nstatus {status}: {printed}");
+                break;
+            }
             last = printed;
         }
-        let status = parts.next().unwrap_or("none: the script ended").trim();
-        self.check_status(steps[steps.len() - 1], None, status, last);
+        assert!(wrong.is_empty(), "{wrong}");
     }
+}
 
-    #[track_caller]
-    fn check_status(&self, step: &Step, next: Option<&&Step>, status: &str, said: &str) {
-        let asked = next.is_some_and(|next| next.command.starts_with("echo $?"));
-        assert!(
-            asked || status == "0",
-            "{}:{}: {}\nstatus {status}\n{said}",
-            self.name,
-            step.line,
-            step.command
-        );
+impl Step {
+    /// Whether it shows how the command before it ended, which may be badly.
+    fn asks_for_status(&self) -> bool {
+        self.command.starts_with("echo $?")
     }
 }
 
@@ -365,7 +380,7 @@ fn commands_and_what_they_print_are_read() {
     assert!(guide.steps().nth(1).unwrap().root && !guide.steps().next().unwrap().root);
     assert_eq!(guide.steps().next().unwrap().prints, ["out …"]);
     assert_eq!(guide.below("Next").steps().count(), 1);
-    assert_eq!(guide.marked("vm").blocks[0].heading, "Next");
+    assert_eq!(guide.marked(&["vm"]).blocks[0].heading, "Next");
     assert_eq!(guide.unmarked(&["vm"]).steps().count(), 4);
     for wrong in [&[][..], &["vm", "other"]] {
         std::panic::catch_unwind(|| guide.unmarked(wrong)).unwrap_err();

@@ -60,7 +60,11 @@ impl Vm {
     #[track_caller]
     pub(crate) fn run_guide(self, guide: &Guide, before: &str) {
         let script = tempfile::NamedTempFile::new().unwrap();
-        let text = format!("#!/bin/sh\n{}", guide.script(before));
+        // Programs print otherwise on a terminal, which the serial line is.
+        let text = format!(
+            "#!/bin/sh\nexec 3>&1 >/tmp/printed; trap 'cat /tmp/printed >&3' EXIT\n{}",
+            guide.script(before)
+        );
         std::fs::write(script.path(), text).unwrap();
         let output = self.output(script.path(), &[]);
         let status = output.status.code().unwrap_or(125);

@@ -34,6 +34,7 @@ mod interrupted;
 mod kills;
 mod library;
 mod memory;
+mod migrate_lxc;
 mod names;
 mod nbd_hostile;
 mod nbd_interop;

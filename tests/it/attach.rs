@@ -78,12 +78,15 @@ fn udev_looks_at_the_devices_and_is_in_nobodys_way() {
 }
 
 #[test]
-fn what_readme_attaches_is_attached() {
+fn what_the_pages_attach_is_attached() {
     let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures");
+    let mut page = Guide::read("README.md").marked(&["attach"]);
+    let json = Guide::read("docs/json.md").marked(&["attach"]);
+    page.blocks.extend(json.blocks);
     Vm::new(None)
         .with("--module", &["nbd", "ext4"])
         .file(&fixtures.join("101"), "/backup/101")
-        .run_guide(&Guide::read("README.md").marked(&["attach"]), "");
+        .run_guide(&page, "");
 }
 
 /// Attaches the disk in a folder, and compares everything on it with a list of `tests/debian`.

@@ -41,6 +41,7 @@ mod nbd_interop;
 mod nbd_server;
 mod oracles;
 mod packages;
+mod pages;
 mod partitions;
 mod pipeline;
 mod qcow2;

@@ -1,10 +1,12 @@
-//! `docs/recover.md`, run from its start to its end on what `tests/recover-images` made: here, and
+//! `docs/recover.md` and `docs/damage.md`, run on what `tests/recover-images` made: here, and
 //! what needs the kernel's NBD driver or device mapper in a virtual machine.
 
 use crate::support::Scratch;
 use crate::support::guide::{Guide, Place};
+use crate::support::sparse::content_digest;
 use crate::support::vm::Vm;
 use crate::tools::tool;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -23,7 +25,7 @@ fn old_disk(scratch: &Scratch) -> PathBuf {
 fn every_command_of_the_guide_does_what_it_says() {
     let scratch = Scratch::new();
     let disk = old_disk(&scratch);
-    let before = crate::support::sparse::content_digest(&disk);
+    let before = content_digest(&disk);
     let rescue = scratch.out();
     Place::new(&scratch.path().join("place"))
         .with(&disk, "/disks/sdb2")
@@ -33,13 +35,14 @@ fn every_command_of_the_guide_does_what_it_says() {
                 .unmarked(&["attach", "cryptsetup"])
                 .at("/dev/sdb2", "/disks/sdb2"),
         );
-    assert_eq!(before, crate::support::sparse::content_digest(&disk));
+    Place::new(&scratch.path().join("another"))
+        .with(&disk, "/disks/sdb2")
+        .before("mkdir /vz && mount -o loop,ro,noload /disks/sdb2 /vz")
+        .run(&Guide::read("docs/damage.md").unmarked(&[]));
+    assert_eq!(before, content_digest(&disk));
     // Where the balloon was is room for the host.
-    let hole = |name: &str| {
-        let copy = rescue.join(name).metadata().unwrap();
-        std::os::unix::fs::MetadataExt::blocks(&copy) * 512
-    };
-    assert!(hole("106.ext4") < 6 << 20, "{}", hole("106.ext4"));
+    let copy = rescue.join("106.ext4").metadata().unwrap();
+    assert!(copy.blocks() * 512 < 6 << 20, "{}", copy.blocks());
 }
 
 #[test]

@@ -19,8 +19,8 @@ const MARK: char = '\x1e';
 /// A command and what it prints.
 #[derive(Clone, Debug)]
 pub(crate) struct Step {
-    /// Where the page has it, from 1.
-    pub(crate) line: usize,
+    /// Where it is: the page and its line.
+    pub(crate) place: String,
     /// Whether the page says that it needs root.
     pub(crate) root: bool,
     /// As it is given to a shell, with all its lines.
@@ -78,7 +78,7 @@ impl Guide {
                 assert!(prompt.is_none(), "{name}:{}: no console block", number + 1);
                 continue;
             }
-            let steps = steps(&inside);
+            let steps = steps(name, &inside);
             assert!(!steps.is_empty(), "{name}:{}: no command", number + 1);
             blocks.push(Block {
                 heading: heading.clone(),
@@ -172,7 +172,7 @@ impl Guide {
         // Behind each mark stand the status of the command before and the output of the next one.
         let mut part = parts.next().and_then(|part| part.split_once('\n'));
         while let Some(step) = steps.next() {
-            let place = format!("{}:{}: {}", self.name, step.line, step.command);
+            let place = format!("{}: {}", step.place, step.command);
             let Some((_, printed)) = part else {
                 let _ = writeln!(wrong, "{place}\nwas not reached: {last}");
                 break;
@@ -210,7 +210,7 @@ fn is_command(line: &str) -> bool {
     line.starts_with("$ ") || line.starts_with("# ")
 }
 
-fn steps(lines: &[(usize, &str)]) -> Vec<Step> {
+fn steps(page: &str, lines: &[(usize, &str)]) -> Vec<Step> {
     let mut steps: Vec<Step> = Vec::new();
     let mut lines = lines.iter();
     while let Some((number, line)) = lines.next() {
@@ -240,7 +240,7 @@ fn steps(lines: &[(usize, &str)]) -> Vec<Step> {
             }
         }
         steps.push(Step {
-            line: number + 1,
+            place: format!("{page}:{}", number + 1),
             root: line.starts_with('#'),
             command,
             prints: Vec::new(),
@@ -366,15 +366,15 @@ fn commands_and_what_they_print_are_read() {
     let page = "# Head\n```console\n$ a \\\n  b\nout …\n# cat <<'EOF'\n$ x\nEOF\n$ false\n\
         $ echo $?\n1\n```\n## Next\n```console vm\n# c   # remark\n```\n```\nno command\n```\n";
     let guide = Guide::parse("page", page);
-    let commands: Vec<_> = guide.steps().map(|s| (s.line, &*s.command)).collect();
+    let commands: Vec<_> = guide.steps().map(|s| (&*s.place, &*s.command)).collect();
     assert_eq!(
         commands,
         [
-            (3, "a \\\n  b"),
-            (6, "cat <<'EOF'\n$ x\nEOF"),
-            (9, "false"),
-            (10, "echo $?"),
-            (15, "c   # remark")
+            ("page:3", "a \\\n  b"),
+            ("page:6", "cat <<'EOF'\n$ x\nEOF"),
+            ("page:9", "false"),
+            ("page:10", "echo $?"),
+            ("page:15", "c   # remark")
         ]
     );
     assert!(guide.steps().nth(1).unwrap().root && !guide.steps().next().unwrap().root);

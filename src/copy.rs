@@ -8,8 +8,11 @@ mod queue;
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
+use rayon::prelude::*;
+
+use self::holes::Holes;
 use self::plan::{Pieces, Place, Plan, UNIT, Unit};
 use self::queue::{Queue, Task};
 use crate::bytes::is_zero;
@@ -125,15 +128,33 @@ pub fn copy(
 }
 
 /// How many bytes a copy that keeps holes would write: what is stored, less the holes of the
-/// files it is stored in. Reads no data.
+/// files it is stored in. Reads no data; looks through large tables on all of `workers`.
 ///
 /// # Errors
 ///
 /// What the disk says while its extents are walked.
-pub fn stored_bytes(disk: &dyn VirtualDisk) -> Result<u64> {
-    stored_ranges(disk).try_fold(0u64, |sum, range| {
-        let range = range?;
-        Ok(sum.saturating_add(range.end - range.start))
+pub fn stored_bytes(disk: &dyn VirtualDisk, workers: &Workers) -> Result<u64> {
+    /// The bytes of a disk that one worker walks over at a time.
+    const PART: u64 = 64 << 30;
+    let (size, holes) = (disk.size(), Arc::new(Holes::new(disk)));
+    let stored_in = |part: u64| {
+        let start = part * PART;
+        let range = start..start.saturating_add(PART).min(size);
+        let mut pieces = Pieces::within(disk, range, Arc::clone(&holes));
+        let mut sum = 0u64;
+        while let Some(piece) = pieces.next_piece()? {
+            if piece.data {
+                sum = sum.saturating_add(piece.len);
+            }
+        }
+        Ok(sum)
+    };
+    if size <= PART {
+        return stored_in(0);
+    }
+    workers.install(|| {
+        let parts = (0..size.div_ceil(PART)).into_par_iter().map(stored_in);
+        parts.try_reduce(|| 0, |one, other| Ok(one.saturating_add(other)))
     })
 }
 

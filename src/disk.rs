@@ -7,7 +7,7 @@ mod slice;
 use std::fmt::Debug;
 use std::ops::Range;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::source::FileSource;
 
 pub use loss::{Loss, LossKind};
@@ -175,8 +175,10 @@ where
 #[derive(Debug)]
 pub(crate) struct Joined<I> {
     extents: I,
-    /// An extent that was read while looking for the end of the one before it.
-    ahead: Option<Result<Extent>>,
+    /// An extent that was read while looking for the end of the one before it. An error is kept
+    /// apart, because it is several times as large, and nothing is moved as often.
+    ahead: Option<Extent>,
+    failed: Option<Error>,
 }
 
 impl<I> Joined<I> {
@@ -184,6 +186,7 @@ impl<I> Joined<I> {
         Self {
             extents,
             ahead: None,
+            failed: None,
         }
     }
 }
@@ -192,17 +195,29 @@ impl<I: Iterator<Item = Result<Extent>>> Iterator for Joined<I> {
     type Item = Result<Extent>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let mut extent = match self.ahead.take().or_else(|| self.extents.next())? {
-            Ok(extent) => extent,
-            Err(error) => return Some(Err(error)),
+        let mut extent = match self.ahead.take() {
+            Some(extent) => extent,
+            None => match self
+                .failed
+                .take()
+                .map(Err)
+                .or_else(|| self.extents.next())?
+            {
+                Ok(extent) => extent,
+                Err(error) => return Some(Err(error)),
+            },
         };
         for next in self.extents.by_ref() {
             match next {
                 Ok(next) if extent.continues_in(&next) => {
                     extent.len = extent.len.saturating_add(next.len);
                 }
-                other => {
-                    self.ahead = Some(other);
+                Ok(next) => {
+                    self.ahead = Some(next);
+                    break;
+                }
+                Err(error) => {
+                    self.failed = Some(error);
                     break;
                 }
             }

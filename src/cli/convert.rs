@@ -70,7 +70,7 @@ pub(crate) fn run(args: &ConvertArgs) -> anyhow::Result<Verdict> {
         // First, because what a killed run left may take the room that is needed now.
         say_what_was_left(args, PartialFile::remove_leftovers(path));
     }
-    let mut plan = Plan::new(args, &target, disk).with_context(context)?;
+    let mut plan = Plan::new(args, &target, disk, &workers).with_context(context)?;
     if args.dry_run {
         // Unreadable sectors show when the disk is read.
         let known = source.salvage.as_ref();

@@ -4,6 +4,7 @@ mod survey;
 
 use anyhow::Context;
 use ploopconv::Error;
+use ploopconv::Workers;
 use ploopconv::copy::stored_bytes;
 use ploopconv::disk::VirtualDisk;
 use ploopconv::ploop::{Examined, LayerInfo, Severity, SnapshotInfo, State};
@@ -88,7 +89,7 @@ struct View {
 }
 
 impl View {
-    fn of(args: &OpenArgs, examined: &Examined) -> anyhow::Result<Self> {
+    fn of(args: &OpenArgs, examined: &Examined, workers: &Workers) -> anyhow::Result<Self> {
         let Some(stored) = examined.disk() else {
             return Ok(Self::unknown(None));
         };
@@ -112,7 +113,7 @@ impl View {
             return Ok(Self {
                 partition: None,
                 size: Some(disk.size()),
-                data: Some(stored_bytes(disk)?),
+                data: Some(stored_bytes(disk, workers)?),
                 division: Division::of(disk),
                 lost: lost(0..disk.size())?,
             });
@@ -122,7 +123,7 @@ impl View {
         Ok(Self {
             partition: Some(partition.number),
             size: Some(slice.size()),
-            data: Some(stored_bytes(&slice)?),
+            data: Some(stored_bytes(&slice, workers)?),
             division: Division::from(&layout, |other| *other == partition),
             lost: lost(partition.start..end)?,
         })
@@ -151,7 +152,7 @@ pub(crate) fn run(args: &InfoArgs) -> anyhow::Result<Verdict> {
         other => other?,
     };
     let damaged = examined.is_damaged();
-    let view = View::of(&args.open, &examined)?;
+    let view = View::of(&args.open, &examined, &workers)?;
     let lost = view.lost.unwrap_or_default();
     let name = args.open.name().to_string();
     let survey = Survey::of(&args.open, &examined, &workers);

@@ -1,16 +1,22 @@
 //! `ploopconv map`: where every part of the disk is stored.
 
+mod rows;
+
 use std::io::Write;
+use std::sync::mpsc;
 
 use anyhow::Context;
-use ploopconv::disk::{Extent, ExtentKind, VirtualDisk};
+use ploopconv::disk::{Extent, VirtualDisk};
 use ploopconv::ploop::Severity;
 use ploopconv::text;
 
+use self::rows::{Json, Row, Text};
 use super::Verdict;
 use super::open::{OpenArgs, Opened, Salvage};
 use super::output::{finish, results, safe_json};
 use super::report::{path, warn};
+
+const WRITING: &str = "writing to stdout";
 
 /// Show where every part of the disk is stored
 #[derive(Debug, clap::Args)]
@@ -49,35 +55,14 @@ pub(crate) fn run(args: &MapArgs) -> anyhow::Result<Verdict> {
     })
 }
 
-/// One line an extent: a disk may have millions, so nothing is collected.
 fn print_text(disk: &dyn VirtualDisk, opened: &Opened, mut out: impl Write) -> anyhow::Result<()> {
-    let writing = "writing to stdout";
-    writeln!(
-        out,
-        "{:<18} {:<18} {:>5}  {:<18} FILE",
-        "OFFSET", "LENGTH", "LAYER", "HOST OFFSET"
-    )
-    .context(writing)?;
+    out.write_all(rows::HEADING.as_bytes()).context(WRITING)?;
     let files = file_names(opened);
-    let files: Vec<_> = files.iter().map(|file| text::safe(file)).collect();
-    for extent in disk.extents() {
-        let Extent { offset, len, kind } = extent?;
-        match kind {
-            ExtentKind::Data { layer, host_offset }
-            | ExtentKind::Compressed { layer, host_offset } => {
-                let file = files.get(layer).map_or("", |file| file.as_ref());
-                writeln!(
-                    out,
-                    "{offset:<#18x} {len:<#18x} {layer:>5}  {host_offset:<#18x} {file}"
-                )
-            }
-            ExtentKind::Hole => writeln!(out, "{offset:<#18x} {len:<#18x}  hole"),
-            ExtentKind::Lost { layer } => {
-                writeln!(out, "{offset:<#18x} {len:<#18x} {layer:>5}  lost")
-            }
-        }
-        .context(writing)?;
-    }
+    let files = files.iter().map(|file| text::safe(file).into_owned());
+    let row = Text {
+        files: files.collect(),
+    };
+    print_rows(disk, row, &mut out)?;
     finish(out)
 }
 
@@ -88,45 +73,55 @@ fn print_json(
     image: &str,
     mut out: impl Write,
 ) -> anyhow::Result<()> {
-    let writing = "writing to stdout";
     let string = |text: &str| serde_json::to_string(text).map(|text| safe_json(&text));
+    let (image, size) = (string(image)?, disk.size());
     write!(
         out,
-        "{{\n  \"image\": {},\n  \"size\": {},\n  \"extents\": [",
-        string(image)?,
-        disk.size()
+        "{{\n  \"image\": {image},\n  \"size\": {size},\n  \"extents\": ["
     )
-    .context(writing)?;
-    let files: Vec<_> = file_names(opened)
-        .iter()
-        .map(|f| string(f))
-        .collect::<Result<_, _>>()?;
-    let mut separator = "\n";
-    for extent in disk.extents() {
-        let Extent { offset, len, kind } = extent?;
-        write!(
-            out,
-            "{separator}    {{\"offset\": {offset}, \"length\": {len}, "
-        )
-        .context(writing)?;
-        match kind {
-            ExtentKind::Data { layer, host_offset }
-            | ExtentKind::Compressed { layer, host_offset } => {
-                let file = files.get(layer).map_or("null", String::as_str);
-                write!(
-                    out,
-                    "\"kind\": \"data\", \"layer\": {layer}, \"file\": {file}, \
-                     \"host_offset\": {host_offset}}}"
-                )
-            }
-            ExtentKind::Hole => write!(out, "\"kind\": \"hole\"}}"),
-            ExtentKind::Lost { layer } => write!(out, "\"kind\": \"lost\", \"layer\": {layer}}}"),
-        }
-        .context(writing)?;
-        separator = ",\n";
-    }
-    writeln!(out, "\n  ]\n}}").context(writing)?;
+    .context(WRITING)?;
+    let files = file_names(opened);
+    let files: Result<_, _> = files.iter().map(|file| string(file)).collect();
+    let row = Json {
+        files: files?,
+        separator: "\n",
+    };
+    print_rows(disk, row, &mut out)?;
+    writeln!(out, "\n  ]\n}}").context(WRITING)?;
     finish(out)
+}
+
+/// Writes a row for every extent. They are found on a thread beside this one; a disk may have
+/// millions, so no more than a few thousand are on the way.
+fn print_rows(
+    disk: &dyn VirtualDisk,
+    mut row: impl Row,
+    out: &mut impl Write,
+) -> anyhow::Result<()> {
+    const BATCH: usize = 1024;
+    std::thread::scope(|scope| {
+        let (found, batches) = mpsc::sync_channel::<ploopconv::Result<Vec<Extent>>>(4);
+        scope.spawn(move || {
+            let mut extents = disk.extents();
+            loop {
+                let batch: ploopconv::Result<Vec<_>> = extents.by_ref().take(BATCH).collect();
+                let is_last = batch.as_ref().map_or(true, Vec::is_empty);
+                // Nobody listens any more where writing has failed.
+                if found.send(batch).is_err() || is_last {
+                    break;
+                }
+            }
+        });
+        let mut bytes = Vec::new();
+        for batch in batches {
+            bytes.clear();
+            for extent in &batch? {
+                row.add(&mut bytes, extent);
+            }
+            out.write_all(&bytes).context(WRITING)?;
+        }
+        Ok(())
+    })
 }
 
 fn file_names(opened: &Opened) -> Vec<String> {

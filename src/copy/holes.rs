@@ -1,16 +1,67 @@
 //! Where a layer's file holds data, asked of the file system once and not for every cluster.
 
 use std::ops::Range;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::disk::VirtualDisk;
 use crate::error::Result;
 
 /// The most runs of data that are remembered for all files together (1 MiB); what is behind them
 /// is asked for again and again.
-pub(super) const KEPT: usize = 1 << 16;
+const KEPT: usize = 1 << 16;
+
+/// The holes of the files that a disk is stored in, for everybody who walks over it.
+#[derive(Debug)]
+pub(super) struct Holes<'a> {
+    disk: &'a dyn VirtualDisk,
+    known: Mutex<Known>,
+}
+
+#[derive(Debug)]
+struct Known {
+    /// For each layer that somebody met.
+    maps: Vec<Option<Arc<HoleMap>>>,
+    /// How many runs of data may still be remembered.
+    room: usize,
+}
+
+impl<'a> Holes<'a> {
+    /// Asks for nothing yet.
+    pub(super) fn new(disk: &'a dyn VirtualDisk) -> Self {
+        let known = Known {
+            maps: Vec::new(),
+            room: KEPT,
+        };
+        Self {
+            disk,
+            known: Mutex::new(known),
+        }
+    }
+
+    /// The holes in the file of a layer: asked for once, while all others wait.
+    ///
+    /// # Errors
+    ///
+    /// What the disk says of the file.
+    pub(super) fn of(&self, layer: usize) -> Result<Arc<HoleMap>> {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(Some(map)) = known.maps.get(layer) {
+            return Ok(Arc::clone(map));
+        }
+        let map = Arc::new(HoleMap::new(self.disk, layer, known.room)?);
+        known.room = known.room.saturating_sub(map.data.len());
+        if known.maps.len() <= layer {
+            known.maps.resize(layer + 1, None);
+        }
+        if let Some(place) = known.maps.get_mut(layer) {
+            *place = Some(Arc::clone(&map));
+        }
+        Ok(map)
+    }
+}
 
 /// The runs of a file that may hold anything but zeros.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(super) struct HoleMap {
     layer: usize,
     /// Runs of data, in order, without overlap.
@@ -25,7 +76,7 @@ impl HoleMap {
     /// # Errors
     ///
     /// What the disk says of the file.
-    pub(super) fn new(disk: &dyn VirtualDisk, layer: usize, room: usize) -> Result<Self> {
+    fn new(disk: &dyn VirtualDisk, layer: usize, room: usize) -> Result<Self> {
         let mut data: Vec<Range<u64>> = Vec::new();
         let mut complete_to = 0;
         while data.len() < room {
@@ -46,11 +97,6 @@ impl HoleMap {
             data,
             complete_to,
         })
-    }
-
-    /// How many runs are remembered.
-    pub(super) fn len(&self) -> usize {
-        self.data.len()
     }
 
     /// Whether the byte at `host_offset` may be other than zero, and up to where that holds.

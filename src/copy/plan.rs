@@ -1,6 +1,9 @@
 //! What there is to copy, cut into units that a worker takes one at a time.
 
-use super::holes::{HoleMap, KEPT};
+use std::ops::Range;
+use std::sync::Arc;
+
+use super::holes::{HoleMap, Holes};
 use crate::disk::{Extent, ExtentKind, VirtualDisk};
 use crate::error::{Error, Result};
 use crate::sink::Sink;
@@ -122,7 +125,7 @@ impl Piece {
     }
 }
 
-/// The pieces of a disk, in its order, without gap or overlap.
+/// The pieces of a part of a disk, in its order, without gap or overlap.
 pub(super) struct Pieces<'a> {
     disk: &'a dyn VirtualDisk,
     extents: Box<dyn Iterator<Item = Result<Extent>> + Send + 'a>,
@@ -130,21 +133,30 @@ pub(super) struct Pieces<'a> {
     rest: Option<Extent>,
     /// What is left of a piece of which only a part was wanted.
     back: Option<Piece>,
-    /// The holes in the file of each layer that was met so far.
-    holes: Vec<Option<HoleMap>>,
-    /// How many runs of data may still be remembered.
-    room: usize,
+    holes: Arc<Holes<'a>>,
+    /// Those of each layer that was met so far.
+    met: Vec<Option<Arc<HoleMap>>>,
 }
 
 impl<'a> Pieces<'a> {
+    /// All of a disk.
     pub(super) fn new(disk: &'a dyn VirtualDisk) -> Self {
+        Self::within(disk, 0..disk.size(), Arc::new(Holes::new(disk)))
+    }
+
+    /// A range of it, in bytes; several can share what they learn about the files' holes.
+    pub(super) fn within(
+        disk: &'a dyn VirtualDisk,
+        range: Range<u64>,
+        holes: Arc<Holes<'a>>,
+    ) -> Self {
         Self {
             disk,
-            extents: disk.extents(),
+            extents: disk.extents_in(range),
             rest: None,
             back: None,
-            holes: Vec::new(),
-            room: KEPT,
+            holes,
+            met: Vec::new(),
         }
     }
 
@@ -204,19 +216,18 @@ impl<'a> Pieces<'a> {
 
     /// Whether a byte of a layer's file may be other than zero, and up to where that holds.
     fn look(&mut self, layer: usize, host_offset: u64) -> Result<(bool, u64)> {
-        if self.holes.len() <= layer {
-            self.holes.resize(layer + 1, None);
+        if let Some(Some(map)) = self.met.get(layer) {
+            return map.at(self.disk, host_offset);
         }
-        match self.holes.get_mut(layer) {
-            Some(Some(holes)) => holes.at(self.disk, host_offset),
-            Some(place) => {
-                let holes = HoleMap::new(self.disk, layer, self.room)?;
-                self.room -= holes.len();
-                let holes = place.insert(holes);
-                holes.at(self.disk, host_offset)
-            }
-            None => Ok((true, host_offset + 1)),
+        let map = self.holes.of(layer)?;
+        let found = map.at(self.disk, host_offset);
+        if self.met.len() <= layer {
+            self.met.resize(layer + 1, None);
         }
+        if let Some(place) = self.met.get_mut(layer) {
+            *place = Some(map);
+        }
+        found
     }
 
     /// The next run of whole grains; the last one ends with the disk.

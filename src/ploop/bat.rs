@@ -6,8 +6,10 @@
 
 mod doubtful;
 mod duplicates;
+mod grid;
 mod read;
 
+use self::grid::Grid;
 use super::header::{Header, SECTOR, Version};
 
 /// Entries in a page of the table: 4 KiB, so that a page which is not all hole in the file does not
@@ -74,6 +76,7 @@ struct Rules {
     /// What an entry counts, in bytes.
     unit: u64,
     cluster: u64,
+    grid: Grid,
     virtual_size: u64,
     /// Number of clusters in the disk, the last one possibly partial.
     clusters: u64,
@@ -93,6 +96,7 @@ impl Rules {
                 Version::V2 => cluster,
             },
             cluster,
+            grid: Grid::new(cluster),
             virtual_size: header.virtual_size(),
             clusters: header.virtual_size().div_ceil(cluster),
             data_start: header.data_start(),
@@ -115,6 +119,12 @@ impl Rules {
         self.virtual_size.saturating_sub(start).min(self.cluster)
     }
 
+    /// Whether a whole cluster lies here, among the data: what is right about nearly every entry.
+    fn is_whole(&self, host_offset: u64) -> bool {
+        let end = host_offset.saturating_add(self.cluster);
+        host_offset >= self.data_start && end <= self.file_len
+    }
+
     /// How many bytes of a cluster the file holds.
     fn available(&self, host_offset: u64) -> u64 {
         if host_offset < self.data_start {
@@ -124,11 +134,9 @@ impl Rules {
     }
 
     fn is_misaligned(&self, host_offset: u64) -> bool {
-        self.may_misalign
-            && host_offset
-                .checked_sub(self.data_start)
-                .and_then(|distance| distance.checked_rem(self.cluster))
-                .is_some_and(|rest| rest != 0)
+        let rest = |distance| self.grid.split(distance).1;
+        let distance = host_offset.checked_sub(self.data_start);
+        self.may_misalign && distance.map(rest).is_some_and(|rest| rest != 0)
     }
 }
 
@@ -229,8 +237,7 @@ impl Bat {
     #[must_use]
     pub fn lookup(&self, offset: u64, max: u64) -> Slot {
         let rules = &self.rules;
-        let index = offset / rules.cluster;
-        let within = offset % rules.cluster;
+        let (index, within) = rules.grid.split(offset);
         let Some(host_offset) = self.host_offset(index) else {
             let end = self.absent_until(index, offset.saturating_add(max));
             return Slot::Absent {

@@ -70,7 +70,7 @@ pub(super) fn run(
         made.with_context(|| format!("creating the directory {}", dir.display()))?;
         new.0 = Some(dir);
     }
-    let parts = plan(args, dir, sides).with_context(context)?;
+    let parts = plan(args, dir, sides, workers).with_context(context)?;
     let needed = parts.iter().map(|part| part.plan.needed).sum();
     // One file system takes them all.
     let free = parts.first().and_then(|part| part.plan.free);
@@ -169,11 +169,17 @@ fn divide(source: Side) -> Result<Vec<(String, Side)>, Error> {
     Ok(sides)
 }
 
-fn plan(args: &ConvertArgs, dir: &Path, sides: Vec<(String, Side)>) -> Result<Vec<Part>, Error> {
+fn plan(
+    args: &ConvertArgs,
+    dir: &Path,
+    sides: Vec<(String, Side)>,
+    workers: &Workers,
+) -> Result<Vec<Part>, Error> {
     let extension = args.format().name();
     let parts = sides.into_iter().map(|(name, side)| {
         let path = dir.join(format!("{name}.{extension}"));
-        let plan = Plan::new(args, &Target::File(path.clone()), side.disk.as_ref())?;
+        let target = Target::File(path.clone());
+        let plan = Plan::new(args, &target, side.disk.as_ref(), workers)?;
         Ok(Part { path, side, plan })
     });
     parts.collect()

@@ -2,10 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use ploopconv::Error;
 use ploopconv::copy::{Summary, stored_bytes};
 use ploopconv::disk::VirtualDisk;
 use ploopconv::qcow2::Layout;
+use ploopconv::{Error, Workers};
 use serde::Serialize;
 
 use super::args::{ConvertArgs, Sparse};
@@ -66,6 +66,7 @@ impl Plan {
         args: &ConvertArgs,
         target: &Target,
         disk: &dyn VirtualDisk,
+        workers: &Workers,
     ) -> Result<Self, Error> {
         let size = disk.size();
         let free = target.admit(args.force, size)?;
@@ -76,7 +77,7 @@ impl Plan {
             .transpose()?;
         let data = match &layout {
             Some(layout) if !allocate => layout.stored_bytes(),
-            _ => stored_bytes(disk)?,
+            _ => stored_bytes(disk, workers)?,
         };
         let directory = target.directory();
         let needed = match (&layout, target) {

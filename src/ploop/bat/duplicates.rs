@@ -29,7 +29,8 @@ pub(super) fn duplicates(bat: &Bat, allocated: u64, misaligned: bool) -> BadEntr
 /// Where an entry points to, if that is a place where data may lie.
 fn in_file(bat: &Bat, entry: u32) -> Option<u64> {
     let host_offset = bat.rules.host_offset(entry);
-    (bat.rules.available(host_offset) > 0).then_some(host_offset)
+    let data = bat.rules.data_start..bat.rules.file_len;
+    data.contains(&host_offset).then_some(host_offset)
 }
 
 /// Sorts all entries by place and compares neighbours.
@@ -57,13 +58,15 @@ fn sorted(bat: &Bat) -> BadEntries {
 /// Marks every place in a bit map, in parallel; a place that is marked already is a pair.
 fn marked(bat: &Bat) -> BadEntries {
     let rules = &bat.rules;
-    let slot_of =
-        |&entry: &u32| in_file(bat, entry).map(|at| (at - rules.data_start) / rules.cluster);
+    let number = |distance| rules.grid.split(distance).0;
+    let slot_of = |&entry: &u32| in_file(bat, entry).map(|at| number(at - rules.data_start));
     let pages = || bat.pages.par_iter().flatten();
-    let last = pages()
-        .filter_map(|page| page.iter().filter_map(slot_of).max())
-        .max();
-    let slots = last.map_or(0, |last| last + 1);
+    let mut slots = number(rules.file_len.saturating_sub(rules.data_start)) + 1;
+    if slots > WINDOW {
+        // A file may be large and hold little.
+        let last = pages().filter_map(|page| page.iter().filter_map(slot_of).max());
+        slots = last.max().map_or(0, |last| last + 1);
+    }
     let count = AtomicU64::new(0);
     let twice: Mutex<Vec<u64>> = Mutex::default();
     for start in (0..slots).step_by(usize::try_from(WINDOW).unwrap_or(usize::MAX)) {

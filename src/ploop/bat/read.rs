@@ -194,12 +194,15 @@ impl Table<'_> {
     fn judge(&self, index: u64, entry: u32, findings: &mut BatFindings) {
         let rules = &self.rules;
         let host_offset = rules.host_offset(entry);
+        findings.allocated += 1;
+        if rules.is_whole(host_offset) && !rules.is_misaligned(host_offset) {
+            return;
+        }
         let bad = BadEntry {
             index,
             host_offset,
             other: None,
         };
-        findings.allocated += 1;
         let available = rules.available(host_offset);
         if host_offset < rules.data_start {
             findings.in_table.push(bad);

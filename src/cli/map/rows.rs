@@ -1,0 +1,172 @@
+//! Rows of extents as text and as JSON. Put together without `fmt`, which takes several times as
+//! long as finding the extents, and a large disk has millions.
+
+use ploopconv::disk::{Extent, ExtentKind};
+
+/// The line above the rows of text.
+pub(super) const HEADING: &str =
+    "OFFSET             LENGTH             LAYER  HOST OFFSET        FILE\n";
+
+/// How an extent is shown. Names are the files of the layers, base first, as they are to stand
+/// there.
+pub(super) trait Row {
+    /// Adds the row of one extent to `out`.
+    fn add(&mut self, out: &mut Vec<u8>, extent: &Extent);
+}
+
+/// One line for people.
+pub(super) struct Text {
+    pub(super) files: Vec<String>,
+}
+
+impl Row for Text {
+    fn add(&mut self, out: &mut Vec<u8>, extent: &Extent) {
+        let Extent { offset, len, kind } = *extent;
+        hex(out, offset);
+        hex(out, len);
+        match kind {
+            ExtentKind::Data { layer, host_offset }
+            | ExtentKind::Compressed { layer, host_offset } => {
+                right(out, layer);
+                out.extend_from_slice(b"  ");
+                hex(out, host_offset);
+                out.extend_from_slice(self.files.get(layer).map_or(b"", |file| file.as_bytes()));
+            }
+            ExtentKind::Hole => out.extend_from_slice(b" hole"),
+            ExtentKind::Lost { layer } => {
+                right(out, layer);
+                out.extend_from_slice(b"  lost");
+            }
+        }
+        out.push(b'\n');
+    }
+}
+
+/// `0x` and the digits, filled up to 18 columns, and a space.
+fn hex(out: &mut Vec<u8>, number: u64) {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let mut field = *b"0x                 ";
+    let count = (u64::BITS - number.leading_zeros()).div_ceil(4).max(1);
+    let digits = (0..count).rev().map(|place| (number >> (4 * place)) & 15);
+    for (place, digit) in field.iter_mut().skip(2).zip(digits) {
+        *place = usize::try_from(digit)
+            .ok()
+            .and_then(|digit| DIGITS.get(digit).copied())
+            .unwrap_or(b'?');
+    }
+    out.extend_from_slice(&field);
+}
+
+/// A number at the right of 5 columns.
+fn right(out: &mut Vec<u8>, number: usize) {
+    let mut buffer = itoa::Buffer::new();
+    let digits = buffer.format(number);
+    out.extend(std::iter::repeat_n(
+        b' ',
+        5usize.saturating_sub(digits.len()),
+    ));
+    out.extend_from_slice(digits.as_bytes());
+}
+
+/// One object of an array.
+pub(super) struct Json {
+    /// Already quoted.
+    pub(super) files: Vec<String>,
+    /// What stands before the next object.
+    pub(super) separator: &'static str,
+}
+
+impl Row for Json {
+    fn add(&mut self, out: &mut Vec<u8>, extent: &Extent) {
+        let mut put = |text: &str| out.extend_from_slice(text.as_bytes());
+        let mut buffer = itoa::Buffer::new();
+        put(self.separator);
+        self.separator = ",\n";
+        put("    {\"offset\": ");
+        put(buffer.format(extent.offset));
+        put(", \"length\": ");
+        put(buffer.format(extent.len));
+        match extent.kind {
+            ExtentKind::Data { layer, host_offset }
+            | ExtentKind::Compressed { layer, host_offset } => {
+                put(", \"kind\": \"data\", \"layer\": ");
+                put(buffer.format(layer));
+                put(", \"file\": ");
+                put(self.files.get(layer).map_or("null", String::as_str));
+                put(", \"host_offset\": ");
+                put(buffer.format(host_offset));
+            }
+            ExtentKind::Hole => put(", \"kind\": \"hole\""),
+            ExtentKind::Lost { layer } => {
+                put(", \"kind\": \"lost\", \"layer\": ");
+                put(buffer.format(layer));
+            }
+        }
+        put("}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn extents() -> [Extent; 5] {
+        let data = |layer, host_offset| ExtentKind::Data { layer, host_offset };
+        let extent = |offset, len, kind| Extent { offset, len, kind };
+        [
+            extent(0, 1 << 20, data(0, 0x10_0000)),
+            extent(1 << 20, 5, ExtentKind::Hole),
+            extent(u64::MAX - 1, 1, data(12, u64::MAX)),
+            extent(0xabc, 0x90, ExtentKind::Lost { layer: 255 }),
+            extent(1, 1, data(100_000, 1)),
+        ]
+    }
+
+    #[test]
+    fn rows_are_what_fmt_would_make_of_them() {
+        let files: Vec<String> = (0..20).map(|layer| format!("file {layer}")).collect();
+        let (mut found, mut expected) = (Vec::new(), String::new());
+        let mut text = Text {
+            files: files.clone(),
+        };
+        for extent in extents() {
+            text.add(&mut found, &extent);
+            let Extent { offset, len, kind } = extent;
+            let start = format!("{offset:<#18x} {len:<#18x} ");
+            expected += &match kind {
+                ExtentKind::Data { layer, host_offset } => {
+                    let file = files.get(layer).map_or("", String::as_str);
+                    format!("{start}{layer:>5}  {host_offset:<#18x} {file}\n")
+                }
+                ExtentKind::Lost { layer } => format!("{start}{layer:>5}  lost\n"),
+                _ => format!("{start} hole\n"),
+            };
+        }
+        assert_eq!(String::from_utf8(found).unwrap(), expected);
+        let heading = format!(
+            "{:<18} {:<18} {:>5}  {:<18} FILE\n",
+            "OFFSET", "LENGTH", "LAYER", "HOST OFFSET"
+        );
+        assert_eq!(HEADING, heading);
+    }
+
+    #[test]
+    fn objects_are_json_with_a_comma_between() {
+        let mut json = Json {
+            files: vec!["\"a\"".to_owned()],
+            separator: "\n",
+        };
+        let mut found = Vec::new();
+        for extent in extents() {
+            json.add(&mut found, &extent);
+        }
+        let found = format!("[{}]", String::from_utf8(found).unwrap());
+        let value: serde_json::Value = serde_json::from_str(&found).unwrap();
+        assert_eq!(value[0]["file"], "a");
+        assert_eq!(value[1]["kind"], "hole");
+        assert_eq!(value[2]["offset"], u64::MAX - 1);
+        assert_eq!(value[2]["file"], serde_json::Value::Null);
+        assert_eq!(value[3]["layer"], 255);
+        assert_eq!(value.as_array().unwrap().len(), 5);
+    }
+}

@@ -20,6 +20,7 @@ mod conventions;
 mod damage;
 mod damage_page;
 mod debian;
+mod dependencies;
 mod descriptors;
 mod devices;
 mod ends;

@@ -7,16 +7,17 @@ use crate::support::vm::Vm;
 use crate::support::{Scratch, names_in};
 use crate::tools::tool;
 use std::os::unix::fs::MetadataExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// What cannot be run here: hosts of other kinds, and a machine that systemd has booted.
 const ELSEWHERE: [&str; 4] = ["attach", "incus", "proxmox", "systemd"];
 
-/// A daemon of the test's own. nspawn would ask systemd to register a machine, and systemd does not
+/// A daemon of the test's own, which is installed nowhere. nspawn would ask systemd to register a machine, and systemd does not
 /// run everywhere.
 const BEFORE: &str = r#"
 mkdir -p /root/docker && mount -t tmpfs none /run
+export PATH=/docker/usr/sbin:/docker/usr/bin:$PATH
 dockerd --iptables=false --ip6tables=false --bridge=none --storage-driver=vfs \
     --data-root=/root/docker/data --exec-root=/run/docker-exec --pidfile=/run/docker.pid \
     --host=unix:///run/docker.sock >/root/docker/log 2>&1 &
@@ -43,6 +44,18 @@ fn container() -> Scratch {
     let scratch = Scratch::new();
     tool("qemu-utils", script().arg(scratch.source()));
     scratch
+}
+
+/// The programs of Docker, which are not to be installed: that would start a daemon.
+fn docker() -> PathBuf {
+    let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join("docker");
+    let unpacked = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/unpacked");
+    let mut fetch = Command::new(unpacked);
+    tool(
+        "apt",
+        fetch.arg(&dir).args(["docker.io", "containerd", "runc"]),
+    );
+    dir
 }
 
 /// Asserts that a tarball holds all that was on the container's disk.
@@ -72,6 +85,7 @@ fn every_command_of_the_guide_does_what_it_says() {
         .with(&scratch.source(), "/vz")
         .with(&home, "/root")
         .with(&machines, "/var/lib/machines")
+        .with(&docker(), "/docker")
         .before(BEFORE)
         .run(&guide().unmarked(&ELSEWHERE));
     assert_complete(&home.join("201.tar"), &scratch);

@@ -80,8 +80,8 @@ fn udev_looks_at_the_devices_and_is_in_nobodys_way() {
 #[test]
 fn what_the_pages_attach_is_attached() {
     let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures");
-    let mut page = Guide::read("README.md").marked(&["attach"]);
-    let json = Guide::read("docs/json.md").marked(&["attach"]);
+    let mut page = Guide::read("README.md").marked("attach");
+    let json = Guide::read("docs/json.md").marked("attach");
     page.blocks.extend(json.blocks);
     Vm::new(None)
         .with("--module", &["nbd", "ext4"])

@@ -102,7 +102,14 @@ fn every_option_in_readme_exists() {
     .collect();
     let words = README.split(|c: char| !(c.is_ascii_alphanumeric() || c == '-'));
     // Those of cargo, nbdfuse, nbdinfo and mdadm.
-    let foreign = ["--release", "--path", "--readonly", "--map", "--stop"];
+    let foreign = [
+        "--release",
+        "--path",
+        "--open",
+        "--readonly",
+        "--map",
+        "--stop",
+    ];
     let options: Vec<_> = words
         .filter(|word| {
             word.starts_with("--")

@@ -96,9 +96,15 @@ impl Guide {
         self.only(heading, |block| block.heading == heading)
     }
 
+    /// The blocks whose fence says this word.
+    #[track_caller]
+    pub(crate) fn marked(&self, word: &str) -> Self {
+        self.marked_any(&[word])
+    }
+
     /// The blocks whose fence says one of these words.
     #[track_caller]
-    pub(crate) fn marked(&self, words: &[&str]) -> Self {
+    pub(crate) fn marked_any(&self, words: &[&str]) -> Self {
         let any = |word: &String| words.contains(&&**word);
         self.only(&words.join(", "), |block| {
             block.word.as_ref().is_some_and(any)
@@ -380,7 +386,7 @@ fn commands_and_what_they_print_are_read() {
     assert!(guide.steps().nth(1).unwrap().root && !guide.steps().next().unwrap().root);
     assert_eq!(guide.steps().next().unwrap().prints, ["out …"]);
     assert_eq!(guide.below("Next").steps().count(), 1);
-    assert_eq!(guide.marked(&["vm"]).blocks[0].heading, "Next");
+    assert_eq!(guide.marked("vm").blocks[0].heading, "Next");
     assert_eq!(guide.unmarked(&["vm"]).steps().count(), 4);
     for wrong in [&[][..], &["vm", "other"]] {
         std::panic::catch_unwind(|| guide.unmarked(wrong)).unwrap_err();

@@ -89,6 +89,10 @@ fn every_command_of_the_guide_does_what_it_says() {
         .before(BEFORE)
         .run(&guide().unmarked(&ELSEWHERE));
     assert_complete(&home.join("201.tar"), &scratch);
+    for (name, most) in [("machines/201/var/lib/sparse.db", 1), ("out/201.tar", 9)] {
+        let room = scratch.path().join(name).metadata().unwrap().blocks() * 512;
+        assert!(room <= most << 20, "{name}: {room}");
+    }
     assert_docker_keeps_what_the_guide_says(&home.join("docker/data/vfs/dir"));
 }
 

@@ -39,7 +39,8 @@ pub(crate) fn field<const N: usize>(bytes: &[u8], at: usize) -> Option<[u8; N]> 
 }
 
 /// Whether all bytes are zero; stops at the first piece that is not.
-pub(crate) fn is_zero(bytes: &[u8]) -> bool {
+#[must_use]
+pub fn is_zero(bytes: &[u8]) -> bool {
     // Folding over pieces lets the compiler use the widest registers.
     let (pieces, rest) = bytes.as_chunks::<256>();
     pieces

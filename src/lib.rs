@@ -82,6 +82,7 @@ mod sys;
 pub mod text;
 mod workers;
 
+pub use bytes::is_zero;
 pub use error::{Class, Error, Result};
 pub use foreign::Foreign;
 pub use workers::Workers;

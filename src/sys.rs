@@ -4,6 +4,7 @@
 #![allow(unsafe_code)]
 
 mod device;
+mod sha;
 
 use std::fs::File;
 use std::io;
@@ -15,6 +16,7 @@ use nix::libc;
 pub(crate) use device::{
     NbdIoctl, add_partition, become_io_flusher, delete_partition, nbd_ioctl, reread_partitions,
 };
+pub(crate) use sha::sha256_of_four;
 
 /// Lets `len` bytes of `target` at `target_offset` be those of `source` at `source_offset`, in the
 /// same place of the disk (`FICLONERANGE`, ioctl_ficlonerange(2)). All three are in bytes; a `len`

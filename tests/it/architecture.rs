@@ -27,7 +27,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("salvage", &["disk", "error", "ploop", "source"]),
     ("sink", &["bytes", "error", "sys"]),
     ("qcow2", &["bytes", "copy", "disk", "error", "sink"]),
-    ("hash", &["bytes", "copy"]),
+    ("hash", &["bytes", "copy", "sys"]),
     (
         "copy",
         &["bytes", "disk", "error", "sink", "source", "workers"],

@@ -9,15 +9,19 @@ use rayon::prelude::*;
 use super::{BadEntries, BadEntry, Bat, KEPT};
 use crate::ploop::header::SECTOR;
 
-/// Up to this many entries are sorted to find pairs (16 MiB); more are marked in a bit map.
+/// Up to this many entries may be sorted to find pairs (16 MiB); more are marked in a bit map.
 const SORTED: u64 = 1 << 20;
+/// Bits of the map that cost no more than to sort an entry.
+const WORTH_AN_ENTRY: u64 = 64;
 /// Bits of the map: 32 MiB at a time, whatever the image.
 const WINDOW: u64 = 1 << 28;
 
 /// Counts pairs of entries whose clusters lie on each other, and keeps the first few. Memory is
 /// bounded whatever the table holds; `misaligned` says whether clusters may overlap in part.
 pub(super) fn duplicates(bat: &Bat, allocated: u64, misaligned: bool) -> BadEntries {
-    if allocated <= SORTED {
+    // Where little of a large file is used, a map of all its clusters would be mostly empty.
+    let is_sparse = slots(bat) > allocated.saturating_mul(WORTH_AN_ENTRY);
+    if allocated <= SORTED && (is_sparse || misaligned) {
         sorted(bat)
     } else if misaligned {
         overlapping(bat)
@@ -31,6 +35,12 @@ fn in_file(bat: &Bat, entry: u32) -> Option<u64> {
     let host_offset = bat.rules.host_offset(entry);
     let data = bat.rules.data_start..bat.rules.file_len;
     data.contains(&host_offset).then_some(host_offset)
+}
+
+/// The clusters that a file has place for behind its table, the last one possibly partial.
+fn slots(bat: &Bat) -> u64 {
+    let len = bat.rules.file_len.saturating_sub(bat.rules.data_start);
+    bat.rules.grid.split(len).0.saturating_add(1)
 }
 
 /// Sorts all entries by place and compares neighbours.
@@ -61,7 +71,7 @@ fn marked(bat: &Bat) -> BadEntries {
     let number = |distance| rules.grid.split(distance).0;
     let slot_of = |&entry: &u32| in_file(bat, entry).map(|at| number(at - rules.data_start));
     let pages = || bat.pages.par_iter().flatten();
-    let mut slots = number(rules.file_len.saturating_sub(rules.data_start)) + 1;
+    let mut slots = slots(bat);
     if slots > WINDOW {
         // A file may be large and hold little.
         let last = pages().filter_map(|page| page.iter().filter_map(slot_of).max());
@@ -216,6 +226,63 @@ impl From<First> for BadEntries {
         Self {
             count: found.count,
             first: found.kept,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ploop::header::Header;
+
+    /// An image of `entries` clusters of 512 bytes, with room for `places` in its file, and the
+    /// entries that a simple generator gives: about a third of them unused.
+    fn image(entries: u32, places: u32, seed: u64) -> Vec<u8> {
+        let start = (64 + 4 * entries).next_multiple_of(512);
+        let mut bytes = vec![0; (start + places * 512) as usize];
+        bytes[..16].copy_from_slice(b"WithouFreSpacExt");
+        let fields = [
+            (16, 2),
+            (28, 1),
+            (32, entries),
+            (36, entries),
+            (48, start / 512),
+        ];
+        for (at, value) in fields {
+            bytes[at..at + 4].copy_from_slice(&value.to_le_bytes());
+        }
+        let mut state = seed;
+        for index in 0..entries as usize {
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1);
+            let random = (state >> 33) as u32;
+            if !random.is_multiple_of(3) {
+                let entry = start / 512 + random / 3 % places;
+                bytes[64 + 4 * index..][..4].copy_from_slice(&entry.to_le_bytes());
+            }
+        }
+        bytes
+    }
+
+    #[test]
+    fn every_way_of_looking_finds_the_same_entries() {
+        for seed in 0..200 {
+            let places = [1, 3, 40, 500, 5000][seed as usize % 5];
+            let bytes = image(50 + seed as u32, places, seed);
+            let len = bytes.len() as u64;
+            let header = Header::parse(bytes.first_chunk().unwrap(), len).unwrap();
+            let (bat, _) = Bat::read(&bytes, &header, len, false).unwrap();
+            let mut seen = std::collections::HashSet::new();
+            let entries = bat.used_entries();
+            let again: Vec<u64> = entries
+                .filter_map(|(index, entry)| (!seen.insert(entry)).then_some(index))
+                .collect();
+            for found in [sorted(&bat), marked(&bat), overlapping(&bat)] {
+                assert_eq!(found.count, again.len() as u64, "seed {seed}");
+                let first: Vec<u64> = found.first.iter().map(|bad| bad.index).collect();
+                assert_eq!(first, again[..again.len().min(KEPT)], "seed {seed}");
+            }
         }
     }
 }

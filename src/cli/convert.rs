@@ -8,6 +8,7 @@ mod lost;
 mod partitions;
 mod plan;
 mod target;
+mod team;
 
 use std::iter;
 use std::path::PathBuf;
@@ -25,13 +26,14 @@ use ploopconv::sink::PartialFile;
 pub(crate) use self::args::ConvertArgs;
 
 use self::checksum::ChecksumFile;
-use self::fill::{fill, open_sink};
+use self::fill::{Hands, fill, open_sink, passes};
 use self::lost::LostFile;
 use self::plan::Plan;
 use self::target::Target;
 use super::Verdict;
 use super::losses::Account;
 use super::output::{complain, json};
+use super::progress::Display;
 use super::report::warn;
 use super::side::Side;
 use super::signals::Guard;
@@ -187,7 +189,16 @@ fn write(
     } = beside;
     let sink = open_sink(args, target, layout, source.disk.size(), signals)?;
     let algorithm = checksum.as_ref().map(ChecksumFile::algorithm);
-    let (summary, digest) = fill(args, &sink, algorithm, source, workers, signals)?;
+    let size = source.disk.size().saturating_mul(passes(args));
+    let progress = Display::new(args.progress, args.quiet, size);
+    let hands = Hands {
+        workers,
+        signals,
+        progress: &progress,
+    };
+    let filled = fill(args, &sink, algorithm, source, &hands);
+    progress.clear();
+    let (summary, digest) = filled?;
     let (sync, partials) = (!args.no_sync, signals.partials());
     // What lies beside the target is ready before the target is there, so that nothing but names
     // is left to be given.

@@ -102,6 +102,11 @@ impl Guard {
         &self.shared.stop
     }
 
+    /// Stops what is under way, as a signal would: for work of several threads, when one fails.
+    pub(crate) fn give_up(&self) {
+        self.shared.stop.store(true, Ordering::SeqCst);
+    }
+
     /// Knows the files that have to go if the program ends on the spot.
     pub(crate) fn partials(&self) -> &Arc<Partials> {
         &self.shared.partials

@@ -151,14 +151,12 @@ pub(crate) fn read_back(
     source: &Side,
     workers: &Workers,
     signals: &Guard,
-    progress: &Display,
+    progress: &dyn Progress,
 ) -> anyhow::Result<()> {
     if let Some(file) = target.files.first() {
         forget_cached(file)?;
     }
-    let found = look(target, source, workers, signals, progress);
-    progress.clear();
-    let found = found?;
+    let found = look(target, source, workers, signals, progress)?;
     if found.is_equal() {
         return Ok(());
     }

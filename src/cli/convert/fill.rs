@@ -59,6 +59,18 @@ pub(super) fn open_sink(
     Ok(OpenSink::Other(sink))
 }
 
+/// Who does the work, who may stop it, and who sees how far it has come.
+pub(super) struct Hands<'a> {
+    pub(super) workers: &'a Workers,
+    pub(super) signals: &'a Guard,
+    pub(super) progress: &'a Display,
+}
+
+/// How often every byte of the disk is seen, for progress.
+pub(super) fn passes(args: &ConvertArgs) -> u64 {
+    if args.verify { 2 } else { 1 }
+}
+
 /// Copies the disk into the sink, reads it back if asked to, and gives the digest if one was
 /// asked for. The sink is still to be finished.
 pub(super) fn fill(
@@ -66,34 +78,31 @@ pub(super) fn fill(
     sink: &OpenSink,
     algorithm: Option<hash::Algorithm>,
     source: &Side,
-    workers: &Workers,
-    signals: &Guard,
+    hands: &Hands<'_>,
 ) -> anyhow::Result<(Summary, Option<String>)> {
-    let disk = source.disk.as_ref();
-    let progress = Display::new(args.progress, args.quiet, disk.size());
+    let (disk, stop) = (source.disk.as_ref(), hands.signals.stop());
     let options = CopyOptions {
         find_zeros: args.sparse == Sparse::Always,
-        stop: signals.stop(),
+        stop,
     };
     let copy = |observer: Option<&mut dyn Observer>| {
-        copy(disk, sink.sink(), workers, options, &progress, observer)
+        let sink = sink.sink();
+        copy(disk, sink, hands.workers, options, hands.progress, observer)
     };
-    let copied = match algorithm {
-        None => copy(None).map(|summary| (summary, None)),
+    let (summary, digest) = match algorithm {
+        None => (copy(None)?, None),
         Some(algorithm) => {
             let read = |path: &Path| {
                 let file = RawDisk::open(path)?;
-                verify::digest::of(&file, algorithm, workers, signals.stop(), &())
+                verify::digest::of(&file, algorithm, hands.workers, stop, &())
             };
-            let digested = sink.digest(algorithm, copy, read);
-            digested.map(|(summary, digest)| (summary, Some(digest)))
+            let (summary, digest) = sink.digest(algorithm, copy, read)?;
+            (summary, Some(digest))
         }
     };
-    progress.clear();
-    let (summary, digest) = copied?;
     if args.verify {
         sink.sink().complete()?;
-        read_back(args, sink.sink(), source, workers, signals)?;
+        read_back(args, sink.sink(), source, hands)?;
     }
     Ok((summary, digest))
 }
@@ -103,8 +112,7 @@ fn read_back(
     args: &ConvertArgs,
     sink: &dyn Sink,
     source: &Side,
-    workers: &Workers,
-    signals: &Guard,
+    hands: &Hands<'_>,
 ) -> anyhow::Result<()> {
     let path = sink.readable_at().context("the target cannot be read")?;
     // The target is what it was made as, whatever the first bytes of the disk look like.
@@ -112,6 +120,11 @@ fn read_back(
         Format::Raw => Side::raw(path),
         Format::Qcow2 => Side::qcow2(path),
     }?;
-    let progress = Display::new(args.progress, args.quiet, source.disk.size());
-    verify::read_back(&target, source, workers, signals, &progress)
+    verify::read_back(
+        &target,
+        source,
+        hands.workers,
+        hands.signals,
+        hands.progress,
+    )
 }

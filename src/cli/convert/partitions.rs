@@ -1,7 +1,7 @@
 //! `--partitions`: an image of every partition, in a directory.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use anyhow::Context;
 use ploopconv::copy::Summary;
@@ -14,7 +14,8 @@ use super::checksum::ChecksumFile;
 use super::lost::{LostFile, remove_stale};
 use super::plan::{Plan, Report};
 use super::target::Target;
-use super::{ConvertArgs, done, fill, list, open_sink};
+use super::team::{Job, fill_all};
+use super::{ConvertArgs, done, list};
 use crate::cli::Verdict;
 use crate::cli::losses::Account;
 use crate::cli::output::{complain, finish, json, line, results};
@@ -208,17 +209,20 @@ fn write(
         args.open.salvage.then_some(()).map(file).transpose()
     });
     let lost: Vec<_> = lost.collect::<anyhow::Result<_>>()?;
-    for (part, lost) in parts.iter_mut().zip(lost) {
-        let target = Target::File(part.path.clone());
-        let layout = part.plan.layout.take();
-        let sink = open_sink(args, &target, layout, part.side.disk.size(), signals)?;
-        let filled = fill(args, &sink, algorithm, &part.side, workers, signals);
-        let (summary, digest) = filled.with_context(|| format!("{}", part.path.display()))?;
+    let jobs = parts.iter_mut().map(|part| Job {
+        layout: Mutex::new(part.plan.layout.take()),
+        path: &part.path,
+        side: &part.side,
+    });
+    let jobs: Vec<_> = jobs.collect();
+    let filled = fill_all(args, &jobs, algorithm, workers, signals)?;
+    drop(jobs);
+    for ((part, lost), filled) in parts.iter().zip(lost).zip(filled) {
         let account = lost.as_ref().map(|file| list(args, file, &part.side));
-        sinks.push(sink);
-        written.push((summary, account.transpose()?));
+        sinks.push(filled.sink);
+        written.push((filled.summary, account.transpose()?));
         lists.extend(lost);
-        digests.extend(digest);
+        digests.extend(filled.digest);
     }
     let digests: Vec<_> = digests
         .into_iter()

@@ -4,6 +4,24 @@
 //! read and has to be zeros; what both store is read and compared. All of that is done in
 //! parallel, and the difference that is told is the lowest one all the same: units are given out
 //! in the order of the disk, and those below a difference (or an error) are always finished.
+//!
+//! ```
+//! use std::sync::atomic::AtomicBool;
+//! use ploopconv::Workers;
+//! use ploopconv::compare::compare;
+//! use ploopconv::ploop::{OpenOptions, examine};
+//!
+//! let open = |snapshot: Option<&str>| {
+//!     let snapshot = snapshot.map(|guid| guid.parse().expect("a GUID"));
+//!     let options = OpenOptions { snapshot, ..OpenOptions::default() };
+//!     examine("fixtures/101".as_ref(), &options)?.into_disk(false)
+//! };
+//! let now = open(None)?;
+//! let before = open(Some("{10101012-5151-4222-8333-444444444444}"))?;
+//! let found = compare(&now, &before, &Workers::new(2)?, &AtomicBool::new(false), &())?;
+//! assert_eq!(found.first_difference, Some(33804)); // in the superblock of partition 1
+//! # Ok::<(), ploopconv::Error>(())
+//! ```
 
 mod plan;
 #[cfg(test)]

@@ -1,5 +1,31 @@
 //! Moves a disk's bytes into a sink: a plan, workers that read and write in parallel, and for
 //! sinks that need it one consumer that sees everything in order.
+//!
+//! To a raw file, with the digest that `sha256sum` would print of it:
+//!
+//! ```
+//! use std::sync::{Arc, atomic::AtomicBool};
+//! use ploopconv::Workers;
+//! use ploopconv::copy::{CopyOptions, copy};
+//! use ploopconv::disk::VirtualDisk;
+//! use ploopconv::hash::{Algorithm, Hasher};
+//! use ploopconv::ploop::{OpenOptions, examine};
+//! use ploopconv::sink::{FileSink, FileSinkOptions, Partials, Reflink, Sink};
+//!
+//! # let dir = tempfile::tempdir().unwrap();
+//! # let target = &dir.path().join("disk.raw");
+//! let disk = examine("fixtures/101".as_ref(), &OpenOptions::default())?.into_disk(false)?;
+//! let how = FileSinkOptions { replace: false, allocate: false, sync: true, reflink: Reflink::Auto };
+//! let sink = FileSink::create(target, disk.size(), how, &Arc::new(Partials::default()))?;
+//! let mut sha256 = Hasher::new(Algorithm::Sha256);
+//! let options = CopyOptions { find_zeros: true, stop: &AtomicBool::new(false) };
+//! let done = copy(&disk, &sink, &Workers::new(4)?, options, &(), Some(&mut sha256))?;
+//! Box::new(sink).finish()?; // only now the target has its name
+//! assert_eq!(done.written + done.shared + done.zeros, disk.size());
+//! assert!(sha256.finish().starts_with("fc67f1c674fe03cf"));
+//! # assert_eq!(target.metadata().unwrap().len(), disk.size());
+//! # Ok::<(), ploopconv::Error>(())
+//! ```
 
 mod holes;
 mod ordered;

@@ -1,4 +1,26 @@
 //! What a readable virtual disk is, whatever it is stored in.
+//!
+//! Reading is by offset; what is stored nowhere reads as zeros. Who wants to know beforehand walks
+//! over the extents, which reads no data:
+//!
+//! ```
+//! use ploopconv::disk::{ExtentKind, VirtualDisk};
+//! use ploopconv::ploop::{OpenOptions, examine};
+//!
+//! let chain = "fixtures/vectors/chain".as_ref();
+//! let disk = examine(chain, &OpenOptions::default())?.into_disk(false)?;
+//! let mut stored = Vec::new();
+//! for extent in disk.extents() {
+//!     let extent = extent?;
+//!     if let ExtentKind::Data { layer, host_offset } = extent.kind {
+//!         stored.push((extent.offset, extent.len, layer, host_offset));
+//!     }
+//! }
+//! // Two clusters of the base, and one of the layer above it between them.
+//! assert_eq!(stored, [(0, 32768, 0, 32768), (32768, 32768, 1, 32768), (65536, 32768, 0, 98304)]);
+//! assert_eq!(disk.size(), 131_072); // the last cluster is a hole
+//! # Ok::<(), ploopconv::Error>(())
+//! ```
 
 mod loss;
 mod raw;
@@ -24,16 +46,16 @@ pub trait VirtualDisk: Debug + Send + Sync {
     ///
     /// # Errors
     ///
-    /// [`Error::OutOfRange`](crate::Error::OutOfRange) where `offset` is not inside the disk.
+    /// [`Error::OutOfRange`] where `offset` is not inside the disk.
     fn extent_at(&self, offset: u64) -> Result<Extent>;
 
     /// Fills all of `buf` with the disk's bytes from `offset`; holes read as zeros.
     ///
     /// # Errors
     ///
-    /// [`Error::OutOfRange`](crate::Error::OutOfRange) where the range does not lie inside the
-    /// disk, [`Error::Lost`](crate::Error::Lost) where part of it cannot be trusted,
-    /// [`Error::Io`](crate::Error::Io) where reading fails. Whatever the error, the contents of
+    /// [`Error::OutOfRange`] where the range does not lie inside the
+    /// disk, [`Error::Lost`] where part of it cannot be trusted,
+    /// [`Error::Io`] where reading fails. Whatever the error, the contents of
     /// `buf` are unspecified.
     fn read_at(&self, buf: &mut [u8], offset: u64) -> Result<()>;
 
@@ -57,7 +79,7 @@ pub trait VirtualDisk: Debug + Send + Sync {
     ///
     /// # Errors
     ///
-    /// [`Error::Io`](crate::Error::Io) where the file system does not answer.
+    /// [`Error::Io`] where the file system does not answer.
     fn next_data(&self, layer: usize, host_offset: u64) -> Result<Option<Range<u64>>>;
 
     /// The file of a layer, for those who take bytes from file to file without looking at them:
@@ -71,7 +93,7 @@ pub trait VirtualDisk: Debug + Send + Sync {
     ///
     /// # Errors
     ///
-    /// [`Error::Changed`](crate::Error::Changed) with the file that did.
+    /// [`Error::Changed`] with the file that did.
     fn check_unchanged(&self) -> Result<()> {
         Ok(())
     }

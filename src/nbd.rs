@@ -12,6 +12,24 @@
 //! from, and nothing piles up. A connection takes at most 2 MiB for each worker, and 32 MiB for
 //! one request at a time that has to be answered in one larger piece.
 //!
+//! To any number of clients at a socket, until [`Stop`] says otherwise:
+//!
+//! ```
+//! use std::sync::Arc;
+//! use ploopconv::nbd::{Export, Listener, Server, Stop};
+//! use ploopconv::ploop::{OpenOptions, examine};
+//!
+//! # let dir = tempfile::tempdir().unwrap();
+//! # let socket = &dir.path().join("socket");
+//! let disk = examine("fixtures/101".as_ref(), &OpenOptions::default())?.into_disk(false)?;
+//! let export = Arc::new(Export::new(Arc::new(disk)));
+//! let stop = Arc::new(Stop::new()?);
+//! let server = Server::new(Listener::unix(socket)?, export, 4, Arc::new(()), stop.clone());
+//! # stop.stop();
+//! server.run()?;
+//! # Ok::<(), ploopconv::Error>(())
+//! ```
+//!
 //! For tests and fuzzing, [`Recorded`] is a client whose bytes are known beforehand:
 //!
 //! ```

@@ -3,6 +3,23 @@
 //! A table is read with its checksums and believed only where all of it makes sense: no partition
 //! is cut to fit. What lies inside is told by its first bytes alone.
 //!
+//! ```
+//! use ploopconv::disk::VirtualDisk;
+//! use ploopconv::ploop::{OpenOptions, examine};
+//!
+//! let disk = examine("fixtures/101".as_ref(), &OpenOptions::default())?.into_disk(false)?;
+//! let layout = ploopconv::partition::read(&disk)?;
+//! let first = layout.partition(1)?;
+//! let content = first.content.as_ref().expect("a file system that is known");
+//! assert_eq!(content.kind.name(), "ext4");
+//!
+//! let partition = first.of(&disk)?; // a disk of its own
+//! let mut magic = [0; 2];
+//! partition.read_at(&mut magic, 1024 + 0x38)?;
+//! assert_eq!(u16::from_le_bytes(magic), 0xEF53);
+//! # Ok::<(), ploopconv::Error>(())
+//! ```
+//!
 //! The readers are our own. gptman and mbrman (20 crates each) are made for editing tables: they
 //! size a vector by what a header claims, add sectors without looking for overflow, number empty
 //! links of the chain, and do not say which copy of a table they read or why.

@@ -3,6 +3,20 @@
 //! Parsing ([`Header`], [`Bat`], [`Descriptor`]) takes bytes and gives checked values. [`examine`]
 //! opens what a user named and says everything that can be said about it; [`Examined::into_disk`]
 //! turns that into a readable [`PloopDisk`], or refuses.
+//!
+//! ```
+//! use ploopconv::ploop::{OpenOptions, examine};
+//!
+//! let found = examine("fixtures/101".as_ref(), &OpenOptions::default())?;
+//! assert!(!found.is_damaged() && !found.is_in_use());
+//! let findings: Vec<String> = found.findings.iter().map(ToString::to_string).collect();
+//! assert_eq!(findings, [""; 0]); // a sentence each, with its code
+//! let before: Vec<_> = found.snapshots.iter().filter(|snapshot| !snapshot.top).collect();
+//! assert_eq!(before[0].guid.to_string(), "{10101012-5151-4222-8333-444444444444}");
+//! let disk = found.into_disk(false)?; // an error where it is damaged or in use
+//! assert_eq!(disk.layers().len(), 3);
+//! # Ok::<(), ploopconv::Error>(())
+//! ```
 
 mod bat;
 mod chain;

@@ -1,4 +1,23 @@
 //! A damaged disk that is read all the same: zeros for what is lost, and an account of it.
+//!
+//! ```
+//! use ploopconv::disk::VirtualDisk;
+//! use ploopconv::ploop::{OpenOptions, examine};
+//! use ploopconv::salvage::Salvaged;
+//!
+//! # let dir = tempfile::tempdir().unwrap();
+//! # let image = &dir.path().join("disk.hdd");
+//! // An image that lost its last cluster.
+//! let bytes = std::fs::read("fixtures/qemu/disk.hdd").unwrap();
+//! std::fs::write(image, &bytes[..bytes.len() - 65536]).unwrap();
+//!
+//! examine(image, &OpenOptions::default())?.into_disk(false).unwrap_err();
+//! let options = OpenOptions { salvage: true, ..OpenOptions::default() };
+//! let disk = Salvaged::new(Box::new(examine(image, &options)?.into_disk(false)?));
+//! let lost: u64 = disk.losses_in(0..disk.size()).map(|loss| loss.unwrap().len).sum();
+//! assert_eq!(lost, 65536);
+//! # Ok::<(), ploopconv::Error>(())
+//! ```
 
 mod bad;
 mod mapfile;

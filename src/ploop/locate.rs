@@ -195,9 +195,13 @@ const MAX_ENTRIES: usize = 4096;
 
 /// The files in a folder that begin like a ploop image, sorted.
 ///
-/// Only names of the kind that ploop gives are looked at, so that no other file is opened.
+/// Only names of the kind that ploop gives are looked at, so that no other file is opened. A saved
+/// table (`FILE.idx`) begins like the image that it is of, and is none.
 pub(super) fn images_in(dir: &Path) -> Vec<PathBuf> {
-    let has_image_name = |name: &OsStr| name.to_string_lossy().contains(".hd");
+    let has_image_name = |name: &OsStr| {
+        let name = name.to_string_lossy();
+        name.contains(".hd") && !name.ends_with(".idx")
+    };
     let mut found: Vec<PathBuf> = std::fs::read_dir(dir)
         .into_iter()
         .flatten()

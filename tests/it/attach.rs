@@ -1,6 +1,7 @@
 //! `attach`, `detach` and `attached` with real kernels, in a virtual machine: `tests/attach-guest`
 //! says what is checked there, `tests/attach-images` what is attached.
 
+use crate::support::guide::Guide;
 use crate::support::vm::Vm;
 use crate::support::{Program, Scratch, SourceGuard};
 use crate::tools::tool;
@@ -74,6 +75,18 @@ fn udev_looks_at_the_devices_and_is_in_nobodys_way() {
     let images = images();
     let vm = guest(None, &images.source()).with("--package", &["udev"]);
     assert_parts(vm, &["udev"]);
+}
+
+#[test]
+fn what_the_pages_attach_is_attached() {
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures");
+    let mut page = Guide::read("README.md").marked("attach");
+    let json = Guide::read("docs/json.md").marked("attach");
+    page.blocks.extend(json.blocks);
+    Vm::new(None)
+        .with("--module", &["nbd", "ext4"])
+        .file(&fixtures.join("101"), "/backup/101")
+        .run_guide(&page, "");
 }
 
 /// Attaches the disk in a folder, and compares everything on it with a list of `tests/debian`.

@@ -312,6 +312,17 @@ fn a_saved_table_reads_an_image_whose_conversion_was_cut_short() {
     report.status(0).finds("index-used", "warning");
 }
 
+#[test]
+fn a_saved_table_is_no_layer_of_its_own() {
+    let scratch = Scratch::new();
+    let (path, ..) = half_converted(&scratch);
+    let folder = scratch.source();
+    let report = info(&folder).run().status(1).json();
+    let found = report["found_images"].as_array().unwrap();
+    assert_eq!(found.len(), 1, "{report}");
+    assert_eq!(found[0]["file"], path.to_str().unwrap());
+}
+
 type Spoil = fn(&mut Vec<u8>);
 
 #[test]

@@ -1,5 +1,7 @@
-//! What is given to users: a Debian package, and a program that needs no library of its host.
+//! What is built for users: a Debian package, a program that needs no library of its host, and what is
+//! measured.
 
+use crate::support::guide::Guide;
 use crate::support::{Scratch, names_in};
 use crate::tools::tool;
 use std::path::{Path, PathBuf};
@@ -136,4 +138,23 @@ fn the_debian_package_is_sound_installs_works_and_goes_again() {
 
     dpkg("--purge", Path::new("ploopconv"));
     assert!(!program.exists());
+}
+
+/// With less data and one round: that they run and compare what is read, not what they measure.
+#[test]
+fn the_measurements_of_the_page_can_be_repeated() {
+    // The machines' cache that all tests share.
+    let scratch = Scratch::new();
+    let cache = Path::new(env!("CARGO_TARGET_TMPDIR")).join("vm");
+    std::fs::create_dir_all(&cache).unwrap();
+    std::os::unix::fs::symlink(cache, scratch.out().join("ploopconv-vm")).unwrap();
+    let page = Guide::read("docs/performance.md").unmarked(&[]);
+    let page = page
+        .at("serve 9 512", "serve 1 8")
+        .at("attach 7 128", "attach 1 8");
+    let mut shell = Command::new("bash");
+    shell.arg("-c").arg(page.script("")).env_remove("RUSTFLAGS");
+    shell.env("XDG_CACHE_HOME", scratch.out());
+    let printed = shell.current_dir(root()).output().unwrap().stdout;
+    page.compare(&String::from_utf8_lossy(&printed));
 }

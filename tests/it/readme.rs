@@ -1,16 +1,19 @@
 //! What README shows is what the program does.
 
+use crate::support::guide::Guide;
 use crate::support::{Scratch, SourceGuard, program};
 use std::path::Path;
 use std::process::Command;
 
 const README: &str = include_str!("../../README.md");
 
-/// The commands of README's blocks, without the prompt and the remark behind them.
-fn commands() -> Vec<&'static str> {
-    let shown = README.lines().filter_map(|line| line.strip_prefix("$ "));
-    shown
-        .map(|line| line.split(" # ").next().unwrap().trim())
+/// What README shows is not what is printed, but for attaching: each command for itself.
+fn commands() -> Vec<String> {
+    let guide = Guide::read("README.md").unmarked(&["attach"]);
+    assert!(guide.steps().all(|step| step.prints.is_empty()));
+    let commands = guide.steps().map(|step| step.command.split(" # ").next());
+    commands
+        .map(|line| line.unwrap().trim().to_owned())
         .collect()
 }
 
@@ -79,7 +82,7 @@ fn every_command_in_readme_runs() {
     let scratch = Scratch::new();
     let commands = commands();
     assert!(commands.len() >= 9, "{commands:?}");
-    for command in commands.iter().filter(|&&command| command != "tests/run") {
+    for command in commands.iter().filter(|command| *command != "tests/run") {
         run(&scratch, command);
     }
     assert!(scratch.path().join("disk.raw").exists());
@@ -99,7 +102,14 @@ fn every_option_in_readme_exists() {
     .collect();
     let words = README.split(|c: char| !(c.is_ascii_alphanumeric() || c == '-'));
     // Those of cargo, nbdfuse, nbdinfo and mdadm.
-    let foreign = ["--release", "--path", "--readonly", "--map", "--stop"];
+    let foreign = [
+        "--release",
+        "--path",
+        "--open",
+        "--readonly",
+        "--map",
+        "--stop",
+    ];
     let options: Vec<_> = words
         .filter(|word| {
             word.starts_with("--")

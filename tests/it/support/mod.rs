@@ -8,6 +8,7 @@ pub(crate) mod bad_sectors;
 pub(crate) mod chain;
 pub(crate) mod descriptor;
 pub(crate) mod guard;
+pub(crate) mod guide;
 pub(crate) mod image;
 pub(crate) mod mapfile;
 pub(crate) mod model;

@@ -1,7 +1,8 @@
 //! A virtual machine with a kernel that has what this machine's may not have; see `tests/vm`.
 
+use super::guide::Guide;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Output};
 
 /// One run of a script in a guest.
 #[derive(Debug)]
@@ -41,12 +42,9 @@ impl Vm {
     /// Runs a script of `tests/` in the guest, and fails with everything that was said where it
     /// does.
     #[track_caller]
-    pub(crate) fn run(mut self, script: &str, args: &[&str]) -> String {
-        let script = Path::new(env!("CARGO_MANIFEST_DIR"))
-            .join("tests")
-            .join(script);
-        let output = self.command.arg("--").arg(script).args(args).output();
-        let output = output.unwrap();
+    pub(crate) fn run(self, script: &str, args: &[&str]) -> String {
+        let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
+        let output = self.output(&tests.join(script), args);
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         assert!(
             output.status.success(),
@@ -55,5 +53,31 @@ impl Vm {
             String::from_utf8_lossy(&output.stderr)
         );
         text
+    }
+
+    /// Runs a page of the documentation in the guest, behind other commands, and compares what it
+    /// prints.
+    #[track_caller]
+    pub(crate) fn run_guide(self, guide: &Guide, before: &str) {
+        let script = tempfile::NamedTempFile::new().unwrap();
+        // Programs print otherwise on a terminal, which the serial line is.
+        let text = format!(
+            "#!/bin/sh\nexec 3>&1 >/tmp/printed; trap 'cat /tmp/printed >&3' EXIT\n{}",
+            guide.script(before)
+        );
+        std::fs::write(script.path(), text).unwrap();
+        let output = self.output(script.path(), &[]);
+        let status = output.status.code().unwrap_or(125);
+        assert!(status < 124, "{}", String::from_utf8_lossy(&output.stderr));
+        guide.compare(&String::from_utf8_lossy(&output.stdout));
+    }
+
+    fn output(mut self, script: &Path, args: &[&str]) -> Output {
+        self.command
+            .arg("--")
+            .arg(script)
+            .args(args)
+            .output()
+            .unwrap()
     }
 }

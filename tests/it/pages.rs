@@ -1,0 +1,139 @@
+//! The pages of the documentation: each is run, and what `docs/json.md` shows is every field there is.
+
+use crate::support::guide::{Guide, Place};
+use crate::support::{Scratch, names_in};
+use crate::tools::tool;
+use serde_json::Value;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// README and the pages of `docs/`, by their path.
+fn pages() -> Vec<String> {
+    let docs = names_in(&root().join("docs")).into_iter();
+    let docs: Vec<_> = docs.map(|name| format!("docs/{name}")).collect();
+    [vec!["README.md".to_owned()], docs].concat()
+}
+
+#[test]
+fn every_page_that_shows_commands_is_run() {
+    let folder = root().join("tests/it");
+    let tests = names_in(&folder).into_iter().map(|name| folder.join(name));
+    let tests: String = tests
+        .filter(|path| path.is_file())
+        .map(|path| std::fs::read_to_string(path).unwrap())
+        .collect();
+    let mut run = 0;
+    for page in pages() {
+        let text = std::fs::read_to_string(root().join(&page)).unwrap();
+        let mut fences = text.lines().filter(|line| line.starts_with("```"));
+        while let Some(fence) = fences.next() {
+            // What is in a block of another kind is looked at by nobody.
+            assert!(fence.starts_with("```console"), "{page}: {fence}");
+            assert_eq!(fences.next(), Some("```"), "{page}");
+        }
+        if text.contains("```console") {
+            let read = format!("Guide::read(\"{page}\")");
+            assert!(tests.contains(&read), "no test has {read}");
+            run += 1;
+        }
+    }
+    assert!(run >= 5, "{run}");
+}
+
+#[test]
+fn links_between_the_pages_lead_somewhere() {
+    let mut links = 0;
+    for page in pages() {
+        let text = std::fs::read_to_string(root().join(&page)).unwrap();
+        let here: PathBuf = root().join(&page);
+        for link in text.split("](").skip(1) {
+            let link = link.split(')').next().unwrap();
+            let (file, anchor) = link.split_once('#').unwrap_or((link, ""));
+            let file = if file.is_empty() {
+                here.clone()
+            } else {
+                here.with_file_name(file)
+            };
+            let target = std::fs::read_to_string(&file)
+                .unwrap_or_else(|error| panic!("{page}: {link}: {error}"));
+            let found = target
+                .lines()
+                .any(|line| line.starts_with('#') && slug(line) == anchor);
+            assert!(anchor.is_empty() || found, "{page}: {link}");
+            links += 1;
+        }
+    }
+    assert!(links > 5, "{links}");
+}
+
+/// The name that a heading has in a link.
+fn slug(heading: &str) -> String {
+    let words = heading.trim_start_matches('#').trim().to_lowercase();
+    let kept = words
+        .chars()
+        .filter(|c| c.is_alphanumeric() || " -_".contains(*c));
+    kept.collect::<String>().replace(' ', "-")
+}
+
+#[test]
+fn the_reports_are_those_of_the_page() {
+    let scratch = Scratch::new();
+    // Without holes in the files, whatever the file system of the clone has made of them.
+    let mut copy = Command::new("cp");
+    copy.args(["-r", "--sparse=never"])
+        .arg(root().join("fixtures/."));
+    tool("coreutils", copy.arg(scratch.source()));
+    Place::new(&scratch.path().join("place"))
+        .with(&scratch.source(), "/backup")
+        .with(&scratch.out(), "/root")
+        .run(&Guide::read("docs/json.md").unmarked(&["attach"]));
+}
+
+/// The names of all fields in a report.
+fn fields(report: &Value, found: &mut BTreeSet<String>) {
+    match report {
+        Value::Object(object) => {
+            for (name, value) in object {
+                found.insert(name.clone());
+                fields(value, found);
+            }
+        }
+        Value::Array(items) => items.iter().for_each(|item| fields(item, found)),
+        _ => {}
+    }
+}
+
+#[test]
+fn every_field_of_the_reports_is_described_and_shown() {
+    let page = include_str!("../../docs/json.md");
+    let described: BTreeSet<&str> = page.split('`').skip(1).step_by(2).collect();
+    let is_described =
+        |name: &str| described.contains(name) || described.contains(&*format!("{name}[]"));
+    let mut shown = BTreeSet::new();
+    for step in Guide::read("docs/json.md").steps() {
+        let text = step.prints.join("\n").replace('…', "0");
+        if step.command.contains("--json") {
+            fields(&serde_json::from_str(&text).unwrap(), &mut shown);
+        }
+    }
+    for name in &shown {
+        assert!(
+            is_described(name),
+            "docs/json.md shows {name} and does not describe it"
+        );
+    }
+    // The fields that a table begins a row with.
+    let rows = page.lines().filter_map(|line| line.strip_prefix("| `"));
+    for row in rows {
+        let names = row.split(" | ").next().unwrap();
+        for name in names.split(['`', ',', ' ']).filter(|name| !name.is_empty()) {
+            let name = name.trim_end_matches("[]");
+            assert!(shown.contains(name), "docs/json.md does not show {name}");
+        }
+    }
+}

@@ -79,5 +79,5 @@ def commands(rows, folder):
             command = side.command.replace(folder + "/", "")
             if command not in seen:
                 seen.add(command)
-                lines.append(command)
+                lines.append(f"- `{command}`")
     return lines

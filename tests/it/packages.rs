@@ -151,7 +151,12 @@ fn the_measurements_of_the_page_can_be_repeated() {
     let page = Guide::read("docs/performance.md").unmarked(&[]);
     let page = page
         .at("serve 9 512", "serve 1 8")
-        .at("attach 7 128", "attach 1 8");
+        .at("attach 7 128", "attach 1 8")
+        .at(
+            "benches/compare",
+            "benches/compare --dir \"$PWD/target\" --rounds 1 --size 0.02 --small 0.02 \
+             --only 'sha256|xfs, shuffled|check|Cold|three|4 TiB'",
+        );
     let mut shell = Command::new("bash");
     shell.arg("-c").arg(page.script("")).env_remove("RUSTFLAGS");
     shell.env("XDG_CACHE_HOME", scratch.out());

@@ -36,7 +36,22 @@ def transfer(source, target, length, source_offset, target_offset):
     os.pwrite(target, os.pread(source, length, source_offset), target_offset)
 
 
+def apart(function, *arguments):
+    """Calls something in a process of its own: a program's peak memory counts from that of the
+    process that started it, so this one has to stay small."""
+    child = multiprocessing.Process(target=function, args=arguments)
+    child.start()
+    child.join()
+    if child.exitcode:
+        raise SystemExit(f"{function.__name__}: status {child.exitcode}")
+
+
 def write_image(path, entries, clusters):
+    """See fill_image; apart from this process."""
+    apart(fill_image, path, entries, clusters)
+
+
+def fill_image(path, entries, clusters):
     """An image whose clusters lie in the file in the order in which they are given: pairs of an
     index and (file descriptor, offset)."""
     start = data_start(entries)
@@ -86,7 +101,7 @@ def write_disk(path, size, directory):
     os.makedirs(mount, exist_ok=True)
     tool("mount", "-o", "loop,offset=1048576", path, mount)
     try:
-        copy_files(mount, size)
+        apart(copy_files, mount, size)
     finally:
         tool("umount", mount)
 
@@ -162,13 +177,8 @@ class Data:
 
 
 def write_table(path, tebibytes, kind):
-    """See fill_table; in a process of its own, because a program's peak memory counts from that of
-    the process that started it."""
-    child = multiprocessing.Process(target=fill_table, args=(path, tebibytes, kind))
-    child.start()
-    child.join()
-    if child.exitcode:
-        raise SystemExit(f"writing {path}: status {child.exitcode}")
+    """See fill_table; apart from this process."""
+    apart(fill_table, path, tebibytes, kind)
     return path
 
 

@@ -55,7 +55,7 @@ def warm(*paths):
                     break
                 stop = os.lseek(file.fileno(), offset, os.SEEK_HOLE)
                 while offset < stop:
-                    got = len(os.pread(file.fileno(), min(stop - offset, 1 << 22), offset))
+                    got = len(os.pread(file.fileno(), min(stop - offset, 1 << 20), offset))
                     if not got:
                         return
                     offset += got

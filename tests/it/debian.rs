@@ -12,21 +12,21 @@ use std::process::Command;
 
 const CLUSTER: usize = 1 << 20;
 
-fn script() -> Command {
+pub(crate) fn script() -> Command {
     Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/debian"))
 }
 
 /// What became of the clusters that differ between two disks.
 #[derive(Debug, Default)]
-struct Filled {
-    written: usize,
+pub(crate) struct Filled {
+    pub(crate) written: usize,
     /// Clusters that turned into zeros: entries over a hole of the file, as a discard leaves them.
     punched: usize,
 }
 
 /// Writes the clusters in which `after` differs from `before` into an empty version 2 image, in an
 /// order that is not the disk's.
-fn fill(image: &Path, before: &Path, after: &Path) -> Filled {
+pub(crate) fn fill(image: &Path, before: &Path, after: &Path) -> Filled {
     let image = OpenOptions::new()
         .read(true)
         .write(true)
@@ -83,7 +83,7 @@ fn fill(image: &Path, before: &Path, after: &Path) -> Filled {
 }
 
 /// The layers of the descriptor in `dir`, in the order in which it names them.
-fn layers(dir: &Path) -> Vec<PathBuf> {
+pub(crate) fn layers(dir: &Path) -> Vec<PathBuf> {
     let text = std::fs::read_to_string(dir.join("DiskDescriptor.xml")).unwrap();
     let names = text
         .split("<File>")
@@ -93,7 +93,7 @@ fn layers(dir: &Path) -> Vec<PathBuf> {
 }
 
 /// Names, sizes, times and digests of everything in a folder.
-fn state(dir: &Path) -> String {
+pub(crate) fn state(dir: &Path) -> String {
     let files = names_in(dir).into_iter().map(|name| dir.join(name));
     let files: Vec<PathBuf> = files.chain([dir.to_owned()]).collect();
     let digests = tool(

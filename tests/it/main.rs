@@ -35,6 +35,7 @@ mod interrupted;
 mod kills;
 mod library;
 mod memory;
+mod migrate_kvm;
 mod migrate_lxc;
 mod names;
 mod nbd_hostile;

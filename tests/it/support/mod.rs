@@ -6,6 +6,7 @@
 
 pub(crate) mod bad_sectors;
 pub(crate) mod chain;
+pub(crate) mod console;
 pub(crate) mod descriptor;
 pub(crate) mod guard;
 pub(crate) mod guide;

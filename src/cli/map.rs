@@ -98,14 +98,14 @@ fn print_rows(
     mut row: impl Row,
     out: &mut impl Write,
 ) -> anyhow::Result<()> {
-    const BATCH: usize = 1024;
+    const BATCH: usize = 4096;
     std::thread::scope(|scope| {
         let (found, batches) = mpsc::sync_channel::<ploopconv::Result<Vec<Extent>>>(4);
         scope.spawn(move || {
             let mut extents = disk.extents();
             loop {
-                let batch: ploopconv::Result<Vec<_>> = extents.by_ref().take(BATCH).collect();
-                let is_last = batch.as_ref().map_or(true, Vec::is_empty);
+                let batch = take(&mut extents, BATCH);
+                let is_last = batch.as_ref().map_or(true, |batch| batch.len() < BATCH);
                 // Nobody listens any more where writing has failed.
                 if found.send(batch).is_err() || is_last {
                     break;
@@ -122,6 +122,20 @@ fn print_rows(
         }
         Ok(())
     })
+}
+
+/// The next extents, `most` of them if there are so many. A loop and not `collect`, which takes as
+/// long as finding them.
+fn take(
+    extents: &mut dyn Iterator<Item = ploopconv::Result<Extent>>,
+    most: usize,
+) -> ploopconv::Result<Vec<Extent>> {
+    let mut batch = Vec::with_capacity(most);
+    while batch.len() < most {
+        let Some(extent) = extents.next() else { break };
+        batch.push(extent?);
+    }
+    Ok(batch)
 }
 
 fn file_names(opened: &Opened) -> Vec<String> {

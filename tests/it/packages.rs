@@ -155,7 +155,7 @@ fn the_measurements_of_the_page_can_be_repeated() {
         .at("attach 7 128", "attach 1 8")
         .at(
             "benches/compare",
-            "benches/compare --dir \"$PWD/target\" --rounds 1 --size 0.02 --small 0.02 \
+            "benches/compare --dir \"$PWD/target\" --rounds 1 --large 0.02 --small 0.02 --tiny 0.02 \
              --only 'sha256|xfs, shuffled|check|Cold|three|4 TiB'",
         );
     let mut shell = Command::new("bash");

@@ -42,17 +42,32 @@ impl Row for Text {
     }
 }
 
-/// `0x` and the digits, filled up to 18 columns, and a space.
+/// The two digits of every byte.
+const DIGITS: [[u8; 2]; 256] = {
+    let digit = b"0123456789abcdef";
+    let mut pairs = [[0; 2]; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        pairs[byte] = [digit[byte >> 4], digit[byte & 15]];
+        byte += 1;
+    }
+    pairs
+};
+
+/// `0x` and the digits, filled up to 18 columns, and a space. Without a loop over the digits: most
+/// of a row is this.
 fn hex(out: &mut Vec<u8>, number: u64) {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    const SPACES: u128 = u128::from_be_bytes([b' '; 16]);
+    let digits = number.to_be_bytes().map(|byte| DIGITS[usize::from(byte)]);
+    let mut all = [0; 16];
+    all.copy_from_slice(digits.as_flattened());
+    // Leading zeros go out at the front, and spaces come in at the end.
+    let unused = (number | 1).leading_zeros() / 4 * 8;
+    let filling = SPACES & ((1 << unused) - 1);
+    let digits = u128::from_be_bytes(all) << unused | filling;
     let mut field = *b"0x                 ";
-    let count = (u64::BITS - number.leading_zeros()).div_ceil(4).max(1);
-    let digits = (0..count).rev().map(|place| (number >> (4 * place)) & 15);
-    for (place, digit) in field.iter_mut().skip(2).zip(digits) {
-        *place = usize::try_from(digit)
-            .ok()
-            .and_then(|digit| DIGITS.get(digit).copied())
-            .unwrap_or(b'?');
+    if let Some(place) = field.get_mut(2..18) {
+        place.copy_from_slice(&digits.to_be_bytes());
     }
     out.extend_from_slice(&field);
 }

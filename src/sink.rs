@@ -96,6 +96,12 @@ pub trait Sink: Send + Sync {
         Ok(0)
     }
 
+    /// Whether [`share_at`](Sink::share_at) has worked here: then it is likely to go on, and what
+    /// is shared is not read.
+    fn has_shared(&self) -> bool {
+        false
+    }
+
     /// As [`share_at`](Sink::share_at), but the kernel copies the bytes.
     ///
     /// # Errors

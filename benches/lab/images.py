@@ -70,21 +70,25 @@ def fill_image(path, entries, clusters):
         os.fsync(image.fileno())
 
 
+def runs(file):
+    """Where a file is no hole: pairs of a first byte and one past the last."""
+    end, size = 0, os.fstat(file).st_size
+    while end < size:
+        try:
+            start = os.lseek(file, end, os.SEEK_DATA)
+        except OSError:  # nothing but a hole is left
+            return
+        end = os.lseek(file, start, os.SEEK_HOLE)
+        yield start, end
+
+
 def stored(path):
     """The clusters of a raw disk that hold any data."""
     found = []
-    size = os.path.getsize(path)
     with open(path, "rb") as disk:
-        offset = 0
-        while offset < size:
-            try:
-                start = os.lseek(disk.fileno(), offset, os.SEEK_DATA)
-            except OSError:
-                break
-            end = os.lseek(disk.fileno(), start, os.SEEK_HOLE)
+        for start, end in runs(disk.fileno()):
             first, last = start // CLUSTER, (end - 1) // CLUSTER
             found.extend(range(max(first, found[-1] + 1 if found else 0), last + 1))
-            offset = end
     return found
 
 

@@ -21,8 +21,7 @@ class Mounted:
         force = "-F" if self.kind == "ext4" else "-f"
         tool("mkfs." + self.kind, "-q", force, self.backing)
         os.makedirs(self.path, exist_ok=True)
-        # What is deleted need not be written any more.
-        tool("mount", "-o", "loop,discard", self.backing, self.path)
+        tool("mount", "-o", "loop", self.backing, self.path)
         return self
 
     def __exit__(self, *_):

@@ -5,6 +5,8 @@ import statistics
 import subprocess
 import time
 
+from .images import runs
+
 
 class Side:
     """One of the two: what it is called, its shell command, and what is done before each run and
@@ -46,19 +48,9 @@ def warm(*paths):
     """Brings files into the page cache."""
     for path in paths:
         with open(path, "rb", buffering=0) as file:
-            end = os.fstat(file.fileno()).st_size
-            offset = 0
-            while offset < end:
-                try:
-                    offset = os.lseek(file.fileno(), offset, os.SEEK_DATA)
-                except OSError:
-                    break
-                stop = os.lseek(file.fileno(), offset, os.SEEK_HOLE)
-                while offset < stop:
-                    got = len(os.pread(file.fileno(), min(stop - offset, 1 << 20), offset))
-                    if not got:
-                        return
-                    offset += got
+            for start, end in runs(file.fileno()):
+                for offset in range(start, end, 1 << 20):
+                    os.pread(file.fileno(), min(end - offset, 1 << 20), offset)
 
 
 def pair(ours, theirs, rounds, remove=()):

@@ -57,6 +57,33 @@ pub(super) enum Unit {
 }
 
 impl Unit {
+    /// This unit and the next one as a single one, where both are stored in one piece.
+    pub(super) fn joined(&self, next: &Self) -> Option<Self> {
+        let Self::Data {
+            offset, len, mixed, ..
+        } = *self
+        else {
+            return None;
+        };
+        let Self::Data {
+            offset: next_offset,
+            len: next_len,
+            ..
+        } = *next
+        else {
+            return None;
+        };
+        let place = self.place()?;
+        let follows = offset + len == next_offset && next.place() == Some(place.after(len));
+        follows.then_some(Self::Data {
+            offset,
+            len: len + next_len,
+            mixed,
+            from: Some(place),
+            whole: true,
+        })
+    }
+
     /// The number of bytes.
     pub(super) fn len(&self) -> u64 {
         match *self {
@@ -286,6 +313,11 @@ impl<'a> Plan<'a> {
             unseen,
             ahead: None,
         }
+    }
+
+    /// Whether the sink shares blocks with the files, and nobody has to read them.
+    pub(super) fn shares(&self) -> bool {
+        self.unseen && self.sink.has_shared()
     }
 
     /// Whether a piece is a unit of its own, or several.

@@ -16,6 +16,8 @@ use crate::source::FileSource;
 
 /// Units that are sorted at a time: with clusters of 1 MiB, 32 GiB of the disk.
 const WINDOW: usize = 1 << 15;
+/// The most bytes that are shared at a time, which is one call however many they are.
+const SHARED: u64 = 1 << 30;
 /// Bytes that are asked for before their turn, and the most units they may be in.
 const AHEAD: u64 = 8 << 20;
 const MOST_AHEAD: usize = 32;
@@ -65,7 +67,17 @@ impl<'a> Queue<'a> {
             units.sort_by_key(Unit::from);
             self.sorted = units.into();
         }
-        Ok(self.sorted.pop_front())
+        let Some(mut unit) = self.sorted.pop_front() else {
+            return Ok(None);
+        };
+        while self.plan.shares()
+            && let Some(joined) = self.sorted.front().and_then(|next| unit.joined(next))
+            && joined.len() <= SHARED
+        {
+            unit = joined;
+            self.sorted.pop_front();
+        }
+        Ok(Some(unit))
     }
 
     fn next_task(&mut self) -> Result<Option<Task>> {
@@ -73,7 +85,8 @@ impl<'a> Queue<'a> {
             let Some(unit) = self.next_unit()? else {
                 break;
             };
-            let stored = stored(self.disk, &unit);
+            // What is shared is not read.
+            let stored = stored(self.disk, &unit).filter(|_| !self.plan.shares());
             let cold = stored.filter(|(file, range)| !file.is_cached(range));
             if let Some((file, range)) = &cold {
                 file.will_need(range);
@@ -125,7 +138,7 @@ impl Task {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::copy::plan::UNIT;
+    use crate::copy::plan::{Place, UNIT};
     use crate::disk::{Extent, ExtentKind};
     use crate::sink::Sink;
 
@@ -216,5 +229,56 @@ mod tests {
             ends.zip(by_disk.iter().skip(1))
                 .all(|(end, next)| end == offset(next))
         );
+    }
+
+    /// A sink beside the image, on a file system that shares.
+    struct Sharing;
+
+    impl Sink for Sharing {
+        fn write_at(&self, _data: &[u8], _offset: u64) -> Result<()> {
+            Ok(())
+        }
+        fn zero_at(&self, _offset: u64, _len: u64) -> Result<()> {
+            Ok(())
+        }
+        fn has_shared(&self) -> bool {
+            true
+        }
+        fn finish(self: Box<Self>) -> Result<()> {
+            Ok(())
+        }
+    }
+
+    fn stored_at(offset: u64, len: u64, layer: usize, host_offset: u64) -> Unit {
+        let from = Some(Place { layer, host_offset });
+        Unit::Data {
+            offset,
+            len,
+            mixed: false,
+            from,
+            whole: true,
+        }
+    }
+
+    #[test]
+    fn what_is_shared_is_shared_in_long_runs() {
+        let disk = Backwards { clusters: 1 };
+        let joined = |unseen| {
+            let plan = Plan::new(&disk, &Sharing, 1, unseen);
+            let mut queue = Queue::new(&disk, plan, false);
+            let half = SHARED / 2;
+            queue.sorted = VecDeque::from([
+                stored_at(0, half, 0, 70),
+                stored_at(half, half, 0, 70 + half),
+                stored_at(2 * half, 5, 0, 70 + 2 * half), // too long together
+                stored_at(2 * half + 5, 5, 1, 75 + 2 * half), // another file
+                stored_at(2 * half + 20, 5, 1, 80 + 2 * half), // another place of the disk
+            ]);
+            let tasks = std::iter::from_fn(|| queue.next_unit().unwrap());
+            let lengths: Vec<_> = tasks.take(5).map(|unit| unit.len()).collect();
+            lengths
+        };
+        assert_eq!(joined(true)[..4], [SHARED, 5, 5, 5]);
+        assert_eq!(joined(false), [SHARED / 2, SHARED / 2, 5, 5, 5]);
     }
 }

@@ -395,6 +395,10 @@ impl Sink for Qcow2Sink {
         }
     }
 
+    fn has_shared(&self) -> bool {
+        self.transfer.has_shared()
+    }
+
     fn shortest_transfer(&self) -> Option<u64> {
         match self.body {
             Body::Planned(_) => self.transfer.shortest(),

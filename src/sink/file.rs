@@ -99,6 +99,10 @@ impl Sink for FileSink {
         Ok(())
     }
 
+    fn has_shared(&self) -> bool {
+        self.transfer.has_shared()
+    }
+
     fn shortest_transfer(&self) -> Option<u64> {
         self.transfer.shortest()
     }

@@ -33,6 +33,7 @@ const SHORTEST_COPY: u64 = 64 << 10;
 #[derive(Debug)]
 pub struct Transfer {
     reflink: Reflink,
+    has_shared: AtomicBool,
     cannot_share: AtomicBool,
     cannot_copy: AtomicBool,
 }
@@ -43,6 +44,7 @@ impl Transfer {
     pub fn new(reflink: Reflink) -> Self {
         Self {
             reflink,
+            has_shared: AtomicBool::new(false),
             cannot_share: AtomicBool::new(reflink == Reflink::Never),
             cannot_copy: AtomicBool::new(reflink == Reflink::Never),
         }
@@ -57,6 +59,12 @@ impl Transfer {
             Reflink::Always => Some(1),
             Reflink::Never => None,
         }
+    }
+
+    /// See [`Sink::has_shared`](super::Sink::has_shared).
+    #[must_use]
+    pub fn has_shared(&self) -> bool {
+        self.has_shared.load(Ordering::Relaxed)
     }
 
     /// See [`Sink::share_at`](super::Sink::share_at). Messages call the target `name`. A last part
@@ -96,6 +104,7 @@ impl Transfer {
             };
         }
         let Err(error) = sys::clone_range(source, host_range.start, whole, target, offset) else {
+            self.has_shared.store(true, Ordering::Relaxed);
             return Ok(whole);
         };
         match errno(&error) {

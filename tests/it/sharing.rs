@@ -11,7 +11,7 @@ use std::path::Path;
 use std::process::Command;
 
 /// A new file system of a kind, mounted; the options are for its mkfs.
-fn file_system(scratch: &Scratch, kind: &str, options: &[&str]) -> Mounted {
+pub(crate) fn file_system(scratch: &Scratch, kind: &str, options: &[&str]) -> Mounted {
     let backing = scratch.path().join(kind);
     File::create(&backing).unwrap().set_len(400 << 20).unwrap();
     let package = match kind {

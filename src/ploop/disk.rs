@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::bat::Slot;
 use super::image::Image;
-use crate::disk::{Extent, ExtentKind, Joined, VirtualDisk, cut};
+use crate::disk::{Extent, ExtentKind, Joined, VirtualDisk};
 use crate::error::{Error, Result};
 use crate::source::{FileSource, Source};
 
@@ -13,7 +13,7 @@ use crate::source::{FileSource, Source};
 #[derive(Debug)]
 pub enum Layer {
     /// A ploop image.
-    Image(Image),
+    Image(Box<Image>),
     /// A raw disk: only ever the base. What it holds is never looked at to tell what it is, since
     /// a guest wrote it.
     Raw(FileSource),
@@ -214,8 +214,7 @@ impl VirtualDisk for PloopDisk {
         range: Range<u64>,
     ) -> Box<dyn Iterator<Item = Result<Extent>> + Send + '_> {
         let end = range.end.min(self.size);
-        let walk = Walk::new(self, range.start..end);
-        Box::new(cut(Joined::new(walk), range))
+        Box::new(Joined::new(Walk::new(self, range.start..end)))
     }
 
     fn layer_file(&self, layer: usize) -> Option<&FileSource> {

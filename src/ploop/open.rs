@@ -438,7 +438,7 @@ impl Examined {
                 Ok((image, findings)) => {
                     let about = |finding: Finding| finding.of(at, &path);
                     self.findings.extend(findings.into_iter().map(about));
-                    let layer = Layer::Image(image);
+                    let layer = Layer::Image(Box::new(image));
                     self.layers.push(layer_info(at, &layer, guid)?);
                     return Ok(Some(layer));
                 }

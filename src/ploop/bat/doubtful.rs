@@ -40,6 +40,7 @@ impl Bat {
         // Both are what the table counts with, so both fit.
         let narrow = |index: u64| u32::try_from(index).unwrap_or(u32::MAX);
         let mut places: Vec<(u32, u32)> = self
+            .pages
             .used_entries()
             .filter(in_file)
             .map(|(index, entry)| (entry, narrow(index)))

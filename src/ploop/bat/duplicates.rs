@@ -1,20 +1,23 @@
 //! Clusters of the disk that are stored in the same place.
 
-use std::sync::Mutex;
-use std::sync::PoisonError;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::collections::BTreeMap;
+use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::{BadEntries, BadEntry, Bat, KEPT};
+use super::marks::Marks;
+use super::pages::{Entries, PAGE_ENTRIES};
+use super::{BadEntries, BadEntry, Bat, KEPT, NOWHERE};
 use crate::ploop::header::SECTOR;
 
 /// Up to this many entries may be sorted to find pairs (16 MiB); more are marked in a bit map.
 const SORTED: u64 = 1 << 20;
 /// Bits of the map that cost no more than to sort an entry.
 const WORTH_AN_ENTRY: u64 = 64;
-/// Bits of the map: 32 MiB at a time, whatever the image.
+/// Bits of all maps together: 32 MiB at a time, whatever the image.
 const WINDOW: u64 = 1 << 28;
+/// The most maps that are filled beside each other.
+const LANES: usize = 16;
 
 /// Counts pairs of entries whose clusters lie on each other, and keeps the first few. Memory is
 /// bounded whatever the table holds; `misaligned` says whether clusters may overlap in part.
@@ -46,6 +49,7 @@ fn slots(bat: &Bat) -> u64 {
 /// Sorts all entries by place and compares neighbours.
 fn sorted(bat: &Bat) -> BadEntries {
     let mut places: Vec<(u64, u64)> = bat
+        .pages
         .used_entries()
         .filter_map(|(index, entry)| Some((in_file(bat, entry)?, index)))
         .collect();
@@ -65,87 +69,156 @@ fn sorted(bat: &Bat) -> BadEntries {
     found.into()
 }
 
-/// Marks every place in a bit map, in parallel; a place that is marked already is a pair.
+/// Marks every place in a bit map; a place that is marked already is a pair. Only an image that has
+/// pairs pays for finding out which they are.
 fn marked(bat: &Bat) -> BadEntries {
-    let rules = &bat.rules;
-    let number = |distance| rules.grid.split(distance).0;
-    let slot_of = |&entry: &u32| in_file(bat, entry).map(|at| number(at - rules.data_start));
-    let pages = || bat.pages.par_iter().flatten();
-    let mut slots = slots(bat);
-    if slots > WINDOW {
-        // A file may be large and hold little.
-        let last = pages().filter_map(|page| page.iter().filter_map(slot_of).max());
-        slots = last.max().map_or(0, |last| last + 1);
-    }
-    let count = AtomicU64::new(0);
-    let twice: Mutex<Vec<u64>> = Mutex::default();
-    for start in (0..slots).step_by(usize::try_from(WINDOW).unwrap_or(usize::MAX)) {
-        let size = (slots - start).min(WINDOW);
-        let words = usize::try_from(size.div_ceil(64)).unwrap_or(usize::MAX);
-        let map: Vec<AtomicU64> = std::iter::repeat_with(AtomicU64::default)
-            .take(words)
-            .collect();
-        let mark = |word: u64, bits: u64| {
-            let word = usize::try_from(word).ok().and_then(|word| map.get(word));
-            word.map_or(0, |word| word.fetch_or(bits, Ordering::Relaxed) & bits)
-        };
-        let found = |slot: u64| {
-            if count.fetch_add(1, Ordering::Relaxed) < KEPT as u64 {
-                let mut twice = twice.lock().unwrap_or_else(PoisonError::into_inner);
-                twice.push(slot);
-            }
-        };
-        pages().for_each(|page| {
-            // Clusters that lie beside each other are marked together.
-            let (mut word, mut bits) = (0, 0);
-            let flush = |word: u64, bits: u64| {
-                let mut again = if bits == 0 { 0 } else { mark(word, bits) };
-                while again != 0 {
-                    found(start + word * 64 + u64::from(again.trailing_zeros()));
-                    again &= again - 1;
-                }
-            };
-            let slots = page.iter().filter_map(slot_of);
-            for slot in slots.filter(|slot| (start..start + size).contains(slot)) {
-                let (next, bit) = ((slot - start) / 64, 1 << (slot % 64));
-                if next != word {
-                    flush(word, bits);
-                    (word, bits) = (next, 0);
-                }
-                if bits & bit != 0 {
-                    found(slot);
-                }
-                bits |= bit;
-            }
-            flush(word, bits);
-        });
-    }
-    let mut twice = twice.into_inner().unwrap_or_else(PoisonError::into_inner);
-    twice.sort_unstable();
-    twice.dedup();
+    let lanes = rayon::current_num_threads().clamp(1, LANES);
+    let window = WINDOW / lanes as u64;
+    let slots = Slots::of(bat, window, lanes);
     let mut found = First::default();
-    // Only a damaged image pays for finding out which entries they are.
-    let mut seen: Vec<Option<u64>> = vec![None; twice.len()];
-    let entries = if twice.is_empty() {
-        None
-    } else {
-        Some(bat.used_entries())
-    };
-    for (index, entry) in entries.into_iter().flatten() {
-        let place = slot_of(&entry).and_then(|slot| twice.binary_search(&slot).ok());
-        match place.and_then(|place| seen.get_mut(place)) {
-            Some(first @ None) => *first = Some(index),
-            Some(&mut Some(first)) => found.add(BadEntry {
-                index,
-                host_offset: rules.host_offset(entry),
-                other: Some(first),
-            }),
-            None => {}
+    for window in slots.windows(window) {
+        if !slots.are_marked_twice(&window, lanes) {
+            continue;
+        }
+        let mut map = Marks::new(window.end - window.start);
+        for (index, entry) in bat.pages.used_entries() {
+            let slot = slots.of_entry(entry).filter(|slot| window.contains(slot));
+            let slot = slot.map(|slot| slot - window.start);
+            if slot.is_some_and(|slot| map.mark(slot..slot + 1).is_some()) {
+                found.add(BadEntry {
+                    index,
+                    host_offset: bat.rules.host_offset(entry),
+                    other: None,
+                });
+            }
         }
     }
-    BadEntries {
-        count: count.into_inner(),
-        ..found.into()
+    if found.count > 0 {
+        let mut firsts: BTreeMap<u64, Option<u64>> = BTreeMap::new();
+        firsts.extend(found.kept.iter().map(|bad| (bad.host_offset, None)));
+        for (index, entry) in bat.pages.used_entries() {
+            if let Some(first) = firsts.get_mut(&bat.rules.host_offset(entry)) {
+                first.get_or_insert(index);
+            }
+        }
+        for bad in &mut found.kept {
+            bad.other = firsts.get(&bad.host_offset).copied().flatten();
+        }
+    }
+    found.into()
+}
+
+/// The places for clusters that entries point to.
+struct Slots<'a> {
+    bat: &'a Bat,
+    count: u64,
+    /// Where entries count clusters, those that lie in the file: their places need no division.
+    counted: Option<Range<u64>>,
+}
+
+impl<'a> Slots<'a> {
+    /// The places are marked so many at a time, on so many threads.
+    fn of(bat: &'a Bat, window: u64, lanes: usize) -> Self {
+        let rules = &bat.rules;
+        let lowest = rules.data_start.div_ceil(rules.cluster);
+        let end = rules
+            .file_len
+            .div_ceil(rules.cluster)
+            .min(u64::from(NOWHERE));
+        let mut slots = Self {
+            bat,
+            count: slots(bat),
+            counted: (rules.unit == rules.cluster).then_some(lowest..end),
+        };
+        if slots.count > window {
+            // A file may be large and hold little, and then there are fewer to mark.
+            let last = bat.pages.parts(lanes).map(|part| slots.last(part));
+            slots.count = last.max().flatten().map_or(0, |last| last + 1);
+        }
+        slots
+    }
+
+    /// The last place that a part of the table points to.
+    fn last<'b>(&self, part: impl Iterator<Item = Entries<'b>>) -> Option<u64> {
+        let of_page = |page| match page {
+            Entries::Empty => None,
+            Entries::Run(first) => Some(self.of_entry(first)? + PAGE_ENTRIES as u64 - 1),
+            Entries::Listed(entries) => {
+                let places = entries.iter().filter_map(|&entry| self.of_entry(entry));
+                places.max()
+            }
+        };
+        part.filter_map(of_page).max()
+    }
+
+    /// The place that an entry points to, if it lies in the file.
+    fn of_entry(&self, entry: u32) -> Option<u64> {
+        if let Some(counted) = &self.counted {
+            let entry = u64::from(entry);
+            return counted.contains(&entry).then(|| entry - counted.start);
+        }
+        let rules = &self.bat.rules;
+        let at = in_file(self.bat, entry)?;
+        Some(rules.grid.split(at - rules.data_start).0)
+    }
+
+    /// All places, so many at a time.
+    fn windows(&self, len: u64) -> impl Iterator<Item = Range<u64>> + use<> {
+        let count = self.count;
+        let step = usize::try_from(len).unwrap_or(usize::MAX);
+        (0..count)
+            .step_by(step)
+            .map(move |start| start..count.min(start + len))
+    }
+
+    /// Whether two entries point to the same place in `window`. Each of `lanes` threads has a part
+    /// of the table and a map of its own: in a shared one every mark would be an atomic operation.
+    fn are_marked_twice(&self, window: &Range<u64>, lanes: usize) -> bool {
+        let parts = self.bat.pages.parts(lanes);
+        let maps: Option<Vec<Marks>> = parts.map(|part| self.mark(part, window)).collect();
+        let Some(maps) = maps else {
+            return true;
+        };
+        let mut maps = maps.into_iter();
+        let first = maps.next();
+        first.is_some_and(|mut all| maps.any(|map| all.join(&map)))
+    }
+
+    /// A map of the places in `window` that a part of the table points to; `None` where two of
+    /// its entries point to the same one.
+    fn mark<'b>(
+        &self,
+        part: impl Iterator<Item = Entries<'b>>,
+        window: &Range<u64>,
+    ) -> Option<Marks> {
+        let mut map = Marks::new(window.end - window.start);
+        let within = |slots: Range<u64>| {
+            let cut = |at: u64| at.clamp(window.start, window.end) - window.start;
+            cut(slots.start)..cut(slots.end)
+        };
+        for page in part {
+            match page {
+                Entries::Empty => {}
+                Entries::Run(first) => {
+                    let first = self.of_entry(first)?;
+                    let again = map.mark(within(first..first + PAGE_ENTRIES as u64));
+                    if again.is_some() {
+                        return None;
+                    }
+                }
+                Entries::Listed(entries) => {
+                    let used = entries.iter().filter(|&&entry| entry != 0);
+                    let slots = used.filter_map(|&entry| self.of_entry(entry));
+                    let slots = slots.filter(|slot| window.contains(slot));
+                    // No branch for each of them: whether one was marked is asked at the end.
+                    let again = slots.fold(0, |again, slot| again | map.set(slot - window.start));
+                    if again != 0 {
+                        return None;
+                    }
+                }
+            }
+        }
+        Some(map)
     }
 }
 
@@ -158,7 +231,7 @@ fn overlapping(bat: &Bat) -> BadEntries {
     let (sectors, last) = (bat.rules.cluster / SECTOR, u64::from(u32::MAX));
     let places = || {
         let in_file = |(index, entry)| in_file(bat, entry).map(|at| (index, at / SECTOR));
-        bat.used_entries().filter_map(in_file)
+        bat.pages.used_entries().filter_map(in_file)
     };
     let end = places()
         .map(|(_, first)| first + sectors)
@@ -168,7 +241,7 @@ fn overlapping(bat: &Bat) -> BadEntries {
     let mut found = First::default();
     for start in (0..end).step_by(usize::try_from(WINDOW).unwrap_or(usize::MAX)) {
         let stop = end.min(start + WINDOW);
-        let mut map = SectorMap::new(stop - start);
+        let mut map = Marks::new(stop - start);
         for (index, first) in places().filter(|&(_, at)| at < stop && at + sectors > start) {
             let range = first.max(start) - start..(first + sectors).min(stop) - start;
             if let Some(sector) = map.mark(range) {
@@ -188,37 +261,6 @@ fn overlapping(bat: &Bat) -> BadEntries {
         bad.other = places().find(meets).map(|(index, _)| index);
     }
     found.into()
-}
-
-/// One bit a sector.
-struct SectorMap(Vec<u64>);
-
-impl SectorMap {
-    fn new(sectors: u64) -> Self {
-        Self(vec![
-            0;
-            usize::try_from(sectors.div_ceil(64))
-                .unwrap_or(usize::MAX)
-        ])
-    }
-
-    /// Marks sectors up to the first one that is marked already, and gives that one.
-    fn mark(&mut self, range: std::ops::Range<u64>) -> Option<u64> {
-        let mut at = range.start;
-        while at < range.end {
-            let word = usize::try_from(at / 64)
-                .ok()
-                .and_then(|word| self.0.get_mut(word))?;
-            let len = (64 - at % 64).min(range.end - at);
-            let mask = (u64::MAX >> (64 - len)) << (at % 64);
-            if *word & mask != 0 {
-                return Some(at + u64::from(((*word & mask) >> (at % 64)).trailing_zeros()));
-            }
-            *word |= mask;
-            at += len;
-        }
-        None
-    }
 }
 
 /// Counts bad entries, and keeps those that come first in the table.
@@ -288,12 +330,21 @@ mod tests {
     fn every_way_of_looking_finds_the_same_entries() {
         for seed in 0..200 {
             let places = [1, 3, 40, 500, 5000][seed as usize % 5];
-            let bytes = image(50 + seed as u32, places, seed);
+            let mut bytes = image(50 + seed as u32 % 7 * 700, places, seed);
+            if seed % 3 == 0 {
+                // Clusters that follow each other for more than a page.
+                let start = u32::from_le_bytes(bytes[48..52].try_into().unwrap());
+                let entries = u32::from_le_bytes(bytes[32..36].try_into().unwrap());
+                for index in 1000..entries.min(2500).min(1000 + places) {
+                    let at = 64 + 4 * index as usize;
+                    bytes[at..at + 4].copy_from_slice(&(start + index - 1000).to_le_bytes());
+                }
+            }
             let len = bytes.len() as u64;
             let header = Header::parse(bytes.first_chunk().unwrap(), len).unwrap();
             let (bat, _) = Bat::read(&bytes, &header, len, false).unwrap();
             let mut seen = std::collections::HashSet::new();
-            let entries = bat.used_entries();
+            let entries = bat.pages.used_entries();
             let again: Vec<u64> = entries
                 .filter_map(|(index, entry)| (!seen.insert(entry)).then_some(index))
                 .collect();

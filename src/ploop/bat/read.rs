@@ -6,7 +6,8 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use super::duplicates::duplicates;
-use super::{BadEntry, Bat, BatFindings, NOWHERE, PAGE_BYTES, PAGE_ENTRIES, Rules};
+use super::pages::{PAGE_BYTES, PAGE_ENTRIES, Page, Slab, counted};
+use super::{BadEntry, Bat, BatFindings, NOWHERE, Rules};
 use crate::ploop::header::Header;
 use crate::source::{Source, rescue};
 
@@ -17,6 +18,9 @@ type ReadError = (u64, io::Error);
 const TABLE_START: u64 = Header::SIZE as u64;
 /// Pages read before their findings are put together: bounds what is on the way, not the table.
 const BATCH_PAGES: usize = 4096;
+/// Pages read at once, if they lie beside each other: as much as stays in a core's cache until it
+/// is judged.
+const READ_PAGES: usize = 64;
 
 impl Bat {
     /// Reads and judges the whole table of an image of `file_len` bytes, in parallel on the
@@ -79,9 +83,11 @@ struct Table<'a> {
     end: u64,
 }
 
-/// What one page gave.
-struct Page {
-    entries: Option<Box<[u32; PAGE_ENTRIES]>>,
+/// What pages gave that were read at once.
+#[derive(Default)]
+struct Found {
+    pages: Vec<Page>,
+    slab: Slab,
     findings: BatFindings,
 }
 
@@ -98,7 +104,7 @@ impl Table<'_> {
     }
 
     fn page_of(&self, offset: u64) -> u64 {
-        (offset - TABLE_START) / PAGE_BYTES
+        (offset - TABLE_START) / PAGE_BYTES as u64
     }
 
     fn read_pages(
@@ -107,47 +113,75 @@ impl Table<'_> {
         bat: &mut Bat,
         findings: &mut BatFindings,
     ) -> Result<(), ReadError> {
-        let read = |&number: &u64| self.read_page(number);
+        let neighbours = numbers.chunk_by(|one, next| one + 1 == *next);
+        let reads: Vec<&[u64]> = neighbours.flat_map(|run| run.chunks(READ_PAGES)).collect();
+        let read = |buffer: &mut Vec<u8>, numbers: &&[u64]| self.read_run(buffer, numbers);
         // Small tables are not worth waking threads for.
-        let pages: Vec<Page> = if numbers.len() < 64 {
-            numbers.iter().map(read).collect::<Result<_, _>>()?
+        let found: Vec<Found> = if numbers.len() < READ_PAGES {
+            let mut buffer = Vec::new();
+            let reads = reads.iter().map(|numbers| read(&mut buffer, numbers));
+            reads.collect::<Result<_, _>>()?
         } else {
-            numbers.par_iter().map(read).collect::<Result<_, _>>()?
+            let reads = reads.par_iter().map_init(Vec::new, read);
+            reads.collect::<Result<_, _>>()?
         };
-        for (&number, page) in numbers.iter().zip(pages) {
-            if let Some(place) = usize::try_from(number)
-                .ok()
-                .and_then(|n| bat.pages.get_mut(n))
-            {
-                *place = page.entries;
-            }
-            findings.append(page.findings);
+        for (numbers, found) in reads.iter().zip(found) {
+            let pages = numbers.iter().copied().zip(found.pages);
+            bat.pages.set(pages, found.slab);
+            findings.append(found.findings);
         }
         Ok(())
     }
 
-    fn read_page(&self, number: u64) -> Result<Page, ReadError> {
-        let start = TABLE_START + number * PAGE_BYTES;
-        let len = self.end.saturating_sub(start).min(PAGE_BYTES) / 4 * 4;
-        let mut bytes = vec![0; usize::try_from(len).unwrap_or(0)];
-        let first = number * PAGE_ENTRIES as u64;
-        let unreadable = self
-            .read_words(&mut bytes, start)
-            .map_err(|error| (start, error))?;
+    /// Reads pages that lie beside each other at once, and judges them.
+    fn read_run(&self, buffer: &mut Vec<u8>, numbers: &[u64]) -> Result<Found, ReadError> {
+        let start = |number: u64| TABLE_START + number * PAGE_BYTES as u64;
+        let mut found = Found::default();
+        let Some(&first) = numbers.first() else {
+            return Ok(found);
+        };
+        let most = numbers.len() as u64 * PAGE_BYTES as u64;
+        let len = self.end.saturating_sub(start(first)).min(most) / 4 * 4;
+        buffer.resize(usize::try_from(len).unwrap_or(0), 0);
+        let mut unreadable = Vec::new();
+        if self.salvage || self.source.read_exact_at(buffer, start(first)).is_err() {
+            // Page by page: an error is about the page where it is.
+            for (&number, page) in numbers.iter().zip(buffer.chunks_mut(PAGE_BYTES)) {
+                let bad = self.read_words(page, start(number));
+                unreadable.extend(bad.map_err(|error| (start(number), error))?);
+            }
+        }
+        for (&number, bytes) in numbers.iter().zip(buffer.chunks_mut(PAGE_BYTES)) {
+            let first = number * PAGE_ENTRIES as u64;
+            let page = match self.sound_page(bytes, first, &unreadable, &mut found) {
+                Some(page) => page,
+                None => self.judge_page(bytes, first, &unreadable, &mut found),
+            };
+            found.pages.push(page);
+        }
+        Ok(found)
+    }
+
+    /// A page of which something is wrong, or unusual. Its unreadable words are taken for
+    /// [`NOWHERE`].
+    fn judge_page(
+        &self,
+        bytes: &mut [u8],
+        first: u64,
+        unreadable: &[Range<u64>],
+        found: &mut Found,
+    ) -> Page {
+        let findings = &mut found.findings;
         let is_unreadable = |index: u64| {
             let at = TABLE_START + index * 4;
             unreadable.iter().any(|range| range.contains(&at))
         };
-        let mut findings = BatFindings::default();
-        if let Some(entries) = self.sound_page(&bytes, first, &unreadable) {
-            findings.allocated = entries.iter().filter(|&&entry| entry != 0).count() as u64;
-            let entries = (findings.allocated > 0).then_some(entries);
-            return Ok(Page { entries, findings });
-        }
+        let mut is_used = false;
         for (index, word) in (first..).zip(bytes.chunks_exact_mut(4)) {
             if is_unreadable(index) {
                 if index < self.rules.clusters {
                     word.copy_from_slice(&NOWHERE.to_le_bytes());
+                    is_used = true;
                     findings.unreadable.push(BadEntry {
                         index,
                         host_offset: TABLE_START + index * 4,
@@ -160,52 +194,81 @@ impl Table<'_> {
             if entry == 0 {
                 continue;
             } else if index < self.rules.clusters {
-                self.judge(index, entry, &mut findings);
+                is_used = true;
+                self.judge(index, entry, findings);
             } else if index < self.entries {
                 findings.beyond_disk += 1;
             } else {
                 findings.beyond_table += 1;
             }
         }
-        let entries = (findings.allocated + findings.unreadable.count > 0).then(|| {
-            let mut entries = Box::new([0; PAGE_ENTRIES]);
-            let kept = self.rules.clusters.saturating_sub(first);
-            let words = bytes
-                .chunks_exact(4)
-                .take(usize::try_from(kept).unwrap_or(usize::MAX));
-            for (entry, word) in entries.iter_mut().zip(words) {
-                *entry = word.first_chunk().copied().map_or(0, u32::from_le_bytes);
-            }
-            entries
-        });
-        Ok(Page { entries, findings })
+        if !is_used {
+            return Page::Empty;
+        }
+        let mut entries = [0; PAGE_ENTRIES];
+        let kept = self.rules.clusters.saturating_sub(first);
+        let words = bytes
+            .chunks_exact(4)
+            .take(usize::try_from(kept).unwrap_or(usize::MAX));
+        for (entry, word) in entries.iter_mut().zip(words) {
+            *entry = word.first_chunk().copied().map_or(0, u32::from_le_bytes);
+        }
+        found.slab.list(entries)
     }
 
-    /// The entries of a whole page of which none breaks a rule by itself, as nearly all are; told
-    /// by a comparison that the compiler makes for many entries at a time.
+    /// A whole page of which no entry breaks a rule by itself, as nearly all are; told by
+    /// comparisons that the compiler makes for many entries at a time.
     fn sound_page(
         &self,
         bytes: &[u8],
         first: u64,
         unreadable: &[Range<u64>],
-    ) -> Option<Box<[u32; PAGE_ENTRIES]>> {
+        found: &mut Found,
+    ) -> Option<Page> {
         let rules = &self.rules;
         let words = <&[[u8; 4]; PAGE_ENTRIES]>::try_from(bytes.as_chunks().0).ok()?;
         let end = first + PAGE_ENTRIES as u64;
-        if rules.may_misalign || end > rules.clusters || !unreadable.is_empty() {
+        if end > rules.clusters || !unreadable.is_empty() {
             return None;
         }
         let lowest = rules.data_start.div_ceil(rules.unit);
         let highest = rules.file_len.checked_sub(rules.cluster)? / rules.unit;
         // The word for an entry that could not be read is never sound.
         let highest = u32::try_from(highest).unwrap_or(NOWHERE).min(NOWHERE - 1);
-        let sound = u32::try_from(lowest).ok()?..=highest;
-        let entries = Box::new(words.map(u32::from_le_bytes));
-        let bad = entries
-            .iter()
-            .filter(|&entry| !sound.contains(entry) && *entry != 0)
-            .count();
-        (bad == 0).then_some(entries)
+        let lowest = u32::try_from(lowest).ok()?;
+        // One comparison: what lies below wraps around.
+        let span = highest.checked_sub(lowest)?;
+        let is_sound = |entry: u32| entry.wrapping_sub(lowest) <= span;
+        // Counted to the end, and in words: what ends early, or counts further, is done with fewer
+        // entries at a time.
+        let entries = || words.iter().map(|word| u32::from_le_bytes(*word));
+        let head = entries().next()?;
+        let tail = u64::from(head) + u64::from(rules.step()) * (PAGE_ENTRIES as u64 - 1);
+        if is_sound(head)
+            && tail <= u64::from(highest)
+            && entries().next_back().map(u64::from) == Some(tail)
+            && !rules.is_misaligned(rules.host_offset(head))
+        {
+            let run = entries().zip(counted(head, rules.step()));
+            let others: u32 = run
+                .map(|(entry, counted)| u32::from(entry != counted))
+                .sum();
+            if others == 0 {
+                found.findings.allocated += PAGE_ENTRIES as u64;
+                return Some(Page::Run(head));
+            }
+        }
+        let used: u32 = entries().map(|entry| u32::from(entry != 0)).sum();
+        if used == 0 {
+            return Some(Page::Empty);
+        }
+        let sound: u32 = entries().map(|entry| u32::from(is_sound(entry))).sum();
+        // An unused entry is never among the sound ones: data starts behind the header.
+        if rules.may_misalign || sound != used {
+            return None;
+        }
+        found.findings.allocated += u64::from(used);
+        Some(found.slab.list(words.map(u32::from_le_bytes)))
     }
 
     /// Reads words of the table; where salvaging, gives the ranges of the file that could not be

@@ -1,4 +1,4 @@
-//! Images made by hand, one thing spoiled. What QEMU makes is read in `tests/it/compare.rs`.
+//! Images made by hand, one thing spoiled. What QEMU makes is read in `tests/it/compare_qcow2.rs`.
 
 use super::*;
 use crate::error::Class;

@@ -1,8 +1,15 @@
 //! What `TARGET.lost` says, as ddrescue's own log reader understands it.
 
 use crate::tools::tool;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
+
+/// Where the list of a target is.
+pub(crate) fn list_of(target: &Path) -> PathBuf {
+    let mut path = target.as_os_str().to_owned();
+    path.push(".lost");
+    path.into()
+}
 
 /// The blocks of these kinds (`-` lost, `/` doubtful, `+` read) in units of `unit` bytes.
 #[track_caller]

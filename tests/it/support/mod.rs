@@ -6,8 +6,10 @@
 
 pub(crate) mod bad_sectors;
 pub(crate) mod chain;
+pub(crate) mod compared;
 pub(crate) mod console;
 pub(crate) mod descriptor;
+pub(crate) mod divided;
 pub(crate) mod guard;
 pub(crate) mod guide;
 pub(crate) mod image;
@@ -15,6 +17,7 @@ pub(crate) mod mapfile;
 pub(crate) mod model;
 pub(crate) mod nbd;
 pub(crate) mod program;
+pub(crate) mod qcow2;
 pub(crate) mod reads;
 pub(crate) mod running;
 pub(crate) mod served;

@@ -2,6 +2,7 @@
 
 import os
 import platform
+import statistics
 import subprocess
 
 from .timing import Side
@@ -18,7 +19,7 @@ def machine(folder):
         model = next((line.split(":")[1].strip() for line in info if line.startswith("model name")), "?")
     with open("/proc/meminfo") as info:
         memory = int(info.readline().split()[1]) >> 20
-    kind = subprocess.run(["stat", "-f", "-c", "%T", folder], capture_output=True, text=True).stdout.strip()
+    kind = first_line("findmnt", "--noheadings", "--output", "FSTYPE", "--target", folder)
     return [
         f"{os.cpu_count()} cores ({model}), {memory} GiB of memory, Linux {platform.release()}, "
         f"the data on {kind}",
@@ -61,13 +62,14 @@ def table(rows):
     return lines
 
 
-def memory(rows, tables):
-    """Peak memory of every job, and what its tables take on the disk. Of what takes least, it is
-    that of the Python that measures."""
-    lines = ["| job | peak, MiB | of it tables, MiB |", "|---|---:|---:|"]
+def costs(rows, tables):
+    """What every job takes beside time: memory at its peak, how much its tables take on the disk,
+    and processor time. Of what takes least memory, it is that of the Python that measures."""
+    lines = ["| job | peak, MiB | of it tables, MiB | processor, median | peer |", "|---|---:|---:|---:|---:|"]
     for row in rows:
         of_tables = tables.get(row.job, 0) >> 20
-        lines.append(f"| {row.section}: {row.job} | {row.ours.peak >> 20} | {of_tables} |")
+        ours, theirs = (statistics.median(side.processor) for side in (row.ours, row.theirs))
+        lines.append(f"| {row.section}: {row.job} | {row.ours.peak >> 20} | {of_tables} | {ours:.3f} s | {theirs:.3f} s |")
     return lines
 
 

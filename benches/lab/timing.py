@@ -14,7 +14,7 @@ class Side:
 
     def __init__(self, name, command, before=None):
         self.name, self.command, self.before = name, command, before
-        self.seconds, self.peak = [], 0
+        self.seconds, self.processor, self.peak = [], [], 0
 
     def run(self, remove):
         for path in remove:
@@ -30,10 +30,16 @@ class Side:
         said = child.stderr.read()
         _, status, usage = os.wait4(child.pid, 0)
         self.seconds.append(time.monotonic() - start)
+        # Of the shell's children, too. What the kernel's own threads write later is in none of it.
+        self.processor.append(usage.ru_utime + usage.ru_stime)
         if status:
             raise SystemExit(f"{self.command}: status {os.waitstatus_to_exitcode(status)}\n{said.decode()}")
-        # Of the shell's children, too: the shell itself replaces itself by a single command.
         self.peak = max(self.peak, usage.ru_maxrss * 1024)
+
+    def forget(self):
+        """Lets go of the times so far."""
+        self.seconds.clear()
+        self.processor.clear()
 
     @property
     def least(self):

@@ -185,7 +185,11 @@ mod tests {
         }
     }
 
-    struct Nowhere;
+    /// A sink that keeps nothing; `shares` is whether it lies beside the image, on a file system
+    /// that shares.
+    struct Nowhere {
+        shares: bool,
+    }
 
     impl Sink for Nowhere {
         fn write_at(&self, _data: &[u8], _offset: u64) -> Result<()> {
@@ -194,13 +198,16 @@ mod tests {
         fn zero_at(&self, _offset: u64, _len: u64) -> Result<()> {
             Ok(())
         }
+        fn has_shared(&self) -> bool {
+            self.shares
+        }
         fn finish(self: Box<Self>) -> Result<()> {
             Ok(())
         }
     }
 
     fn units(disk: &Backwards, in_order: bool) -> Vec<Unit> {
-        let plan = Plan::new(disk, &Nowhere, 1, false);
+        let plan = Plan::new(disk, &Nowhere { shares: false }, 1, false);
         let queue = Queue::new(disk, plan, in_order);
         queue.map(|task| task.unwrap().unit).collect()
     }
@@ -231,24 +238,6 @@ mod tests {
         );
     }
 
-    /// A sink beside the image, on a file system that shares.
-    struct Sharing;
-
-    impl Sink for Sharing {
-        fn write_at(&self, _data: &[u8], _offset: u64) -> Result<()> {
-            Ok(())
-        }
-        fn zero_at(&self, _offset: u64, _len: u64) -> Result<()> {
-            Ok(())
-        }
-        fn has_shared(&self) -> bool {
-            true
-        }
-        fn finish(self: Box<Self>) -> Result<()> {
-            Ok(())
-        }
-    }
-
     fn stored_at(offset: u64, len: u64, layer: usize, host_offset: u64) -> Unit {
         let from = Some(Place { layer, host_offset });
         Unit::Data {
@@ -264,7 +253,7 @@ mod tests {
     fn what_is_shared_is_shared_in_long_runs() {
         let disk = Backwards { clusters: 1 };
         let joined = |unseen| {
-            let plan = Plan::new(&disk, &Sharing, 1, unseen);
+            let plan = Plan::new(&disk, &Nowhere { shares: true }, 1, unseen);
             let mut queue = Queue::new(&disk, plan, false);
             let half = SHARED / 2;
             queue.sorted = VecDeque::from([

@@ -134,24 +134,3 @@ fn an_attached_disk_gives_the_same_files() {
         .run_guide(&page, "modprobe ext4; cd /tmp");
     assert_complete(&target, &scratch);
 }
-
-/// What people type into a search box when they want to move a container.
-#[test]
-fn the_guide_is_found() {
-    let page = include_str!("../../docs/migrate-to-lxc.md");
-    for words in [
-        "Could not extract image metadata.yaml from tar",
-        "pct create",
-        "pct restore",
-        "docker import",
-        "machinectl import-tar",
-        "systemd-nspawn",
-        "Incus",
-        "LXD",
-        "venet0",
-        "simfs",
-        "unprivileged",
-    ] {
-        assert!(page.contains(words), "{words}");
-    }
-}

@@ -382,7 +382,8 @@ fn a_range_that_cannot_be_read_is_an_error_and_the_others_are_served() {
 fn a_source_that_changes_is_not_served_any_more() {
     let scratch = Scratch::new();
     let (path, content) = image(&scratch);
-    let served = Served::new(&path, &scratch);
+    let mut served = Served::new(&path, &scratch);
+    served.let_the_source_change();
     let mut client = Client::structured(&served.socket);
     client.reads_still(&content);
     let file = std::fs::File::options().append(true).open(&path).unwrap();
@@ -403,7 +404,8 @@ fn a_client_of_a_source_that_changed_gets_no_byte() {
     let scratch = Scratch::new();
     let (path, _) = image(&scratch);
     // Nobody is connected, so nobody has looked since.
-    let served = Served::new(&path, &scratch);
+    let mut served = Served::new(&path, &scratch);
+    served.let_the_source_change();
     let file = std::fs::File::options().append(true).open(&path).unwrap();
     file.set_len(std::fs::metadata(&path).unwrap().len() + 4096)
         .unwrap();

@@ -45,6 +45,50 @@ fn every_page_that_shows_commands_is_run() {
     assert!(run >= 5, "{run}");
 }
 
+/// What people type into a search box when they stand before such a disk, or want to move a
+/// container.
+#[test]
+fn the_guides_are_found() {
+    let moving = [
+        "Could not extract image metadata.yaml from tar",
+        "pct create",
+        "pct restore",
+        "docker import",
+        "machinectl import-tar",
+        "systemd-nspawn",
+        "Incus",
+        "LXD",
+        "venet0",
+        "simfs",
+        "unprivileged",
+    ];
+    let rescuing = [
+        "simfs",
+        "root.hdd",
+        "orphan",
+        "Dirty flag is set",
+        "Image was not closed correctly; cannot be opened read/write",
+        "changing version state",
+        "ploop image '...' is sparse",
+        "contains uninitialized blocks ... not aligned to cluster size",
+        "a hole in image file",
+        "Can't open /proc/vz/ploop_minor",
+        ".balloon-c3a5ae3d",
+        "ddrescue",
+        "LUKS",
+        "noload",
+    ];
+    for (page, words) in [
+        ("docs/migrate-to-lxc.md", moving.as_slice()),
+        ("docs/recover.md", &rescuing),
+    ] {
+        let text = std::fs::read_to_string(root().join(page)).unwrap();
+        for words in words {
+            assert!(text.contains(words), "{page}: {words}");
+        }
+    }
+}
+
 #[test]
 fn links_between_the_pages_lead_somewhere() {
     let mut links = 0;

@@ -66,27 +66,3 @@ fn what_needs_drivers_of_the_kernel_does_what_it_says() {
         .file(&key, "/key");
     vm.run_guide(&guide.marked_any(&["attach", "cryptsetup"]), before);
 }
-
-/// What people type into a search box when they stand before such a disk.
-#[test]
-fn the_guide_is_found() {
-    let page = include_str!("../../docs/recover.md");
-    for words in [
-        "simfs",
-        "root.hdd",
-        "orphan",
-        "Dirty flag is set",
-        "Image was not closed correctly; cannot be opened read/write",
-        "changing version state",
-        "ploop image '...' is sparse",
-        "contains uninitialized blocks ... not aligned to cluster size",
-        "a hole in image file",
-        "Can't open /proc/vz/ploop_minor",
-        ".balloon-c3a5ae3d",
-        "ddrescue",
-        "LUKS",
-        "noload",
-    ] {
-        assert!(page.contains(words), "{words}");
-    }
-}

@@ -1,6 +1,6 @@
 //! `ploopconv serve` while it runs.
 
-use super::{Outcome, Scratch, program, running};
+use super::{Outcome, Scratch, SourceGuard, program, running};
 use std::ffi::OsStr;
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
@@ -15,6 +15,8 @@ pub(crate) struct Served {
     pub(crate) socket: PathBuf,
     /// What it printed for clients.
     pub(crate) uri: String,
+    /// Looks at the image once the server has ended, where it is known.
+    guard: Option<SourceGuard>,
 }
 
 impl Served {
@@ -30,7 +32,15 @@ impl Served {
         let socket = scratch.path().join("socket");
         let mut command = Command::new(program::path());
         command.arg("serve").arg(image).args(args);
-        Self::start(command.arg("--socket").arg(&socket), socket)
+        let guard = SourceGuard::quick(&scratch.source());
+        let mut served = Self::start(command.arg("--socket").arg(&socket), socket);
+        served.guard = Some(guard);
+        served
+    }
+
+    /// For a test that changes the image itself.
+    pub(crate) fn let_the_source_change(&mut self) {
+        std::mem::forget(self.guard.take());
     }
 
     /// Starts a command line that says where it serves; the socket is none for TCP.
@@ -54,6 +64,7 @@ impl Served {
             stdout,
             socket,
             uri: uri.trim_end().to_owned(),
+            guard: None,
         }
     }
 

@@ -7,6 +7,7 @@ mod partial;
 mod partials;
 mod stream;
 mod transfer;
+mod writeback;
 
 use std::fs::File;
 use std::ops::Range;
@@ -20,6 +21,7 @@ pub use partial::PartialFile;
 pub use partials::Partials;
 pub use stream::StreamSink;
 pub use transfer::{Reflink, Transfer};
+pub(crate) use writeback::Writeback;
 
 use crate::error::{Error, Result};
 

@@ -55,6 +55,21 @@ pub(crate) fn clone_range(
     Ok(())
 }
 
+/// Lets the kernel begin to write `len` bytes of a file from `offset` on to the disk, in bytes
+/// (sync_file_range(2)); a `len` of 0 would mean up to the end. Says nothing: what goes wrong is
+/// known to the next sync of the file, and where it cannot be done nothing is lost.
+pub(crate) fn start_writeback(file: &File, offset: u64, len: u64) {
+    let (Ok(offset), Ok(len)) = (i64::try_from(offset), i64::try_from(len)) else {
+        return;
+    };
+    if len > 0 {
+        // SAFETY: no memory is handed over, and the descriptor is open while `file` is borrowed.
+        unsafe {
+            libc::sync_file_range(file.as_raw_fd(), offset, len, libc::SYNC_FILE_RANGE_WRITE);
+        }
+    }
+}
+
 /// Whether the byte at `offset` of a file is in the page cache (`RWF_NOWAIT`, preadv2(2)): reading
 /// it would wait for nothing. Also `true` where the file system does not say.
 pub(crate) fn is_cached(file: &File, offset: u64) -> bool {

@@ -19,7 +19,7 @@ use super::refcount::Section;
 use super::tables::{COPIED, SeenBy, Tables, TargetFile};
 use crate::bytes::{is_zero, zero_pieces};
 use crate::error::{Error, Result};
-use crate::sink::{FileSinkOptions, PartialFile, Partials, Sink, Transfer};
+use crate::sink::{FileSinkOptions, PartialFile, Partials, Sink, Transfer, Writeback};
 
 /// A qcow2 file, written under a temporary name in the directory of the target and given its name
 /// at the end.
@@ -38,6 +38,7 @@ pub struct Qcow2Sink {
     /// Whether all tables and the header are written.
     complete: AtomicBool,
     transfer: Transfer,
+    writeback: Writeback,
 }
 
 /// What is known of the clusters that were written.
@@ -90,6 +91,7 @@ impl Qcow2Sink {
             write_zeros: false,
             complete: AtomicBool::new(false),
             transfer: Transfer::new(options.reflink),
+            writeback: Writeback::new(options.sync),
         };
         sink.set_size()?;
         Ok(sink)
@@ -143,6 +145,14 @@ impl Qcow2Sink {
         }
     }
 
+    /// Writes data of the disk at its place in the file.
+    fn write_data(&self, bytes: &[u8], place: u64) -> Result<()> {
+        self.file().write_at(bytes, place)?;
+        let range = place..place + bytes.len() as u64;
+        self.writeback.wrote(self.partial.file(), range);
+        Ok(())
+    }
+
     /// Remembers that the planned clusters were written.
     fn mark(&self, written: &[AtomicU64], ranks: Range<u64>) {
         for rank in ranks {
@@ -167,7 +177,7 @@ impl Qcow2Sink {
             rest = later;
             match place {
                 Some(place) => {
-                    self.file().write_at(bytes, place)?;
+                    self.write_data(bytes, place)?;
                     let last = place + bytes.len() as u64 - 1;
                     let ranks = self.layout.rank_of(place)..self.layout.rank_of(last) + 1;
                     self.mark(written, ranks);
@@ -236,12 +246,12 @@ impl Qcow2Sink {
                 Some(compressed) => {
                     let len = compressed.len() as u64;
                     let place = take(&|space| space.pack(len))?;
-                    self.file().write_at(compressed, place)?;
+                    self.write_data(compressed, place)?;
                     packed::entry(place, len, cluster_size)
                 }
                 None => {
                     let place = take(&Space::whole)?;
-                    self.file().write_at(cluster, place)?;
+                    self.write_data(cluster, place)?;
                     COPIED | place
                 }
             };
@@ -416,7 +426,9 @@ impl Sink for Qcow2Sink {
     fn copy_at(&self, source: &File, host_range: Range<u64>, offset: u64) -> Result<u64> {
         let target = (self.partial.file(), self.partial.target());
         self.take(host_range, offset, |host_range, place| {
-            self.transfer.copy(target, source, host_range, place)
+            let copied = self.transfer.copy(target, source, host_range, place)?;
+            self.writeback.wrote(target.0, place..place + copied);
+            Ok(copied)
         })
     }
 

@@ -13,6 +13,7 @@ use nix::fcntl::{FallocateFlags, OFlag, fallocate};
 use nix::sys::stat::{major, minor};
 
 use super::Sink;
+use super::writeback::Writeback;
 use crate::bytes::zero_pieces;
 use crate::error::{Error, Result};
 
@@ -30,6 +31,7 @@ pub struct BlockSink {
     /// The first bytes of the disk, kept back until all others are safe.
     head: Mutex<Vec<u8>>,
     sync: bool,
+    writeback: Writeback,
     /// An index into [`WAYS`]: how this device makes zeros.
     way: AtomicU8,
     /// Whether the head is on the device.
@@ -60,6 +62,7 @@ impl BlockSink {
             path: path.to_owned(),
             head: Mutex::new(vec![0; head]),
             sync,
+            writeback: Writeback::new(sync),
             way: AtomicU8::new(0),
             complete: AtomicBool::new(false),
             finished: false,
@@ -123,7 +126,10 @@ impl BlockSink {
     fn put(&self, data: &[u8], offset: u64) -> Result<()> {
         self.device
             .write_all_at(data, offset)
-            .map_err(|error| self.failed("writing", offset, error))
+            .map_err(|error| self.failed("writing", offset, error))?;
+        self.writeback
+            .wrote(&self.device, offset..offset + data.len() as u64);
+        Ok(())
     }
 
     /// Puts what falls into the head there, and gives the rest.
@@ -161,7 +167,10 @@ impl BlockSink {
                 return Ok(false);
             };
             match fallocate(&self.device, flags, narrow(offset), narrow(len)) {
-                Ok(()) => return Ok(true),
+                Ok(()) => {
+                    self.writeback.skipped(&self.device, offset..offset + len);
+                    return Ok(true);
+                }
                 Err(Errno::EOPNOTSUPP | Errno::EINVAL | Errno::ENOSYS | Errno::ENODEV) => {
                     self.way.fetch_max(way + 1, Ordering::Relaxed);
                 }

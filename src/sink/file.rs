@@ -13,6 +13,7 @@ use super::Sink;
 use super::partial::PartialFile;
 use super::partials::Partials;
 use super::transfer::{Reflink, Transfer};
+use super::writeback::Writeback;
 use crate::bytes::zero_pieces;
 use crate::error::{Error, Result};
 
@@ -38,6 +39,7 @@ pub struct FileSink {
     /// Whether zeros have to be written, because room could not be given in another way.
     write_zeros: bool,
     transfer: Transfer,
+    writeback: Writeback,
 }
 
 impl FileSink {
@@ -58,6 +60,7 @@ impl FileSink {
             options,
             write_zeros: false,
             transfer: Transfer::new(options.reflink),
+            writeback: Writeback::new(options.sync),
         };
         sink.set_size(size)?;
         Ok(sink)
@@ -82,15 +85,20 @@ impl FileSink {
 
 impl Sink for FileSink {
     fn write_at(&self, data: &[u8], offset: u64) -> Result<()> {
-        self.partial
-            .file()
-            .write_all_at(data, offset)
-            .map_err(|error| Error::io_at("writing", self.partial.target(), offset, error))
+        let file = self.partial.file();
+        file.write_all_at(data, offset)
+            .map_err(|error| Error::io_at("writing", self.partial.target(), offset, error))?;
+        self.writeback
+            .wrote(file, offset..offset + data.len() as u64);
+        Ok(())
     }
 
     fn zero_at(&self, offset: u64, len: u64) -> Result<()> {
         if !self.write_zeros {
-            return Ok(()); // a new file reads as zeros where nothing was written
+            // A new file reads as zeros where nothing was written.
+            let file = self.partial.file();
+            self.writeback.skipped(file, offset..offset + len);
+            return Ok(());
         }
         zero_pieces(len).try_fold(offset, |at, zeros| {
             self.write_at(zeros, at)?;
@@ -114,7 +122,9 @@ impl Sink for FileSink {
 
     fn copy_at(&self, source: &File, host_range: Range<u64>, offset: u64) -> Result<u64> {
         let target = (self.partial.file(), self.partial.target());
-        self.transfer.copy(target, source, host_range, offset)
+        let copied = self.transfer.copy(target, source, host_range, offset)?;
+        self.writeback.wrote(target.0, offset..offset + copied);
+        Ok(copied)
     }
 
     fn complete(&self) -> Result<()> {

@@ -294,6 +294,30 @@ fn qcow2() {
     assert!(counts.len() > 1 && counts[0] > 1, "{counts:?}");
 }
 
+/// The kernel begins to write while the rest is being copied, so that the sync at the end has little
+/// to wait for. It is that sync which says whether all of it arrived.
+#[test]
+fn bytes_go_to_the_disk_before_the_end() {
+    for name in ["disk.raw", "disk.qcow2"] {
+        let job = |options| {
+            let scratch = Scratch::new();
+            let image = big(&scratch, 70);
+            Job::with(scratch, image, name, options, None)
+        };
+        let synced = job(&[]);
+        let calls: u32 = synced.calls("sync_file_range").iter().sum();
+        assert!((2..5).contains(&calls), "{name}: {calls}");
+        synced.fail("sync_file_range", "EIO", 1).status(0);
+        synced.assert_complete(name);
+        synced.reset();
+        synced
+            .fail("fsync", "EIO", 1)
+            .refused(1, &[name, "syncing"]);
+        let calls = job(&["--no-sync"]).calls("sync_file_range");
+        assert_eq!(calls, [] as [u32; 0], "{name}");
+    }
+}
+
 #[test]
 fn the_tables_of_a_qcow2_target() {
     // One cluster of data, so that whoever writes most writes tables.

@@ -1,0 +1,108 @@
+//! Bytes that go to the disk while others are still being written, so that there is little left
+//! to wait for at the end.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::ops::Range;
+use std::sync::{Mutex, PoisonError};
+
+use crate::sys;
+
+/// A part of the file, in bytes: it goes to the disk once all of it is written. Large enough for
+/// a file system to give it one place, in whatever order the parts are completed.
+const PART: u64 = 16 << 20;
+
+/// What of a file that is being written is complete, in parts. The kernel would let it lie until
+/// memory runs short or until it is told to sync.
+#[derive(Debug)]
+pub(crate) struct Writeback {
+    /// For each part that is begun, how many of its bytes are written. `None` where nobody is going
+    /// to wait for the disk.
+    begun: Option<Mutex<HashMap<u64, u64>>>,
+}
+
+impl Writeback {
+    /// `sync` is whether somebody is going to wait for the disk.
+    pub(crate) fn new(sync: bool) -> Self {
+        Self {
+            begun: sync.then(Mutex::default),
+        }
+    }
+
+    /// Tells that bytes of `file` were written: parts that are now complete are sent to the disk,
+    /// without waiting for it. Whether they arrive is known when the file is synced.
+    pub(crate) fn wrote(&self, file: &File, range: Range<u64>) {
+        for part in self.complete(range) {
+            sys::start_writeback(file, part.start, part.end - part.start);
+        }
+    }
+
+    /// Tells that bytes of `file` stay zero without being written.
+    pub(crate) fn skipped(&self, file: &File, range: Range<u64>) {
+        // What lies between the first and the last part has nothing that could be sent.
+        let first = range.start..range.end.min(range.start.next_multiple_of(PART));
+        let last = first.end.max(range.end / PART * PART)..range.end;
+        self.wrote(file, first);
+        self.wrote(file, last);
+    }
+
+    /// The parts that a range completes.
+    fn complete(&self, range: Range<u64>) -> Vec<Range<u64>> {
+        let Some(begun) = &self.begun else {
+            return Vec::new();
+        };
+        let mut begun = begun.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut complete = Vec::new();
+        let mut at = range.start;
+        while at < range.end {
+            let part = at / PART;
+            let end = ((part + 1) * PART).min(range.end);
+            let written = begun.entry(part).or_default();
+            *written += end - at;
+            if *written >= PART {
+                begun.remove(&part);
+                complete.push(part * PART..(part + 1) * PART);
+            }
+            at = end;
+        }
+        complete
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_part_is_complete_once_all_of_it_is_written_in_any_order() {
+        let writeback = Writeback::new(true);
+        assert!(writeback.complete(5..PART).is_empty());
+        let rest = PART + 7..3 * PART + 1;
+        assert_eq!(writeback.complete(rest), [2 * PART..3 * PART]);
+        assert!(writeback.complete(0..4).is_empty());
+        assert_eq!(writeback.complete(4..5), [0..PART]);
+        assert_eq!(writeback.complete(PART..PART + 7), [PART..2 * PART]);
+        let left = writeback.begun.unwrap().into_inner().unwrap();
+        assert_eq!(left, HashMap::from([(3, 1)]));
+    }
+
+    #[test]
+    fn zeros_complete_parts_and_large_holes_take_no_room() {
+        let file = tempfile::tempfile().unwrap();
+        let writeback = Writeback::new(true);
+        writeback.skipped(&file, 1..1 << 60);
+        assert_eq!(writeback.complete(0..1), [0..PART]);
+        writeback.skipped(&file, PART..PART + 9);
+        writeback.skipped(&file, 2 * PART - 9..2 * PART);
+        let middle = PART + 9..2 * PART - 9;
+        assert_eq!(writeback.complete(middle), [PART..2 * PART]);
+        assert!(writeback.begun.unwrap().into_inner().unwrap().is_empty());
+    }
+
+    #[test]
+    fn where_nobody_waits_nothing_is_counted() {
+        let writeback = Writeback::new(false);
+        assert!(writeback.complete(0..PART).is_empty());
+        assert!(writeback.begun.is_none());
+    }
+}

@@ -160,12 +160,15 @@ pub fn copy(
 ///
 /// What the disk says while its extents are walked.
 pub fn stored_bytes(disk: &dyn VirtualDisk, workers: &Workers) -> Result<u64> {
-    /// The bytes of a disk that one worker walks over at a time.
+    /// The least bytes of a disk that one worker walks over at a time.
     const PART: u64 = 64 << 30;
+    /// The most parts: a header may claim any size, and each part has its cost.
+    const PARTS: u64 = 4096;
     let (size, holes) = (disk.size(), Arc::new(Holes::new(disk)));
+    let len = PART.max(size.div_ceil(PARTS));
     let stored_in = |part: u64| {
-        let start = part * PART;
-        let range = start..start.saturating_add(PART).min(size);
+        let start = part * len;
+        let range = start..start.saturating_add(len).min(size);
         let mut pieces = Pieces::within(disk, range, Arc::clone(&holes));
         let mut sum = 0u64;
         while let Some(piece) = pieces.next_piece()? {
@@ -175,11 +178,11 @@ pub fn stored_bytes(disk: &dyn VirtualDisk, workers: &Workers) -> Result<u64> {
         }
         Ok(sum)
     };
-    if size <= PART {
+    if size <= len {
         return stored_in(0);
     }
     workers.install(|| {
-        let parts = (0..size.div_ceil(PART)).into_par_iter().map(stored_in);
+        let parts = (0..size.div_ceil(len)).into_par_iter().map(stored_in);
         parts.try_reduce(|| 0, |one, other| Ok(one.saturating_add(other)))
     })
 }

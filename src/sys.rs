@@ -1,5 +1,5 @@
-//! The system calls that neither std nor nix has, each as a safe function: the only place with
-//! `unsafe`.
+//! The system calls that neither std nor nix has, and what the processor has instructions of its
+//! own for, each as a safe function: the only place with `unsafe`.
 
 #![allow(unsafe_code)]
 

@@ -59,8 +59,8 @@ def warm(*paths):
                     os.pread(file.fileno(), min(end - offset, 1 << 20), offset)
 
 
-def pair(ours, theirs, rounds, remove=()):
-    """Runs both in turn, and changes who goes first."""
+def in_turn(sides, rounds, remove=()):
+    """Runs all of them in turn, and changes who goes first."""
     for turn in range(rounds):
-        for side in (ours, theirs) if turn % 2 == 0 else (theirs, ours):
+        for side in sides if turn % 2 == 0 else reversed(sides):
             side.run(remove)

@@ -41,7 +41,8 @@ impl Place {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Unit {
     /// Bytes to be read and written: at most [`UNIT`] or one grain of the sink, and not over a
-    /// multiple of that. Where they need not be looked at, at most [`TRANSFER`].
+    /// multiple of that. Where they need not be looked at, at most [`TRANSFER`], and where they are
+    /// shared, what [`joined`](Self::joined) makes of those.
     Data {
         offset: u64,
         len: u64,

@@ -291,13 +291,8 @@ impl Bat {
     /// than `limit`.
     fn absent_until(&self, index: u64, limit: u64) -> u64 {
         let rules = &self.rules;
-        let mut index = index + 1;
-        while index < rules.clusters && index.saturating_mul(rules.cluster) < limit {
-            match self.pages.skip_unused(index) {
-                used if used == index => break,
-                next => index = next,
-            }
-        }
+        let end = limit.div_ceil(rules.cluster).min(rules.clusters);
+        let index = self.pages.next_used(index + 1, end.max(index + 1));
         index.saturating_mul(rules.cluster).min(rules.virtual_size)
     }
 }

@@ -389,7 +389,14 @@ impl Sink for Qcow2Sink {
 
     fn zero_at(&self, offset: u64, len: u64) -> Result<()> {
         if !self.write_zeros {
-            return Ok(()); // what has no entry reads as zeros, and so does a new file
+            // What has no entry reads as zeros, and so does a new file.
+            if let Body::Planned(_) = self.body {
+                for (range, place) in self.layout.placed(offset..offset + len) {
+                    let len = range.end - range.start;
+                    place.inspect(|&at| self.writeback.skipped(self.partial.file(), at..at + len));
+                }
+            }
+            return Ok(());
         }
         zero_pieces(len).try_fold(offset, |at, zeros| {
             self.write_at(zeros, at)?;
@@ -419,7 +426,9 @@ impl Sink for Qcow2Sink {
     fn share_at(&self, source: &File, host_range: Range<u64>, offset: u64) -> Result<u64> {
         let target = (self.partial.file(), self.partial.target());
         self.take(host_range, offset, |host_range, place| {
-            self.transfer.share(target, source, host_range, place)
+            let shared = self.transfer.share(target, source, host_range, place)?;
+            self.writeback.skipped(target.0, place..place + shared);
+            Ok(shared)
         })
     }
 

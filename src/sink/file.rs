@@ -117,7 +117,9 @@ impl Sink for FileSink {
 
     fn share_at(&self, source: &File, host_range: Range<u64>, offset: u64) -> Result<u64> {
         let target = (self.partial.file(), self.partial.target());
-        self.transfer.share(target, source, host_range, offset)
+        let shared = self.transfer.share(target, source, host_range, offset)?;
+        self.writeback.skipped(target.0, offset..offset + shared);
+        Ok(shared)
     }
 
     fn copy_at(&self, source: &File, host_range: Range<u64>, offset: u64) -> Result<u64> {

@@ -64,7 +64,8 @@ impl Transfer {
     /// See [`Sink::has_shared`](super::Sink::has_shared).
     #[must_use]
     pub fn has_shared(&self) -> bool {
-        self.has_shared.load(Ordering::Relaxed)
+        // Some layers may lie on another file system than the one that shared.
+        self.has_shared.load(Ordering::Relaxed) && !self.cannot_share.load(Ordering::Relaxed)
     }
 
     /// See [`Sink::share_at`](super::Sink::share_at). Messages call the target `name`. A last part

@@ -11,6 +11,8 @@ use crate::sys;
 /// A part of the file, in bytes: it goes to the disk once all of it is written. Large enough for
 /// a file system to give it one place, in whatever order the parts are completed.
 const PART: u64 = 16 << 20;
+/// The most parts that are begun at a time; what is written to others waits for the sync.
+const MOST: usize = 1 << 15;
 
 /// What of a file that is being written is complete, in parts. The kernel would let it lie until
 /// memory runs short or until it is told to sync.
@@ -37,7 +39,7 @@ impl Writeback {
         }
     }
 
-    /// Tells that bytes of `file` stay zero without being written.
+    /// Tells that bytes of `file` need not go to the disk: they stay zero, or are there already.
     pub(crate) fn skipped(&self, file: &File, range: Range<u64>) {
         // What lies between the first and the last part has nothing that could be sent.
         let first = range.start..range.end.min(range.start.next_multiple_of(PART));
@@ -57,11 +59,13 @@ impl Writeback {
         while at < range.end {
             let part = at / PART;
             let end = ((part + 1) * PART).min(range.end);
-            let written = begun.entry(part).or_default();
-            *written += end - at;
-            if *written >= PART {
-                begun.remove(&part);
-                complete.push(part * PART..(part + 1) * PART);
+            if begun.len() < MOST || begun.contains_key(&part) {
+                let written = begun.entry(part).or_default();
+                *written += end - at;
+                if *written >= PART {
+                    begun.remove(&part);
+                    complete.push(part * PART..(part + 1) * PART);
+                }
             }
             at = end;
         }
@@ -97,6 +101,17 @@ mod tests {
         let middle = PART + 9..2 * PART - 9;
         assert_eq!(writeback.complete(middle), [PART..2 * PART]);
         assert!(writeback.begun.unwrap().into_inner().unwrap().is_empty());
+    }
+
+    #[test]
+    fn parts_that_are_never_complete_take_bounded_room() {
+        let writeback = Writeback::new(true);
+        for part in 0..2 * MOST as u64 {
+            assert!(writeback.complete(part * PART..part * PART + 1).is_empty());
+        }
+        assert_eq!(writeback.complete(1..PART), [0..PART]);
+        let left = writeback.begun.unwrap().into_inner().unwrap();
+        assert_eq!(left.len(), MOST - 1);
     }
 
     #[test]

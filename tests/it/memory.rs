@@ -2,6 +2,7 @@
 
 use crate::support::{ChainBuilder, Fill, ImageBuilder, Scratch, SourceGuard, field, program};
 use std::io::Read as _;
+use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
@@ -85,6 +86,38 @@ fn a_chain_of_256_layers_needs_little() {
     });
     let chain = chain.write(&scratch.source());
     assert_converts_within(&chain.dir, &scratch, 64 * MIB);
+}
+
+/// What a header claims costs neither memory nor time until the file holds it.
+#[test]
+fn empty_tables_of_any_size_need_little() {
+    let scratch = Scratch::new();
+    let sectors_of_table = (64 + 4 * u64::from(u32::MAX)).div_ceil(1 << 20) << 11;
+    let mut header = Vec::from(*b"WithouFreSpacExt");
+    for word in [2u32, 16, 1024, 2048, u32::MAX] {
+        header.extend(word.to_le_bytes());
+    }
+    header.extend((u64::from(u32::MAX) * 2048).to_le_bytes());
+    header.extend(0u32.to_le_bytes());
+    header.extend((sectors_of_table as u32).to_le_bytes());
+    header.resize(64, 0);
+    let names: Vec<String> = (0..8).map(|layer| format!("{layer}.hds")).collect();
+    for name in &names {
+        let file = std::fs::File::create(scratch.source().join(name)).unwrap();
+        file.write_all_at(&header, 0).unwrap();
+        file.set_len(sectors_of_table * 512).unwrap();
+    }
+    let layers = names.join(",");
+    let _guard = SourceGuard::quick(&scratch.source());
+    for command in ["info", "check", "map"] {
+        let mut run = Command::new(program::path());
+        let run = run
+            .arg(command)
+            .args(["--layers", &layers])
+            .arg(scratch.source());
+        let peak = peak_of(run, 0);
+        assert!(peak <= 64 * MIB, "{command}: {} MiB", peak / MIB);
+    }
 }
 
 #[test]

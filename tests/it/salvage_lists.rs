@@ -26,6 +26,18 @@ fn a_list_is_replaced_like_a_target_and_never_outlives_it() {
     assert_eq!(names_in(&scratch.out()), ["disk.raw.lost"]);
     salvage().arg("-f").run().status(5);
     assert_eq!(blocks(&list, "-", CLUSTER), [1]);
+    // It is named as the target is.
+    let mut command = Command::new(program::path());
+    command
+        .arg(&path)
+        .args(["-o", "disk.raw", "--salvage", "-f"]);
+    let guard = SourceGuard::new(&scratch.source());
+    let output = command.current_dir(scratch.out()).output().unwrap();
+    let outcome = Outcome::new(output, "over a list".to_owned()).status(5);
+    let said = outcome.stderr;
+    assert!(said.contains(" disk.raw.lost"), "{said}");
+    assert!(!said.contains("/disk.raw.lost"), "{said}");
+    drop(guard);
 
     // An older list says nothing about what a sound image gives.
     let sound = scratch.source().join("sound.hds");

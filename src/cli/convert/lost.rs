@@ -19,7 +19,11 @@ use crate::cli::side::Side;
 
 /// A list under its temporary name. It is there before the first byte is copied, so that no long
 /// rescue ends because there is no place for its list.
-pub(super) struct LostFile(PartialFile);
+pub(super) struct LostFile {
+    file: PartialFile,
+    /// Where it will be, as the target was typed.
+    path: PathBuf,
+}
 
 impl LostFile {
     /// Makes an empty list: beside a file; for a device or a stream, which have no place beside
@@ -40,12 +44,13 @@ impl LostFile {
         if salvage.is_some_and(|salvage| salvage.is_read_from(&path)) {
             return Err(Error::TargetIsSource { path }.into());
         }
-        Ok(Self(PartialFile::create(&path, replace, partials)?))
+        let file = PartialFile::create(&path, replace, partials)?;
+        Ok(Self { file, path })
     }
 
     /// Where the list will be.
     pub(super) fn path(&self) -> &Path {
-        self.0.target()
+        &self.path
     }
 
     /// Writes the list of a disk of `size` bytes; it has no name yet.
@@ -69,7 +74,7 @@ impl LostFile {
         ];
         comments.extend(account.lines(usize::MAX));
         let comments: Vec<_> = comments.iter().map(|line| text::safe(line)).collect();
-        let out = BufWriter::new(self.0.file());
+        let out = BufWriter::new(self.file.file());
         let comments = comments.iter().map(AsRef::as_ref);
         let mut map = Mapfile::begin(out, size, comments).map_err(failed)?;
         for loss in salvage.losses() {
@@ -80,7 +85,7 @@ impl LostFile {
 
     /// Gives the list its name.
     pub(super) fn finish(self, sync: bool) -> Result<(), Error> {
-        self.0.finish(sync)
+        self.file.finish(sync)
     }
 }
 

@@ -85,6 +85,16 @@ pub(super) fn fill_all(
     team.results()
 }
 
+/// Lets the other members of a team stop when it goes out of scope: after an error, or a panic.
+struct StopOthers<'a>(&'a Team<'a>);
+
+impl Drop for StopOthers<'_> {
+    fn drop(&mut self) {
+        self.0.next.store(self.0.jobs.len(), Ordering::Relaxed);
+        self.0.signals.give_up();
+    }
+}
+
 impl Team<'_> {
     /// How many images are filled beside each other. One thread computes a SHA-256, so there may
     /// be one for each; everything else keeps all threads busy with a single image.
@@ -96,8 +106,15 @@ impl Team<'_> {
                 .args
                 .qcow2()
                 .is_some_and(|qcow2| qcow2.cluster_size.bytes() <= LARGEST_CLUSTER);
+        // That of a compressed image is computed at its end; until then all threads compress.
+        let is_compressed = self
+            .args
+            .qcow2()
+            .is_some_and(|qcow2| qcow2.compression.is_some());
         match self.algorithm {
-            Some(Algorithm::Sha256) if is_small => threads.min(self.jobs.len()).max(1),
+            Some(Algorithm::Sha256) if is_small && !is_compressed => {
+                threads.min(self.jobs.len()).max(1)
+            }
             _ => 1,
         }
     }
@@ -108,10 +125,10 @@ impl Team<'_> {
             let (Some(job), Some(done)) = (self.jobs.get(at), self.done.get(at)) else {
                 return;
             };
+            let stop = StopOthers(self);
             let filled = self.fill(job, workers);
-            if filled.is_err() {
-                self.next.store(self.jobs.len(), Ordering::Relaxed);
-                self.signals.give_up();
+            if filled.is_ok() {
+                std::mem::forget(stop);
             }
             *done.lock().unwrap_or_else(PoisonError::into_inner) = Some(filled);
         }

@@ -22,6 +22,9 @@ const LANES: usize = 16;
 /// Counts pairs of entries whose clusters lie on each other, and keeps the first few. Memory is
 /// bounded whatever the table holds; `misaligned` says whether clusters may overlap in part.
 pub(super) fn duplicates(bat: &Bat, allocated: u64, misaligned: bool) -> BadEntries {
+    if allocated < 2 {
+        return BadEntries::default();
+    }
     // Where little of a large file is used, a map of all its clusters would be mostly empty.
     let is_sparse = slots(bat) > allocated.saturating_mul(WORTH_AN_ENTRY);
     if allocated <= SORTED && (is_sparse || misaligned) {
@@ -76,14 +79,16 @@ fn marked(bat: &Bat) -> BadEntries {
     let window = WINDOW / lanes as u64;
     let slots = Slots::of(bat, window, lanes);
     let mut found = First::default();
-    for window in slots.windows(window) {
-        if !slots.are_marked_twice(&window, lanes) {
+    // One map is filled here, and several beside each other to find out whether it has to be.
+    for large in slots.windows(0..slots.count, WINDOW) {
+        let mut windows = slots.windows(large.clone(), window);
+        if !windows.any(|window| slots.are_marked_twice(&window, lanes)) {
             continue;
         }
-        let mut map = Marks::new(window.end - window.start);
+        let mut map = Marks::new(large.end - large.start);
         for (index, entry) in bat.pages.used_entries() {
-            let slot = slots.of_entry(entry).filter(|slot| window.contains(slot));
-            let slot = slot.map(|slot| slot - window.start);
+            let slot = slots.of_entry(entry).filter(|slot| large.contains(slot));
+            let slot = slot.map(|slot| slot - large.start);
             if slot.is_some_and(|slot| map.mark(slot..slot + 1).is_some()) {
                 found.add(BadEntry {
                     index,
@@ -162,13 +167,12 @@ impl<'a> Slots<'a> {
         Some(rules.grid.split(at - rules.data_start).0)
     }
 
-    /// All places, so many at a time.
-    fn windows(&self, len: u64) -> impl Iterator<Item = Range<u64>> + use<> {
-        let count = self.count;
+    /// Some of the places, so many at a time.
+    fn windows(&self, all: Range<u64>, len: u64) -> impl Iterator<Item = Range<u64>> + use<> {
         let step = usize::try_from(len).unwrap_or(usize::MAX);
-        (0..count)
-            .step_by(step)
-            .map(move |start| start..count.min(start + len))
+        let end = all.end;
+        all.step_by(step)
+            .map(move |start| start..end.min(start + len))
     }
 
     /// Whether two entries point to the same place in `window`. Each of `lanes` threads has a part

@@ -40,11 +40,42 @@ pub(super) enum Entries<'a> {
     Listed(&'a [u32; PAGE_ENTRIES]),
 }
 
+/// A page and the number of its slab, in one word. A page without an entry is 0, so that a table of
+/// which nothing was read is memory that the system gives when it is first written.
+#[derive(Debug, Clone, Copy)]
+struct Packed(u64);
+
+impl Packed {
+    const RUN: u64 = 1 << 63;
+    const LISTED: u64 = 1 << 62;
+
+    fn new(page: Page, slab: u32) -> Self {
+        Self(match page {
+            Page::Empty => 0,
+            Page::Run(first) => Self::RUN | u64::from(first),
+            Page::Listed(place) => Self::LISTED | u64::from(slab) << 8 | u64::from(place),
+        })
+    }
+
+    /// The first entry of a run.
+    fn run(self) -> Option<u32> {
+        let first = u32::try_from(self.0 & !Self::RUN).ok();
+        first.filter(|_| self.0 & Self::RUN != 0)
+    }
+
+    /// The number of a slab and the place in it.
+    fn listed(self) -> Option<(usize, usize)> {
+        let place = self.0 & !Self::LISTED;
+        let narrow = |number: u64| usize::try_from(number).ok();
+        (self.0 & Self::LISTED != 0).then_some((narrow(place >> 8)?, narrow(place & 0xff)?))
+    }
+}
+
 /// All pages of a table.
 #[derive(Debug)]
 pub(super) struct Pages {
-    /// Each page, and the number of its slab.
-    pages: Vec<(Page, u32)>,
+    /// As [`Packed`].
+    pages: Vec<u64>,
     slabs: Vec<Slab>,
     /// What entries count up by from one cluster of the file to the next.
     step: u32,
@@ -56,7 +87,7 @@ impl Pages {
     pub(super) fn new(count: u64, step: u32) -> Self {
         let pages = usize::try_from(count.div_ceil(PAGE_ENTRIES as u64)).unwrap_or(usize::MAX);
         Self {
-            pages: vec![(Page::Empty, 0); pages],
+            pages: vec![0; pages],
             slabs: Vec::new(),
             step,
         }
@@ -71,7 +102,7 @@ impl Pages {
         for (at, page) in pages {
             let place = usize::try_from(at).ok();
             if let Some(place) = place.and_then(|at| self.pages.get_mut(at)) {
-                *place = (page, number);
+                *place = Packed::new(page, number).0;
             }
         }
     }
@@ -82,16 +113,15 @@ impl Pages {
             .map_or(Entries::Empty, |page| self.entries(page))
     }
 
-    fn entries(&self, &(page, slab): &(Page, u32)) -> Entries<'_> {
-        match page {
-            Page::Empty => Entries::Empty,
-            Page::Run(first) => Entries::Run(first),
-            Page::Listed(place) => {
-                let slab = self.slabs.get(slab as usize);
-                let entries = slab.and_then(|slab| slab.0.get(usize::from(place)));
-                entries.map_or(Entries::Empty, Entries::Listed)
-            }
+    fn entries(&self, page: &u64) -> Entries<'_> {
+        let page = Packed(*page);
+        if let Some(first) = page.run() {
+            return Entries::Run(first);
         }
+        let listed = page
+            .listed()
+            .and_then(|(slab, place)| self.slabs.get(slab)?.0.get(place));
+        listed.map_or(Entries::Empty, Entries::Listed)
     }
 
     /// The entry at `index` and how many clusters from there on are known to follow each other in
@@ -101,8 +131,8 @@ impl Pages {
         match self.page(page) {
             Entries::Empty => None,
             Entries::Run(first) => {
-                let entry = counted(first, self.step).nth(slot)?;
-                Some((entry, (PAGE_ENTRIES - slot) as u64))
+                let passed = u32::try_from(slot).ok()?;
+                Some((nth(first, self.step, passed), (PAGE_ENTRIES - slot) as u64))
             }
             Entries::Listed(entries) => match entries.get(slot)? {
                 0 => None,
@@ -111,16 +141,29 @@ impl Pages {
         }
     }
 
-    /// The first entry in use at or after `index` in its page, or the first of the next page,
-    /// used or not.
-    pub(super) fn skip_unused(&self, index: u64) -> u64 {
-        let (page, slot) = place(index);
-        let skip = match self.page(page) {
-            Entries::Run(_) => Some(0),
-            Entries::Listed(entries) => entries.iter().skip(slot).position(|&entry| entry != 0),
+    /// The first entry in use at or after `index`, or `end` where there is none before.
+    pub(super) fn next_used(&self, index: u64, end: u64) -> u64 {
+        let first_of = |page: usize| page as u64 * PAGE_ENTRIES as u64;
+        let used = |page: usize, slot: usize| match self.page(page) {
+            Entries::Run(_) => Some(slot),
+            Entries::Listed(entries) => (slot..PAGE_ENTRIES)
+                .zip(entries.iter().skip(slot))
+                .find_map(|(slot, &entry)| (entry != 0).then_some(slot)),
             Entries::Empty => None,
         };
-        index + skip.unwrap_or(PAGE_ENTRIES - slot) as u64
+        let (mut page, mut slot) = place(index);
+        while first_of(page) < end {
+            if let Some(found) = used(page, slot) {
+                return end.min(first_of(page) + found as u64);
+            }
+            let last = place(end - 1).0.min(self.pages.len().saturating_sub(1));
+            let later = self.pages.get(page + 1..=last).unwrap_or_default();
+            let Some(empty) = later.iter().position(|&page| page != 0) else {
+                break;
+            };
+            (page, slot) = (page + 1 + empty, 0);
+        }
+        end
     }
 
     /// All pages, in as many parts as there are `lanes`, or less.
@@ -135,7 +178,8 @@ impl Pages {
 
     /// Every entry in use with its cluster, in the order of the table.
     pub(super) fn used_entries(&self) -> impl Iterator<Item = (u64, u32)> + '_ {
-        (0u64..).zip(&self.pages).flat_map(|(number, page)| {
+        let pages = (0u64..).zip(&self.pages).filter(|&(_, page)| *page != 0);
+        pages.flat_map(|(number, page)| {
             let (listed, run) = match self.entries(page) {
                 Entries::Empty => (None, None),
                 Entries::Listed(entries) => (Some(entries), None),
@@ -151,10 +195,15 @@ impl Pages {
     }
 }
 
-/// The entries of a run. None is too large to be counted: all were compared with words of a file.
+/// An entry of a run. None is too large to be counted: all were compared with words of a file.
+fn nth(first: u32, step: u32, passed: u32) -> u32 {
+    first.wrapping_add(passed.wrapping_mul(step))
+}
+
+/// The entries of a run.
 pub(super) fn counted(first: u32, step: u32) -> impl Iterator<Item = u32> {
     let count = u32::try_from(PAGE_ENTRIES).unwrap_or(u32::MAX);
-    (0..count).map(move |passed| first.wrapping_add(passed.wrapping_mul(step)))
+    (0..count).map(move |passed| nth(first, step, passed))
 }
 
 /// The page that holds the entry of a cluster, and its place there.

@@ -143,15 +143,14 @@ impl Table<'_> {
         let most = numbers.len() as u64 * PAGE_BYTES as u64;
         let len = self.end.saturating_sub(start(first)).min(most) / 4 * 4;
         buffer.resize(usize::try_from(len).unwrap_or(0), 0);
-        let mut unreadable = Vec::new();
-        if self.salvage || self.source.read_exact_at(buffer, start(first)).is_err() {
-            // Page by page: an error is about the page where it is.
-            for (&number, page) in numbers.iter().zip(buffer.chunks_mut(PAGE_BYTES)) {
-                let bad = self.read_words(page, start(number));
-                unreadable.extend(bad.map_err(|error| (start(number), error))?);
-            }
-        }
+        let whole = !self.salvage && self.source.read_exact_at(buffer, start(first)).is_ok();
         for (&number, bytes) in numbers.iter().zip(buffer.chunks_mut(PAGE_BYTES)) {
+            let mut unreadable = Vec::new();
+            if !whole {
+                // Page by page: an error is about the page where it is.
+                let read = self.read_words(bytes, start(number));
+                unreadable = read.map_err(|error| (start(number), error))?;
+            }
             let first = number * PAGE_ENTRIES as u64;
             let page = match self.sound_page(bytes, first, &unreadable, &mut found) {
                 Some(page) => page,

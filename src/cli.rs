@@ -13,6 +13,8 @@ mod info;
 mod losses;
 mod man;
 mod map;
+mod mistakes;
+mod number;
 mod open;
 mod output;
 mod partitions;
@@ -23,15 +25,17 @@ mod serve;
 mod side;
 mod signals;
 mod size;
+mod typed;
 mod verify;
 
+use std::ffi::OsString;
 use std::path::Path;
 use std::process::ExitCode;
 
 use clap::{Args, FromArgMatches, Subcommand};
 
 pub(crate) use self::exit::Verdict;
-use self::hints::shell_word;
+use self::typed::Typed;
 
 const ABOUT: &str = "Turn OpenVZ and Virtuozzo ploop disks into raw or qcow2 disks, right to the byte or not at all";
 const LONG_ABOUT: &str =
@@ -67,31 +71,16 @@ fn command() -> clap::Command {
 }
 
 impl Command {
-    fn from_command_line() -> Result<Self, clap::Error> {
-        let matches = command().try_get_matches()?;
-        if matches.subcommand().is_some() {
+    fn read(words: &[OsString]) -> Result<(clap::ArgMatches, Self), clap::Error> {
+        let name = OsString::from("ploopconv");
+        let matches = command().try_get_matches_from(std::iter::once(&name).chain(words))?;
+        let read = if matches.subcommand().is_some() {
             Self::from_arg_matches(&matches)
         } else {
             convert::ConvertArgs::from_arg_matches(&matches).map(Self::Convert)
-        }
-        .map_err(|error| error.format(&mut command()))
-    }
-
-    /// The command line that was typed, with another image for the one that `error` is about;
-    /// `image` may have options behind it.
-    fn retry(&self, error: &anyhow::Error, image: &str) -> String {
-        let given = self.image(error);
-        let mut new = Some(image);
-        let words = std::env::args_os().skip(1).map(|word| {
-            match new.take_if(|_| word == given.as_os_str()) {
-                Some(image) => image.to_owned(),
-                None => shell_word(&word),
-            }
-        });
-        let words: Vec<_> = std::iter::once("ploopconv".to_owned())
-            .chain(words)
-            .collect();
-        words.join(" ")
+        };
+        let read = read.map_err(|error| error.format(&mut command()))?;
+        Ok((matches, read))
     }
 
     /// The image that an error is about, as it was given.
@@ -124,21 +113,23 @@ enum Command {
     Map(map::MapArgs),
     /// Compare two disks byte by byte: ploop images, raw files, devices, qcow2
     ///
-    /// Each of the two is told by what it holds, never by its name. What is a hole on
-    /// both sides is not read. Disks of different sizes are equal as long as what one
-    /// has more is zeros; a warning says so. The status is 0 for equal, 1 for
+    /// What each of them is shows in the file itself, whatever its name. Ranges that are
+    /// holes on both sides are skipped. Disks of different sizes are equal if the
+    /// larger one has only zeros past the end of the smaller; a warning says so. The status is 0 for equal, 1 for
     /// different. Options of reading are for those of the two that are ploop images.
     Compare(compare::CompareArgs),
     /// Compare a target with its checksum file or its image
     ///
-    /// The target is qcow2, told by its first bytes, or raw: a file of the disk's
-    /// size, or a device that may be larger. It is read past the page cache where the
-    /// kernel can do that. The status is 0 for equal, 1 for different.
+    /// The target is qcow2 if it begins as qcow2 does, whatever its name. Else it is
+    /// raw: a file of the disk's size, or a device that may be larger. It is read past
+    /// the page cache where the kernel can do that. The status is 0 for equal, 1 for
+    /// different.
     Verify(verify::VerifyArgs),
     /// Serve the disk to NBD clients: nbdcopy, qemu-img, nbdfuse and others
     ///
     /// Read-only, and without root. Prints the URI for clients on stdout once they can
-    /// connect, and serves until a signal comes. A range that cannot be trusted is an
+    /// connect, and serves until Ctrl-C, or a signal to the process whose number stderr
+    /// shows. A range that cannot be trusted is an
     /// error for the client that reads it, never zeros. If the image changes, nothing
     /// is served any more and the status is 4. Of each client, 4 requests are answered
     /// at the same time, or as many as -j says.
@@ -166,16 +157,16 @@ enum Command {
 
 /// Runs the program and gives its exit status.
 pub(crate) fn main() -> ExitCode {
-    let command = match Command::from_command_line() {
-        Ok(command) => command,
-        Err(error) => {
-            // Help and version go to stdout with status 0, mistakes to stderr with 2.
-            let status = if error.use_stderr() { 2 } else { 0 };
-            let _ = error.print();
-            return ExitCode::from(status);
-        }
+    let words: Vec<_> = std::env::args_os().skip(1).collect();
+    let (matches, read) = match Command::read(&words) {
+        Ok(read) => read,
+        Err(error) => return mistakes::report(&error, &words),
     };
-    let result = match &command {
+    if let Some(mistake) = mistakes::misread(&words, &matches) {
+        return mistake.say(&words);
+    }
+    let typed = Typed::new(words, matches, read);
+    let result = match &typed.command {
         Command::Convert(args) => convert::run(args),
         Command::Info(args) => info::run(args),
         Command::Check(args) => check::run(args),
@@ -191,7 +182,7 @@ pub(crate) fn main() -> ExitCode {
     };
     match result {
         Ok(verdict) => verdict.into(),
-        Err(error) => exit::report(&error, &|image| command.retry(&error, image)),
+        Err(error) => exit::report(error, &typed),
     }
 }
 

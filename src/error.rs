@@ -5,6 +5,9 @@
 //! joins the links with `": "`. What a user could *type* next is not said here; the command line
 //! knows its own options.
 
+mod code;
+mod limit;
+
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -13,6 +16,8 @@ use crate::foreign::Foreign;
 use crate::partition::{FileSystem, TableError, TableKind};
 use crate::ploop::{DescriptorError, Finding, FindingKind, Guid, HeaderError, SelectError};
 use crate::qcow2::{LayoutError, ReadError};
+
+pub use limit::Limit;
 
 /// The result of everything that can fail here.
 pub type Result<T> = std::result::Result<T, Error>;
@@ -279,6 +284,26 @@ pub enum Error {
         /// How many bytes would be written.
         needed: u64,
     },
+    /// The room ran out while a target was being written.
+    #[error("{doing} {}: {limit}", path.display())]
+    Full {
+        /// What was being done, as in "writing".
+        doing: &'static str,
+        /// The target.
+        path: PathBuf,
+        /// What keeps it from growing.
+        limit: Limit,
+    },
+    /// A file of a target cannot be made where it was asked for.
+    #[error("cannot create {}{}", path.display(), because_of(folder, source))]
+    Create {
+        /// The file.
+        path: PathBuf,
+        /// The folder that it was to be in.
+        folder: PathBuf,
+        /// What the operating system said.
+        source: io::Error,
+    },
     /// The disk cannot be written as the qcow2 file that was asked for.
     #[error("planning the qcow2 file")]
     Qcow2 {
@@ -396,6 +421,20 @@ impl Error {
 
 fn at(offset: Option<u64>) -> String {
     offset.map_or_else(String::new, |offset| format!(" at offset {offset:#x}"))
+}
+
+/// What a refusal to make a file says about its folder.
+fn because_of(folder: &Path, source: &io::Error) -> String {
+    let name = folder.display();
+    match source.kind() {
+        io::ErrorKind::NotFound => format!(": there is no folder {name}"),
+        io::ErrorKind::NotADirectory => format!(": {name} is not a folder"),
+        io::ErrorKind::PermissionDenied => format!(": the folder {name} may not be written to"),
+        io::ErrorKind::ReadOnlyFilesystem => {
+            format!(": the folder {name} is on a read-only file system")
+        }
+        _ => format!(" in the folder {name}"),
+    }
 }
 
 fn holds(whole: FileSystem) -> String {

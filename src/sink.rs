@@ -2,6 +2,7 @@
 
 mod block;
 mod file;
+mod full;
 mod leftovers;
 mod partial;
 mod partials;
@@ -13,11 +14,11 @@ use std::fs::File;
 use std::ops::Range;
 use std::path::Path;
 
-use nix::sys::statfs::{BTRFS_SUPER_MAGIC, FsType, statfs};
+use nix::sys::statfs::{BTRFS_SUPER_MAGIC, FsType, OCFS2_SUPER_MAGIC, XFS_SUPER_MAGIC, statfs};
 
 pub use block::{BlockSink, backing_file};
 pub use file::{FileSink, FileSinkOptions};
-pub use partial::PartialFile;
+pub use partial::{PartialFile, create_directory};
 pub use partials::Partials;
 pub use stream::StreamSink;
 pub use transfer::{Reflink, Transfer};
@@ -121,20 +122,28 @@ pub trait Sink: Send + Sync {
     fn finish(self: Box<Self>) -> Result<()>;
 }
 
-/// The free room for this user where `dir` lies, in bytes; `None` where the file system cannot
-/// tell how much a copy will take, because it compresses or shares blocks.
+/// What a file system can still take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FreeRoom {
+    /// The free bytes for this user.
+    pub bytes: u64,
+    /// Whether every byte that is written as data needs a byte of them. Not so where the file
+    /// system compresses what it is given, or stores equal blocks once.
+    pub is_exact: bool,
+    /// Whether files may share blocks there, so that what is shared needs nothing.
+    pub can_share: bool,
+}
+
+/// The free room for this user where `dir` lies.
 ///
 /// # Errors
 ///
 /// [`Error::Io`] where the file system does not answer.
-pub fn free_room(dir: &Path) -> Result<Option<u64>> {
+pub fn free_room(dir: &Path) -> Result<FreeRoom> {
     /// As in statfs(2) and the OpenZFS sources; nix knows only those of the kernel's own headers.
     const ZFS: FsType = FsType(0x2fc1_2fc1);
     const BCACHEFS: FsType = FsType(0xca45_1a4e);
     let stat = statfs(dir).map_err(|e| Error::io("asking for the free room in", dir, e.into()))?;
-    if [BTRFS_SUPER_MAGIC, ZFS, BCACHEFS].contains(&stat.filesystem_type()) {
-        return Ok(None);
-    }
     // Root may use what a file system keeps back for it.
     let blocks = if nix::unistd::geteuid().is_root() {
         stat.blocks_free()
@@ -142,5 +151,11 @@ pub fn free_room(dir: &Path) -> Result<Option<u64>> {
         stat.blocks_available()
     };
     let block_size = u64::try_from(stat.block_size()).unwrap_or(0);
-    Ok(Some(blocks.saturating_mul(block_size)))
+    let kind = stat.filesystem_type();
+    let is_exact = ![BTRFS_SUPER_MAGIC, ZFS, BCACHEFS].contains(&kind);
+    Ok(FreeRoom {
+        bytes: blocks.saturating_mul(block_size),
+        is_exact,
+        can_share: !is_exact || [XFS_SUPER_MAGIC, OCFS2_SUPER_MAGIC].contains(&kind),
+    })
 }

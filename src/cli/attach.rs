@@ -17,6 +17,7 @@ use self::server::Server;
 use super::Verdict;
 use super::exit::Usage;
 use super::hints::quoted;
+use super::number::number;
 use super::open::OpenArgs;
 
 /// Attach a disk as a block device, through the kernel's NBD driver
@@ -42,13 +43,13 @@ pub(crate) struct AttachArgs {
         long,
         value_name = "N",
         default_value_t = 1,
-        value_parser = clap::value_parser!(u8).range(1..=64)
+        value_parser = number::<1, 64>
     )]
-    connections: u8,
+    connections: u32,
     /// Size of the device's sectors [default: what the partition table needs]
     #[arg(long, value_name = "512|4096", value_parser = ["512", "4096"])]
     block_size: Option<String>,
-    /// Stay, and say on stderr what goes wrong, until a signal comes or it is detached
+    /// Stay, and say on stderr what goes wrong, until Ctrl-C, a signal or detach
     #[arg(long)]
     foreground: bool,
     /// Write a line for every request

@@ -6,6 +6,7 @@ use ploopconv::ploop::{Examined, Severity};
 use serde::Serialize;
 
 use super::Verdict;
+use super::exit::Reported;
 use super::open::OpenArgs;
 use super::output::{finish, json, line, results};
 use super::report::{JsonFinding, finding_line, json_findings, unreferenced_bytes};
@@ -56,7 +57,7 @@ pub(crate) fn run(args: &CheckArgs) -> anyhow::Result<Verdict> {
         print(&examined, &format!("{}: {status}", args.open.name()))?;
     }
     if let (Some(disk), false) = (examined.disk(), args.open.allow_dirty) {
-        disk.check_unchanged()?;
+        disk.check_unchanged().map_err(Reported::after)?;
     }
     Ok(verdict)
 }

@@ -1,6 +1,9 @@
 //! `ploopconv completions SHELL`: a script that lets a shell complete the command line.
 
+use anyhow::Context;
+
 use super::Verdict;
+use super::exit::Stdout;
 use super::output::{finish, results};
 
 /// Print a script that lets a shell complete the command line
@@ -15,7 +18,7 @@ pub(crate) fn run(args: &CompletionsArgs, mut program: clap::Command) -> anyhow:
     clap_complete::generate(args.shell, &mut program, "ploopconv", &mut script);
     let mut out = results();
     std::io::Write::write_all(&mut out, &script)
-        .map_err(anyhow::Error::from)
+        .context(Stdout)
         .and_then(|()| finish(out))?;
     Ok(Verdict::Done)
 }

@@ -8,7 +8,7 @@ use ploopconv::{Class, Error};
 
 use super::Verdict;
 use super::attach::ours;
-use super::output::complain;
+use super::output::{complain, story};
 
 /// Take an attached disk away again
 #[derive(Debug, clap::Args)]
@@ -57,7 +57,11 @@ fn all() -> anyhow::Result<Verdict> {
             };
             let error = anyhow::Error::from(error);
             let device = attached.device.path();
-            complain(&format!("detaching {}: {error:#}", device.display()));
+            complain(&format!(
+                "detaching {}: {}",
+                device.display(),
+                story(&error)
+            ));
         }
     }
     Ok(verdict)

@@ -13,6 +13,7 @@ use serde::Serialize;
 
 use self::survey::Survey;
 use super::Verdict;
+use super::exit::Reported;
 use super::losses::Tally;
 use super::open::OpenArgs;
 use super::output::{complain, finish, json, line, results};
@@ -147,7 +148,7 @@ pub(crate) fn run(args: &InfoArgs) -> anyhow::Result<Verdict> {
             if let Error::NoImage { path, images } = &error {
                 survey::without_descriptor(args, path, images, &workers)?;
             }
-            return Err(error.into());
+            return Err(Reported::after(error));
         }
         other => other?,
     };
@@ -162,7 +163,7 @@ pub(crate) fn run(args: &InfoArgs) -> anyhow::Result<Verdict> {
         print(&examined, &name, &view, &survey)?;
     }
     if let Some(disk) = examined.disk() {
-        disk.check_unchanged()?;
+        disk.check_unchanged().map_err(Reported::after)?;
     }
     if !damaged {
         return Ok(Verdict::Done);

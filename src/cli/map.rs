@@ -7,16 +7,14 @@ use std::sync::mpsc;
 
 use anyhow::Context;
 use ploopconv::disk::{Extent, VirtualDisk};
-use ploopconv::ploop::Severity;
 use ploopconv::text;
 
 use self::rows::{Json, Row, Text};
 use super::Verdict;
+use super::exit::{Reported, Stdout};
 use super::open::{OpenArgs, Opened, Salvage};
 use super::output::{finish, results, safe_json};
 use super::report::{path, warn};
-
-const WRITING: &str = "writing to stdout";
 
 /// Show where every part of the disk is stored
 #[derive(Debug, clap::Args)]
@@ -32,7 +30,7 @@ pub(crate) fn run(args: &MapArgs) -> anyhow::Result<Verdict> {
     let context = || format!("mapping {}", args.open.name());
     let workers = args.open.workers()?;
     let examined = args.open.examine(&workers).with_context(context)?;
-    warn(&examined, Severity::Warning);
+    warn(&examined, args.open.allow_dirty);
     let opened = args.open.disk(examined).with_context(context)?;
     // What is lost is shown as that.
     let stored = opened.salvage.as_ref().map(Salvage::stored).transpose()?;
@@ -42,11 +40,14 @@ pub(crate) fn run(args: &MapArgs) -> anyhow::Result<Verdict> {
     };
     let out = results();
     if args.json {
-        print_json(disk, &opened, &args.open.name().to_string(), out)?;
+        let image = args.open.name().to_string();
+        // Part of it is on stdout by then.
+        print_json(disk, &opened, &image, out).map_err(mark_unless_stdout)?;
     } else {
         print_text(disk, &opened, out)?;
     }
-    disk.check_unchanged().with_context(context)?;
+    let unchanged = disk.check_unchanged().with_context(context);
+    unchanged.map_err(Reported::after)?;
     let mut losses = opened.salvage.iter().flat_map(Salvage::losses);
     Ok(if losses.next().is_some() {
         Verdict::Salvaged
@@ -55,8 +56,17 @@ pub(crate) fn run(args: &MapArgs) -> anyhow::Result<Verdict> {
     })
 }
 
+/// What went wrong with stdout itself is known as that.
+fn mark_unless_stdout(error: anyhow::Error) -> anyhow::Error {
+    if error.is::<Stdout>() {
+        error
+    } else {
+        Reported::after(error)
+    }
+}
+
 fn print_text(disk: &dyn VirtualDisk, opened: &Opened, mut out: impl Write) -> anyhow::Result<()> {
-    out.write_all(rows::HEADING.as_bytes()).context(WRITING)?;
+    out.write_all(rows::HEADING.as_bytes()).context(Stdout)?;
     let files = file_names(opened);
     let files = files.iter().map(|file| text::safe(file).into_owned());
     let row = Text {
@@ -79,7 +89,7 @@ fn print_json(
         out,
         "{{\n  \"image\": {image},\n  \"size\": {size},\n  \"extents\": ["
     )
-    .context(WRITING)?;
+    .context(Stdout)?;
     let files = file_names(opened);
     let files: Result<_, _> = files.iter().map(|file| string(file)).collect();
     let row = Json {
@@ -87,7 +97,7 @@ fn print_json(
         separator: "\n",
     };
     print_rows(disk, row, &mut out)?;
-    writeln!(out, "\n  ]\n}}").context(WRITING)?;
+    writeln!(out, "\n  ]\n}}").context(Stdout)?;
     finish(out)
 }
 
@@ -118,7 +128,7 @@ fn print_rows(
             for extent in &batch? {
                 row.add(&mut bytes, extent);
             }
-            out.write_all(&bytes).context(WRITING)?;
+            out.write_all(&bytes).context(Stdout)?;
         }
         Ok(())
     })

@@ -11,6 +11,8 @@ use ploopconv::partition::{self, Layout, Partition};
 use ploopconv::ploop::{Examined, Guid, LayerName, OpenOptions, PloopDisk, examine};
 use ploopconv::salvage::{Salvaged, Trusted};
 
+use super::number::number;
+
 /// The image, and how freely it is opened.
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct OpenArgs {
@@ -27,7 +29,7 @@ pub(crate) struct OpenArgs {
     #[arg(
         long,
         value_name = "N",
-        value_parser = clap::value_parser!(u32).range(1..),
+        value_parser = number::<1, { u32::MAX }>,
         help_heading = "Reading"
     )]
     pub(crate) partition: Option<u32>,
@@ -57,8 +59,8 @@ pub(crate) struct OpenArgs {
     #[arg(long, value_name = "DIR", help_heading = "Reading")]
     private_dir: Vec<PathBuf>,
     /// Use this many threads [default: the number of cores]
-    #[arg(short = 'j', long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=128))]
-    threads: Option<u8>,
+    #[arg(short = 'j', long, value_name = "N", value_parser = number::<1, 128>)]
+    threads: Option<u32>,
 }
 
 /// What a command reads.
@@ -155,12 +157,13 @@ impl OpenArgs {
                 .map_or(1, usize::from)
                 .min(128)
         };
-        Ok(Workers::new(self.threads.map_or_else(cores, usize::from))?)
+        Ok(Workers::new(self.threads().unwrap_or_else(cores))?)
     }
 
     /// The number of threads that was asked for.
     pub(crate) fn threads(&self) -> Option<usize> {
-        self.threads.map(usize::from)
+        self.threads
+            .and_then(|threads| usize::try_from(threads).ok())
     }
 
     /// Opens and examines the image.

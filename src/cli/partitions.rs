@@ -5,6 +5,7 @@ use ploopconv::disk::VirtualDisk;
 use ploopconv::partition::{self, Content, FileSystem, Layout, Partition};
 use serde::Serialize;
 
+use super::output::story;
 use super::size::{human, short};
 
 /// What is known about the partitions of a disk.
@@ -71,7 +72,7 @@ impl Division {
                     kind,
                     damaged: true,
                     sector_size: None,
-                    warnings: vec![format!("{:#}", anyhow::Error::from(error))],
+                    warnings: vec![story(&error.into())],
                 };
                 Self {
                     partition_table: Some(table),

@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use console::Term;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::style::TemplateError;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use ploopconv::copy::Progress;
 
 use super::output::complain;
@@ -55,8 +56,8 @@ impl Display {
                 TEMPLATE
             };
             // The templates are checked by a test; a bar without one is still a bar.
-            if let Ok(style) = ProgressStyle::with_template(template) {
-                bar.set_style(style.progress_chars("=> "));
+            if let Ok(style) = style(template) {
+                bar.set_style(style);
             }
             return Self::Bar(bar);
         }
@@ -82,12 +83,46 @@ impl Display {
     }
 }
 
-const TEMPLATE: &str =
-    "{percent:>3}% [{wide_bar}] {binary_bytes}/{binary_total_bytes} {binary_bytes_per_sec} {eta}";
+const TEMPLATE: &str = "{percent:>3}% [{wide_bar}] {binary_bytes}/{binary_total_bytes} {rate}";
 /// What is left where a line has fewer than [`WIDE`] columns: a bar that needs two lines is none.
-const NARROW_TEMPLATE: &str = "{percent:>3}% [{wide_bar}] {binary_bytes_per_sec} {eta}";
+const NARROW_TEMPLATE: &str = "{percent:>3}% [{wide_bar}] {rate}";
 /// Room for the longest numbers and a bar of a dozen columns.
 const WIDE: u16 = 70;
+
+/// How long bytes have to be counted before a rate says something: a disk that begins with a hole
+/// is many GiB "fast" at first.
+const SETTLED: Duration = Duration::from_secs(2);
+
+fn style(template: &str) -> Result<ProgressStyle, TemplateError> {
+    let rate = |state: &ProgressState, out: &mut dyn std::fmt::Write| {
+        let _ = out.write_str(&rate(
+            state.pos(),
+            state.len().unwrap_or(0),
+            state.elapsed(),
+        ));
+    };
+    let style = ProgressStyle::with_template(template)?;
+    Ok(style.with_key("rate", rate).progress_chars("=> "))
+}
+
+/// What stands for a rate where it is too early to say.
+const NO_RATE: &str = "--.- MiB/s";
+
+/// How fast it goes and how long it will take.
+#[expect(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "an estimate for people"
+)]
+fn rate(done: u64, total: u64, elapsed: Duration) -> String {
+    if elapsed < SETTLED {
+        return NO_RATE.to_owned();
+    }
+    let rate = done as f64 / elapsed.as_secs_f64();
+    let left = total.saturating_sub(done) as f64 / rate.max(1.0);
+    format!("{}/s, {} s left", short(rate as u64), left as u64)
+}
 
 impl Progress for Display {
     fn advance(&self, bytes: u64) {
@@ -111,27 +146,16 @@ impl Lines {
             return;
         }
         *next = now + self.every;
-        let seconds = now.duration_since(self.started).as_secs_f64();
-        complain(&self.line(done, seconds));
+        complain(&self.line(done, now.duration_since(self.started)));
     }
 
-    #[expect(
-        clippy::cast_precision_loss,
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "an estimate for people"
-    )]
-    fn line(&self, done: u64, seconds: f64) -> String {
+    fn line(&self, done: u64, elapsed: Duration) -> String {
         let percent = u128::from(done) * 100 / u128::from(self.total.max(1));
-        let rate = done as f64 / seconds.max(0.001);
-        let left = self.total.saturating_sub(done) as f64 / rate.max(1.0);
-        format!(
-            "{percent}% ({} of {}), {}/s, {} s left",
-            short(done),
-            short(self.total),
-            short(rate as u64),
-            left as u64
-        )
+        let far = format!("{percent}% ({} of {})", short(done), short(self.total));
+        match rate(done, self.total, elapsed) {
+            rate if rate == NO_RATE => far,
+            rate => format!("{far}, {rate}"),
+        }
     }
 }
 
@@ -142,7 +166,7 @@ mod tests {
     #[test]
     fn the_templates_of_the_bar_are_valid() {
         for template in [TEMPLATE, NARROW_TEMPLATE] {
-            ProgressStyle::with_template(template).unwrap();
+            style(template).unwrap();
         }
     }
 
@@ -156,8 +180,15 @@ mod tests {
             next: Mutex::new(Instant::now()),
         };
         assert_eq!(
-            lines.line(25 << 20, 1.0),
-            "25% (25 MiB of 100 MiB), 25 MiB/s, 3 s left"
+            lines.line(50 << 20, SETTLED),
+            "50% (50 MiB of 100 MiB), 25 MiB/s, 2 s left"
         );
+    }
+
+    #[test]
+    fn a_short_run_has_no_rate() {
+        let total = 616 << 30;
+        assert_eq!(rate(total, total, Duration::from_millis(900)), NO_RATE);
+        assert_eq!(rate(20, 30, SETTLED), "10 B/s, 1 s left");
     }
 }

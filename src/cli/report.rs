@@ -51,17 +51,31 @@ pub(crate) fn finding_line(finding: &Finding) -> String {
 }
 
 /// Says on stderr what a user should know before relying on the disk.
-pub(crate) fn warn(examined: &Examined, least: Severity) {
-    // Where damage ends the command, the error says so.
-    let most = if examined.is_for_salvage() {
+pub(crate) fn warn(examined: &Examined, allow_dirty: bool) {
+    for finding in worth_saying(examined, Severity::Warning, allow_dirty) {
+        complain(&finding_line(finding));
+    }
+}
+
+/// The findings that say more than the error which ends the command, if one does: that one has its
+/// finding in its own words.
+pub(crate) fn worth_saying(
+    examined: &Examined,
+    least: Severity,
+    allow_dirty: bool,
+) -> impl Iterator<Item = &Finding> {
+    let is_readable = examined.is_readable();
+    let most = if examined.is_for_salvage() && is_readable {
         Severity::Damage
     } else {
         Severity::InUse
     };
-    let worth_saying = |finding: &&Finding| (least..=most).contains(&finding.severity());
-    for finding in examined.findings.iter().filter(worth_saying) {
-        complain(&finding_line(finding));
-    }
+    let refusal = examined.refuses_use(allow_dirty).filter(|_| is_readable);
+    let findings = examined.findings.iter();
+    findings.filter(move |&finding| {
+        (least..=most).contains(&finding.severity())
+            && !refusal.is_some_and(|refusal| std::ptr::eq(refusal, finding))
+    })
 }
 
 /// Bytes in the images that belong to no cluster.

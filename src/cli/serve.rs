@@ -7,14 +7,14 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use ploopconv::nbd::{self, Ended, Event, Export, Listener, Log, Pipes, Server, Service, Stop};
-use ploopconv::ploop::Severity;
+use signal_hook::consts::SIGINT;
 
 use super::Verdict;
 use super::hints::quoted;
 use super::open::OpenArgs;
 use super::output::{complain, finish, line, results};
 use super::report::warn;
-use super::signals::Guard;
+use super::signals::{Guard, is_ignored};
 use super::size::human;
 
 /// How many requests of a client are answered at the same time.
@@ -95,7 +95,7 @@ pub(crate) fn run(args: &ServeArgs) -> anyhow::Result<Verdict> {
     let signals = Guard::start_with(move || told.stop())?;
     let opening = args.open.workers()?;
     let examined = args.open.examine(&opening).with_context(context)?;
-    warn(&examined, Severity::Warning);
+    warn(&examined, args.open.allow_dirty);
     let opened = args.open.disk(examined).with_context(context)?;
     drop(opening);
     let workers = args.open.threads().unwrap_or(WORKERS);
@@ -125,6 +125,17 @@ pub(crate) fn run(args: &ServeArgs) -> anyhow::Result<Verdict> {
     }
 }
 
+/// What ends a server. A shell lets its background jobs ignore Ctrl-C, so that its process has to
+/// be told.
+fn how_to_end() -> String {
+    let kill = format!("kill {}", std::process::id());
+    if is_ignored(SIGINT) {
+        kill
+    } else {
+        format!("Ctrl-C or {kill}")
+    }
+}
+
 impl ServeArgs {
     /// What clients are told of the disk.
     fn description(&self) -> String {
@@ -148,7 +159,8 @@ impl ServeArgs {
         let size = human(export.disk().size());
         let image = quoted(&self.open.image);
         complain(&format!(
-            "serving {image}, {size}, read-only, at {uri} until Ctrl-C"
+            "serving {image}, {size}, read-only, at {uri} until {}",
+            how_to_end()
         ));
         // For scripts: once it can be read, clients can connect.
         let mut out = results();

@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 
 use ploopconv::disk::{ExtentKind, RawDisk, VirtualDisk};
 use ploopconv::partition::{self, Partition};
-use ploopconv::ploop::Severity;
 use ploopconv::qcow2::{Qcow2Disk, ReadError};
 use ploopconv::source::FileSource;
 use ploopconv::{Error, Foreign, Workers};
@@ -47,7 +46,7 @@ impl Side {
         }
         match open.examine(workers) {
             Ok(examined) => {
-                warn(&examined, Severity::Warning);
+                warn(&examined, open.allow_dirty);
                 Ok(Self::ploop(open.disk(examined)?, open.partition))
             }
             // Not a file of the image's folder, but the file that was given.

@@ -10,7 +10,6 @@ use ploopconv::Workers;
 use ploopconv::compare::{Comparison, compare};
 use ploopconv::copy::Progress;
 use ploopconv::disk::{Slice, VirtualDisk};
-use ploopconv::ploop::Severity;
 use serde::Serialize;
 
 use super::Verdict;
@@ -86,7 +85,7 @@ struct Found {
 /// A target does not hold what it was made from.
 #[derive(Debug, thiserror::Error)]
 #[error("the target was read back and is wrong, and {fate}: {found}")]
-struct ReadBack {
+pub(crate) struct ReadBack {
     found: String,
     fate: &'static str,
 }
@@ -103,7 +102,7 @@ pub(crate) fn run(args: &VerifyArgs) -> anyhow::Result<Verdict> {
         };
     }
     let examined = args.open.examine(&workers).with_context(context)?;
-    warn(&examined, Severity::Warning);
+    warn(&examined, args.open.allow_dirty);
     let opened = args.open.disk(examined).with_context(context)?;
     let source = Side::ploop(opened, args.open.partition);
     let size = source.disk.size();

@@ -135,7 +135,7 @@ impl Qcow2Sink {
     }
 
     fn failed(&self, doing: &'static str, error: std::io::Error) -> Error {
-        Error::io(doing, self.partial.target(), error)
+        Error::target(doing, self.partial.target(), None, error)
     }
 
     fn file(&self) -> TargetFile<'_> {

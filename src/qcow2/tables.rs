@@ -23,7 +23,7 @@ impl TargetFile<'_> {
     pub(super) fn write_at(&self, bytes: &[u8], offset: u64) -> Result<()> {
         self.file
             .write_all_at(bytes, offset)
-            .map_err(|error| Error::io_at("writing", self.name, offset, error))
+            .map_err(|error| Error::target("writing", self.name, Some(offset), error))
     }
 }
 

@@ -120,7 +120,7 @@ impl BlockSink {
     }
 
     fn failed(&self, doing: &'static str, offset: u64, error: std::io::Error) -> Error {
-        Error::io_at(doing, &self.path, offset, error)
+        Error::target(doing, &self.path, Some(offset), error)
     }
 
     fn put(&self, data: &[u8], offset: u64) -> Result<()> {
@@ -192,7 +192,7 @@ impl BlockSink {
             return Ok(());
         }
         let synced = self.device.sync_all();
-        synced.map_err(|error| Error::io("syncing", &self.path, error))
+        synced.map_err(|error| Error::target("syncing", &self.path, None, error))
     }
 }
 

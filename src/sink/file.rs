@@ -47,7 +47,8 @@ impl FileSink {
     ///
     /// # Errors
     ///
-    /// As [`PartialFile::create`], and [`Error::Io`] where the file system does not take the size.
+    /// As [`PartialFile::create`], and [`Error::Full`] or [`Error::Io`] where the file system does not take
+    /// the size.
     pub fn create(
         target: &Path,
         size: u64,
@@ -68,7 +69,7 @@ impl FileSink {
 
     fn set_size(&mut self, size: u64) -> Result<()> {
         let file = self.partial.file();
-        let failed = |doing, error| Error::io(doing, self.partial.target(), error);
+        let failed = |doing, error| Error::target(doing, self.partial.target(), None, error);
         file.set_len(size)
             .map_err(|error| failed("setting the size of", error))?;
         if self.options.allocate && size > 0 {
@@ -86,8 +87,9 @@ impl FileSink {
 impl Sink for FileSink {
     fn write_at(&self, data: &[u8], offset: u64) -> Result<()> {
         let file = self.partial.file();
-        file.write_all_at(data, offset)
-            .map_err(|error| Error::io_at("writing", self.partial.target(), offset, error))?;
+        file.write_all_at(data, offset).map_err(|error| {
+            Error::target("writing", self.partial.target(), Some(offset), error)
+        })?;
         self.writeback
             .wrote(file, offset..offset + data.len() as u64);
         Ok(())

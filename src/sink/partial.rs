@@ -36,11 +36,11 @@ impl PartialFile {
     /// # Errors
     ///
     /// [`Error::TargetExists`] where there is a file already and it may not be replaced,
-    /// [`Error::TargetKind`] where there is something that is no file, [`Error::Io`] where the
-    /// file cannot be made, [`Error::Stopped`] where the program was told to end.
+    /// [`Error::TargetKind`] where there is something that is no file, [`Error::Create`] or
+    /// [`Error::Full`] where the file cannot be made, [`Error::Stopped`] where the program was told to end.
     pub fn create(target: &Path, replace: bool, partials: &Arc<Partials>) -> Result<Self> {
         let (target, replaced) = Self::admit(target, replace)?;
-        let create_failed = |error| Error::io("creating a file beside", &target, error);
+        let create_failed = |error| create_failed(&target, error);
         Self::remove_leftovers(&target);
         let make = || loop {
             let made = tempfile::Builder::new()
@@ -104,10 +104,10 @@ impl PartialFile {
                 let folder = directory_of(target);
                 return match std::fs::metadata(folder) {
                     Ok(_) => Ok((target.to_owned(), None)),
-                    Err(error) => Err(Error::io("looking into the folder", folder, error)),
+                    Err(error) => Err(create_failed(target, error)),
                 };
             }
-            Err(error) => return Err(Error::io("looking at", target, error)),
+            Err(error) => return Err(create_failed(target, error)),
         };
         if meta.is_dir() {
             return Err(wrong("it is a directory"));
@@ -146,14 +146,21 @@ impl PartialFile {
         &self.target
     }
 
+    /// The error for bytes that the file did not take.
+    #[must_use]
+    pub fn failed(&self, source: std::io::Error) -> Error {
+        Error::target("writing", &self.target, None, source)
+    }
+
     /// Waits until all of the file has reached the disk.
     ///
     /// # Errors
     ///
-    /// [`Error::Io`] where it does not.
+    /// [`Error::Full`] where there is no room for it, [`Error::Io`] where it does not for another
+    /// reason.
     pub fn sync(&self) -> Result<()> {
         let synced = self.file().sync_all();
-        synced.map_err(|error| Error::io("syncing", &self.target, error))
+        synced.map_err(|error| Error::target("syncing", &self.target, None, error))
     }
 
     /// Gives the file its name; with `sync`, once all of it has reached the disk.
@@ -215,12 +222,33 @@ fn rename(partial: NamedTempFile, target: &Path, replace: bool) -> Result<()> {
                 path: target.to_owned(),
             })
         }
-        Err(failed) => Err(Error::io(
+        Err(failed) => Err(Error::target(
             "renaming the complete file to",
             target,
+            None,
             failed.error,
         )),
     }
+}
+
+/// Makes a directory for targets.
+///
+/// # Errors
+///
+/// [`Error::Create`] or [`Error::Full`] where it cannot be made.
+pub fn create_directory(path: &Path) -> Result<()> {
+    std::fs::create_dir(path).map_err(|error| create_failed(path, error))
+}
+
+/// The error for a file that cannot be made. The folder may be the one that a symbolic link leads
+/// to.
+fn create_failed(target: &Path, error: std::io::Error) -> Error {
+    let folder = directory_of(target);
+    Error::full("creating", target, Some(folder), &error).unwrap_or_else(|| Error::Create {
+        path: target.to_owned(),
+        folder: folder.to_owned(),
+        source: error,
+    })
 }
 
 fn directory_of(target: &Path) -> &Path {
@@ -248,7 +276,7 @@ fn sync_directory(dir: &Path) -> Result<()> {
         Ok(handle) => match handle.sync_all() {
             // Some file systems have nothing to do for a directory, and say EINVAL.
             Err(error) if error.raw_os_error() != Some(Errno::EINVAL as i32) => {
-                Err(Error::io("syncing", dir, error))
+                Err(Error::target("syncing", dir, None, error))
             }
             _ => Ok(()),
         },

@@ -21,6 +21,8 @@ pub struct StreamSink {
     state: Mutex<State>,
     /// What messages call the stream.
     name: PathBuf,
+    /// Where its bytes are kept, so that a full file system can be named.
+    place: Option<PathBuf>,
 }
 
 struct State {
@@ -43,7 +45,26 @@ impl StreamSink {
         Self {
             state: Mutex::new(State { out, position: 0 }),
             name: name.to_owned(),
+            place: None,
         }
+    }
+
+    /// Tells the file or device that the stream goes to, where it is known: a message about a full
+    /// file system then names it.
+    #[must_use]
+    pub fn kept_in(mut self, place: Option<PathBuf>) -> Self {
+        self.place = place;
+        self
+    }
+
+    fn failed(&self, at: Option<u64>, source: std::io::Error) -> Error {
+        let full = Error::full("writing", &self.name, self.place.as_deref(), &source);
+        full.unwrap_or_else(|| Error::Io {
+            doing: "writing",
+            path: self.name.clone(),
+            offset: at,
+            source,
+        })
     }
 
     /// Opens a pipe or a character device. A pipe that nobody reads yet is waited for, until
@@ -74,7 +95,7 @@ impl StreamSink {
         let flags = fcntl(&file, FcntlArg::F_GETFL).map_err(|error| failed(error.into()))?;
         let flags = OFlag::from_bits_retain(flags) - OFlag::O_NONBLOCK;
         fcntl(&file, FcntlArg::F_SETFL(flags)).map_err(|error| failed(error.into()))?;
-        Ok(Self::new(Box::new(file), path))
+        Ok(Self::new(Box::new(file), path).kept_in(Some(path.to_owned())))
     }
 
     fn append(&self, pieces: impl Iterator<Item = impl AsRef<[u8]>>, offset: u64) -> Result<()> {
@@ -86,7 +107,7 @@ impl StreamSink {
             state
                 .out
                 .write_all(piece)
-                .map_err(|error| Error::io_at("writing", &self.name, at, error))?;
+                .map_err(|error| self.failed(Some(at), error))?;
             state.position += piece.len() as u64;
         }
         Ok(())
@@ -107,14 +128,9 @@ impl Sink for StreamSink {
     }
 
     fn finish(self: Box<Self>) -> Result<()> {
-        let mut state = self
-            .state
-            .into_inner()
-            .unwrap_or_else(PoisonError::into_inner);
-        state
-            .out
-            .flush()
-            .map_err(|error| Error::io("writing", &self.name, error))
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let flushed = state.out.flush();
+        flushed.map_err(|error| self.failed(None, error))
     }
 }
 

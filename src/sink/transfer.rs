@@ -110,7 +110,7 @@ impl Transfer {
         };
         match errno(&error) {
             Some(Errno::ENOSPC | Errno::EDQUOT | Errno::EFBIG) => {
-                Err(Error::io_at("writing", name, offset, error))
+                Err(Error::target("writing", name, Some(offset), error))
             }
             _ if always => refused(error),
             // Not this range: it ends where the file does, or its blocks are larger.
@@ -146,7 +146,7 @@ impl Transfer {
             // 0 where the source ends: whoever reads it says so.
             Ok(copied) => Ok(copied as u64),
             Err(error @ (Errno::ENOSPC | Errno::EDQUOT | Errno::EFBIG)) => {
-                Err(Error::io_at("writing", name, offset, error.into()))
+                Err(Error::target("writing", name, Some(offset), error.into()))
             }
             // What is wrong with the source shows when it is read.
             Err(Errno::EIO | Errno::EINTR | Errno::EAGAIN) => Ok(0),

@@ -170,10 +170,31 @@ fn a_reader_that_goes_away_ends_the_run_quietly() {
     ] {
         assert_ends_quietly(args, &path, |_| {});
     }
-    assert_ends_quietly(&["-o", "-"], &path, |stdout| {
-        stdout.read_exact(&mut [0; 1]).unwrap()
-    });
-    assert_ends_quietly(&["-o", "-"], &path, |_| {});
+}
+
+/// A result that was read as far as somebody wanted is one thing. A disk that was cut is no disk,
+/// and the status of `ploopconv … -o - | dd of=…` is that of dd.
+#[test]
+fn a_disk_that_is_cut_by_its_reader_is_told_in_one_line() {
+    let scratch = Scratch::new();
+    let image = big(&scratch, 16);
+    for options in [&[][..], &["-q"]] {
+        let _guard = SourceGuard::new(&scratch.source());
+        let mut child = Command::new(program::path())
+            .arg(&image)
+            .args(["-o", "-"])
+            .args(options)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut stdout = child.stdout.take().unwrap();
+        stdout.read_exact(&mut [0; 1]).unwrap();
+        drop(stdout);
+        let outcome = Outcome::new(child.wait_with_output().unwrap(), "head".to_owned());
+        assert_eq!(outcome.stderr.lines().count(), 1, "{outcome:?}");
+        outcome.refused(1, &["the reader of stdout has gone", "part of the disk"]);
+    }
 }
 
 #[test]
@@ -195,7 +216,8 @@ fn a_stdout_that_cannot_be_written_is_an_error() {
             .stdout(full)
             .output()
             .unwrap();
-        Outcome::new(output, format!("{args:?} to a full device")).refused(1, &["no space"]);
+        Outcome::new(output, format!("{} to a full device", args.join(" ")))
+            .refused(1, &["no space"]);
     }
 }
 

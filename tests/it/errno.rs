@@ -88,7 +88,7 @@ impl Job {
                     self.reset();
                 } else {
                     let name = self.target.file_name().unwrap().to_str().unwrap();
-                    outcome.refused(1, &[name, "offset"]);
+                    outcome.refused(1, &says_of(error, &[name, "offset"]));
                     self.assert_nothing_happened(&what);
                 }
             }
@@ -193,11 +193,21 @@ impl Job {
                 let what = format!("{call} {when} of {counts:?}: {error}");
                 let outcome = self.fail(call, error, when);
                 assert_eq!(outcome.status, Some(1), "{what}: {outcome:?}");
-                outcome.refused(1, says).says([text]);
+                outcome.refused(1, &says_of(error, says)).says([text]);
                 self.assert_nothing_happened(&what);
             }
         }
     }
+}
+
+/// What an error says: where the room has run out, what became of the target in place of an offset.
+fn says_of<'a>(error: &str, says: &[&'a str]) -> Vec<&'a str> {
+    let is_full = ["ENOSPC", "EDQUOT", "EFBIG"].contains(&error);
+    let instead = |text: &&'a str| match *text {
+        "offset" if is_full => "left behind",
+        other => other,
+    };
+    says.iter().map(instead).collect()
 }
 
 /// What lets every byte be written by this program where that is looked at: a kernel that does not
@@ -364,7 +374,7 @@ fn every_partition() {
     }
     job.fails_everywhere("renameat2", &[BROKEN, READ_ONLY], &["renaming"]);
     let making = [NO_ROOM, QUOTA, READ_ONLY];
-    job.fails_everywhere("mkdir", &making, &["parts", "creating"]);
+    job.fails_everywhere("mkdir", &making, &["parts", "creat"]);
 }
 
 #[test]
@@ -396,7 +406,13 @@ fn a_stream() {
     };
     for (error, text) in WRITING {
         for when in [1, 6, 12] {
-            write(when, error).refused(1, &["writing stdout", "offset", text]);
+            let outcome = write(when, error);
+            if error == "EIO" {
+                outcome.refused(1, &["writing stdout", "offset", text]);
+            } else {
+                let fate = "what was sent is part of the disk";
+                outcome.refused(1, &["writing stdout", fate, text]);
+            }
         }
     }
     assert_eq!(write(13, "EIO").status, Some(0), "there are twelve");
@@ -431,7 +447,12 @@ fn a_block_device() {
         for when in [1, most / 2, most] {
             let outcome = job.fail("pwrite64", error, when);
             let what = format!("{error} at {when} of {most}");
-            outcome.refused(1, &["writing", &device.0, "offset", text]);
+            let place = if error == "EIO" {
+                "offset"
+            } else {
+                "without its first MiB"
+            };
+            outcome.refused(1, &["writing", &device.0, place, text]);
             assert!(head_is_zeros(), "{what}");
         }
     }

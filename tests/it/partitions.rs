@@ -137,7 +137,7 @@ fn one_partition_is_the_bytes_that_sgdisk_says() {
                 "--json",
             ],
         );
-        assert_eq!(plan.status(1).stdout, b"");
+        assert_eq!(plan.status(1).json()["code"], "cannot-create");
     }
 }
 

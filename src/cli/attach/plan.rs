@@ -8,7 +8,7 @@ use ploopconv::disk::VirtualDisk;
 use ploopconv::partition::{self, Content, FileSystem, Layout};
 
 use super::super::exit::Usage;
-use super::super::output::complain;
+use super::super::output::{complain, story};
 use super::AttachArgs;
 
 /// What is known of a disk that is to be attached.
@@ -42,7 +42,7 @@ impl Plan {
             Ok(layout) => Some(layout),
             Err(error) if dir.is_some() => return Err(error.into()),
             Err(error) => {
-                complain(&format!("warning: {:#}", anyhow::Error::from(error)));
+                complain(&format!("warning: {}", story(&error.into())));
                 None
             }
         };
@@ -152,7 +152,7 @@ impl MountPlan {
 /// As mount(8) takes it: a directory that is there, empty or not.
 fn directory(dir: &Path) -> anyhow::Result<PathBuf> {
     let name = dir.display();
-    let real = std::fs::canonicalize(dir).with_context(|| format!("looking for {name}"))?;
+    let real = std::fs::canonicalize(dir).with_context(|| format!("mounting on {name}"))?;
     if !real.is_dir() {
         bail!("{name} is not a directory to mount on");
     }

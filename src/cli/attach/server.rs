@@ -14,11 +14,10 @@ use ploopconv::attach::{
 use ploopconv::disk::VirtualDisk;
 use ploopconv::nbd::{Ended, Export, Service, Stream, serve_kernel};
 use ploopconv::overlay::Overlay;
-use ploopconv::ploop::Severity;
 
 use super::super::Verdict;
 use super::super::open::Opened;
-use super::super::output::{complain, finish, line, results};
+use super::super::output::{complain, finish, line, results, story};
 use super::super::report::warn;
 use super::background;
 use super::events::{Event, Events};
@@ -178,7 +177,7 @@ impl Server {
         match self.attached.detach(Force::Yes) {
             Ok(()) => self.wait(),
             // The end of this process is the end of the connections.
-            Err(error) => complain(&format!("{:#}", anyhow::Error::from(error))),
+            Err(error) => complain(&story(&error.into())),
         }
     }
 
@@ -211,7 +210,7 @@ impl Server {
             }
         }
         if !taken_away && let Err(error) = self.attached.tidy_up() {
-            self.log.say(&format!("{:#}", anyhow::Error::from(error)));
+            self.log.say(&story(&error.into()));
         }
         self.wait();
         Ok(Verdict::Done)
@@ -223,13 +222,13 @@ impl Server {
             Ok(()) => return true,
             // Those who still use it get errors, and the device is free when they have gone.
             Err(error @ AttachError::Lingering { .. }) => {
-                self.log.say(&format!("{:#}", anyhow::Error::from(error)));
+                self.log.say(&story(&error.into()));
                 let _ = self.attached.record.clean_up(self.attached.device);
                 return true;
             }
             Err(error) => error,
         };
-        let text = format!("{:#}", anyhow::Error::from(error));
+        let text = story(&error.into());
         self.log.say(&format!(
             "told to end, but {text}; still serving; another signal ends it all the same"
         ));
@@ -263,7 +262,7 @@ impl Server {
 fn open(args: &AttachArgs) -> anyhow::Result<Opened> {
     let workers = args.open.workers()?;
     let examined = args.open.examine(&workers)?;
-    warn(&examined, Severity::Warning);
+    warn(&examined, args.open.allow_dirty);
     Ok(args.open.disk(examined)?)
 }
 

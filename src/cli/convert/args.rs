@@ -1,12 +1,12 @@
 //! What was typed for a conversion, and what of it goes together.
 
-use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use ploopconv::qcow2::Qcow2Options;
 use ploopconv::sink;
 
 use super::checksum::Algorithm;
+use super::promise::{Promised, format_by_name};
 use super::target::Target;
 use crate::cli::exit::Usage;
 use crate::cli::open::OpenArgs;
@@ -53,7 +53,7 @@ pub(crate) struct ConvertArgs {
     pub(super) force: bool,
     /// Write every partition to TARGET/p1.raw, p2.raw and so on; TARGET is a directory
     #[arg(long, conflicts_with = "partition", help_heading = "Writing")]
-    pub(super) partitions: bool,
+    pub(crate) partitions: bool,
     /// Write TARGET.sha256 (or TARGET.blkhash), computed while converting
     #[arg(
         long,
@@ -136,14 +136,9 @@ impl From<Reflink> for sink::Reflink {
 
 impl ConvertArgs {
     pub(super) fn format(&self) -> Format {
-        let is_qcow =
-            |ext: &OsStr| ext.eq_ignore_ascii_case("qcow2") || ext.eq_ignore_ascii_case("qcow");
-        let by_name = || match self.output.extension() {
-            // A directory has no format; its name says nothing.
-            Some(ext) if is_qcow(ext) && !self.partitions => Format::Qcow2,
-            _ => Format::Raw,
-        };
-        self.format.unwrap_or_else(by_name)
+        // A directory has no format; its name says nothing.
+        let by_name = || (!self.partitions).then(|| format_by_name(&self.output));
+        self.format.or_else(by_name).unwrap_or(Format::Raw)
     }
 
     /// Removes targets that have their names already, because they belong together with something
@@ -159,6 +154,14 @@ impl ConvertArgs {
         (self.format() == Format::Qcow2).then(|| self.qcow2.options())
     }
 
+    /// Whether less than what is stored may be written, which shows only when it is written.
+    pub(super) fn may_shrink(&self) -> bool {
+        let compressed = self
+            .qcow2()
+            .is_some_and(|qcow2| qcow2.compression.is_some());
+        self.sparse == Sparse::Always || compressed
+    }
+
     /// The format as people read it.
     pub(super) fn kind(&self) -> String {
         let name = self.format().name();
@@ -168,6 +171,30 @@ impl ConvertArgs {
         let compressed = self.qcow2.compression_name();
         let compressed = compressed.map_or_else(String::new, |how| format!(", {how}"));
         format!("{name}, clusters of {}{compressed}", options.cluster_size)
+    }
+
+    /// What the target's name promises and is not written, where the name alone decides.
+    pub(crate) fn promised(&self) -> Option<Promised> {
+        if self.format.is_some() || self.partitions {
+            return None;
+        }
+        Promised::by_name(&self.output)
+    }
+
+    /// Whether something that is there is to be replaced.
+    pub(crate) fn replaces(&self) -> bool {
+        self.force && self.output.exists()
+    }
+
+    /// Refuses the name of a file that promises what is not written; `-O` overrules it.
+    pub(super) fn refuse_promise(&self, target: &Target) -> Result<(), Promised> {
+        let Target::File(path) = target else {
+            return Ok(());
+        };
+        if self.format.is_some() || path.is_dir() {
+            return Ok(());
+        }
+        Promised::by_name(path).map_or(Ok(()), Err)
     }
 
     /// Refuses options that cannot be followed together.

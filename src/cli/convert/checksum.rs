@@ -91,12 +91,7 @@ impl ChecksumFile {
         partial
             .file()
             .write_all(&lines.collect::<Vec<_>>())
-            .map_err(|source| Error::Io {
-                doing: "writing",
-                path: self.path.clone(),
-                offset: None,
-                source,
-            })?;
+            .map_err(|source| partial.failed(source))?;
         finish()?;
         partial.finish(sync).inspect_err(|_| undo())
     }

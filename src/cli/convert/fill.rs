@@ -44,7 +44,8 @@ pub(super) fn open_sink(
                 .try_clone_to_owned()
                 .context("opening stdout")?;
             let out = Box::new(File::from(out));
-            Box::new(StreamSink::new(out, Path::new("stdout")))
+            let place = std::fs::canonicalize("/proc/self/fd/1").ok();
+            Box::new(StreamSink::new(out, Path::new("stdout")).kept_in(place))
         }
         (Target::Device(path), _) => Box::new(BlockSink::open(path, size, !args.no_sync)?),
         (Target::Stream(path), _) => Box::new(StreamSink::open(path, signals.stop())?),

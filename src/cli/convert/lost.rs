@@ -61,12 +61,7 @@ impl LostFile {
         account: &Account,
         image: &str,
     ) -> Result<(), Error> {
-        let failed = |source| Error::Io {
-            doing: "writing",
-            path: self.path().to_owned(),
-            offset: None,
-            source,
-        };
+        let failed = |source| self.file.failed(source);
         let mut comments = vec![
             format!("What was lost of {image}, in bytes of the disk."),
             "+ read; - lost, zeros stand for it; / doubtful: read as stored, may be wrong"

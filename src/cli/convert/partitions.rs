@@ -4,23 +4,22 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use anyhow::Context;
-use ploopconv::copy::Summary;
 use ploopconv::disk::VirtualDisk;
 use ploopconv::partition;
+use ploopconv::sink::create_directory;
 use ploopconv::{Error, Workers};
 use serde::Serialize;
 
 use super::checksum::ChecksumFile;
 use super::lost::{LostFile, remove_stale};
-use super::plan::{Plan, Report};
+use super::plan::{Digest, Plan, Report};
+use super::room::Room;
 use super::target::Target;
-use super::team::{Job, fill_all};
-use super::{ConvertArgs, done, list};
+use super::team::{self, fill_all};
+use super::{ConvertArgs, Job, Written, done, list};
 use crate::cli::Verdict;
-use crate::cli::losses::Account;
 use crate::cli::output::{complain, finish, json, line, results};
 use crate::cli::side::Side;
-use crate::cli::signals::Guard;
 use crate::cli::size::{human, short};
 
 #[derive(Serialize)]
@@ -30,7 +29,7 @@ struct Reports {
     dry_run: bool,
     needed_bytes: u64,
     free_bytes: Option<u64>,
-    fits: bool,
+    fits: Option<bool>,
     images: Vec<Report>,
 }
 
@@ -40,9 +39,6 @@ struct Part {
     side: Side,
     plan: Plan,
 }
-
-/// What was written of an image, and what of it is lost.
-type Written = (Summary, Option<Account>);
 
 /// A directory that goes again if nothing came of it.
 struct NewDirectory<'a>(Option<&'a Path>);
@@ -56,64 +52,64 @@ impl Drop for NewDirectory<'_> {
     }
 }
 
-pub(super) fn run(
-    args: &ConvertArgs,
-    dir: &Path,
-    source: Side,
-    workers: &Workers,
-    signals: &Guard,
-) -> anyhow::Result<Verdict> {
+pub(super) fn run(job: &Job<'_>, dir: &Path, source: Side) -> anyhow::Result<Verdict> {
+    let args = job.args;
     let context = || format!("converting the partitions of {}", args.open.name());
     let sides = divide(source).with_context(context)?;
     let mut new = NewDirectory(None);
     if !dir.exists() {
-        let made = std::fs::create_dir(dir);
-        made.with_context(|| format!("creating the directory {}", dir.display()))?;
+        create_directory(dir).with_context(context)?;
         new.0 = Some(dir);
     }
-    let parts = plan(args, dir, sides, workers).with_context(context)?;
-    let needed = parts.iter().map(|part| part.plan.needed).sum();
+    let parts = plan(args, dir, sides, job.workers).with_context(context)?;
     // One file system takes them all.
-    let free = parts.first().and_then(|part| part.plan.free);
-    let fits = free.is_none_or(|free| needed <= free);
+    let rooms = parts.iter().map(|part| part.plan.room);
+    let room = rooms.reduce(Room::and).unwrap_or_default();
     let reports = |images| Reports {
         image: args.open.name().to_string(),
         target: dir.display().to_string(),
         dry_run: args.dry_run,
-        needed_bytes: needed,
-        free_bytes: free,
-        fits,
+        needed_bytes: room.most,
+        free_bytes: room.free,
+        // What was written did fit.
+        fits: if args.dry_run {
+            room.fits()
+        } else {
+            Some(true)
+        },
         images,
     };
-    let report = |part: &Part, summary, lost| part.plan.report(args, &part.path, summary, lost);
+    let report = |part: &Part, written| part.plan.report(job, &part.path, written);
     if args.dry_run {
         let images: Vec<_> = parts
             .iter()
-            .map(|part| report(part, part.plan.expected(), None))
+            .map(|part| report(part, part.plan.expected(None)))
             .collect();
         if args.json {
             json(&reports(images))?;
         } else {
-            show(&parts, needed, free)?;
+            show(&parts, room)?;
         }
-        return Ok(if fits { Verdict::Done } else { Verdict::No });
+        return Ok(match room.fits() {
+            Some(false) => Verdict::No,
+            _ => Verdict::Done,
+        });
     }
-    if let (Some(free), false) = (free, fits) {
-        let path = dir.to_owned();
+    if let (Some(false), Some(free)) = (room.fits(), room.free) {
+        let (path, needed) = (dir.to_owned(), room.least);
         return Err(Error::NoRoom { path, free, needed }).with_context(context);
     }
-    let (parts, written) = match write(args, dir, parts, workers, signals) {
+    let (parts, written) = match write(job, dir, parts) {
         Ok(written) => written,
         Err(error) => {
-            return Err(match signals.interrupted() {
-                Some(interrupted) => interrupted.into(),
-                None => error.context(context()),
-            });
+            let fate = "nothing was left behind";
+            return Err(job.failed(error, context(), room, fate));
         }
     };
     new.0 = None;
     let mut verdict = Verdict::Done;
-    for (part, (summary, account)) in parts.iter().zip(&written) {
+    for (part, written) in parts.iter().zip(&written) {
+        let account = &written.account;
         let name = part.path.display().to_string();
         if let (None, true) = (account, args.force) {
             remove_stale(&part.path);
@@ -127,12 +123,12 @@ pub(super) fn run(
         if let Some(account) = account {
             account.complain(&name);
         }
-        let (size, done) = (short(part.side.disk.size()), done(*summary));
+        let (size, done) = (short(part.side.disk.size()), done(written.summary));
         complain(&format!("{name}: {size}, {done}"));
     }
     if args.json {
         let written = parts.iter().zip(written);
-        let images = written.map(|(part, (summary, account))| report(part, summary, account));
+        let images = written.map(|(part, written)| report(part, written));
         json(&reports(images.collect()))?;
     }
     Ok(verdict)
@@ -180,7 +176,7 @@ fn plan(
     let parts = sides.into_iter().map(|(name, side)| {
         let path = dir.join(format!("{name}.{extension}"));
         let target = Target::File(path.clone());
-        let plan = Plan::new(args, &target, side.disk.as_ref(), workers)?;
+        let plan = Plan::new(args, &target, &side, workers)?;
         Ok(Part { path, side, plan })
     });
     parts.collect()
@@ -188,12 +184,11 @@ fn plan(
 
 /// Fills all images before the first one gets its name.
 fn write(
-    args: &ConvertArgs,
+    job: &Job<'_>,
     dir: &Path,
     mut parts: Vec<Part>,
-    workers: &Workers,
-    signals: &Guard,
 ) -> anyhow::Result<(Vec<Part>, Vec<Written>)> {
+    let (args, signals) = (job.args, job.signals);
     let checksum = args
         .checksum
         .map(|how| ChecksumFile::within(how, dir, args.force));
@@ -209,18 +204,23 @@ fn write(
         args.open.salvage.then_some(()).map(file).transpose()
     });
     let lost: Vec<_> = lost.collect::<anyhow::Result<_>>()?;
-    let jobs = parts.iter_mut().map(|part| Job {
+    let jobs = parts.iter_mut().map(|part| team::Job {
         layout: Mutex::new(part.plan.layout.take()),
         path: &part.path,
         side: &part.side,
     });
     let jobs: Vec<_> = jobs.collect();
-    let filled = fill_all(args, &jobs, algorithm, workers, signals)?;
+    let filled = fill_all(args, &jobs, algorithm, job.workers, signals)?;
     drop(jobs);
     for ((part, lost), filled) in parts.iter().zip(lost).zip(filled) {
         let account = lost.as_ref().map(|file| list(args, file, &part.side));
         sinks.push(filled.sink);
-        written.push((filled.summary, account.transpose()?));
+        let digest = checksum.as_ref().zip(filled.digest.as_ref());
+        written.push(Written {
+            summary: filled.summary,
+            account: account.transpose()?,
+            digest: digest.map(|(file, digest)| Digest::new(file, digest)),
+        });
         lists.extend(lost);
         digests.extend(filled.digest);
     }
@@ -256,32 +256,25 @@ fn write(
                 .chain(sum.as_deref());
             let lists = written
                 .iter()
-                .filter_map(|(_, account)| account.as_ref()?.list.as_deref());
+                .filter_map(|written| written.account.as_ref()?.list.as_deref());
             args.take_back(targets.chain(lists.take(number).map(Path::new)));
         })?;
     }
     Ok((parts, written))
 }
 
-fn show(parts: &[Part], needed: u64, free: Option<u64>) -> anyhow::Result<()> {
+fn show(parts: &[Part], room: Room) -> anyhow::Result<()> {
     let mut out = results();
     for part in parts {
-        let (size, needed) = (human(part.side.disk.size()), short(part.plan.needed));
+        let (size, needed) = (human(part.side.disk.size()), short(part.plan.room.most));
         line(
             &mut out,
             &format!("{}: {size}, {needed} needed", part.path.display()),
         )?;
     }
-    line(&mut out, &format!("needed: {}", human(needed)))?;
-    match free {
-        Some(free) if needed <= free => {
-            line(&mut out, &format!("free:   {}: it fits", human(free)))?
-        }
-        Some(free) => line(
-            &mut out,
-            &format!("free:   {}: it does not fit", human(free)),
-        )?,
-        None => line(&mut out, "free:   not known beforehand")?,
+    line(&mut out, &format!("needed: {}", room.needed()))?;
+    if let Some(verdict) = room.verdict() {
+        line(&mut out, &format!("free:   {verdict}"))?;
     }
     finish(out)
 }

@@ -3,17 +3,21 @@
 use std::path::{Path, PathBuf};
 
 use ploopconv::copy::{Summary, stored_bytes};
-use ploopconv::disk::VirtualDisk;
 use ploopconv::qcow2::Layout;
 use ploopconv::{Error, Workers};
 use serde::Serialize;
 
 use super::args::{ConvertArgs, Sparse};
+use super::checksum::ChecksumFile;
+use super::room::Room;
 use super::target::Target;
+use super::{Job, Written};
 use crate::cli::Verdict;
 use crate::cli::losses::Account;
 use crate::cli::output::{finish, json, line, results};
 use crate::cli::qcow2;
+use crate::cli::report::path;
+use crate::cli::side::Side;
 use crate::cli::size::human;
 
 #[derive(Serialize)]
@@ -36,28 +40,51 @@ pub(super) struct Report {
     zero_bytes: u64,
     /// The most room that the target takes.
     needed_bytes: u64,
-    /// Free room where the target goes, where the file system can tell.
+    /// Free room where the target goes; null for a stream.
     free_bytes: Option<u64>,
-    fits: bool,
+    /// Null where that shows only when it is done.
+    fits: Option<bool>,
     /// Whether the target was read back.
     verified: bool,
+    /// How long it took; null for a dry run.
+    seconds: Option<f64>,
+    /// With `--checksum`: where the digest is, how it was computed, and the digest.
+    checksum_file: Option<String>,
+    algorithm: Option<&'static str>,
+    digest: Option<String>,
+    /// What was said of the image on stderr, or would have been.
+    warnings: Vec<String>,
     /// What was lost, with `--salvage`.
     salvage: Option<Account>,
+}
+
+/// The digest of a target, as its checksum file has it.
+#[derive(Debug, Clone)]
+pub(super) struct Digest {
+    checksum_file: String,
+    algorithm: &'static str,
+    digest: String,
+}
+
+impl Digest {
+    /// Of a target that a checksum file is going to name.
+    pub(super) fn new(file: &ChecksumFile, digest: &str) -> Self {
+        Self {
+            checksum_file: path(file.path()),
+            algorithm: file.algorithm().name(),
+            digest: digest.to_owned(),
+        }
+    }
 }
 
 /// What a conversion would do.
 pub(super) struct Plan {
     size: u64,
     data: u64,
-    /// The most bytes that may be written.
-    pub(super) needed: u64,
-    /// Whether it may be far less.
-    at_most: bool,
+    pub(super) room: Room,
     /// Of a qcow2 target.
     pub(super) layout: Option<Layout>,
     directory: Option<PathBuf>,
-    /// Free bytes there, where that says something.
-    pub(super) free: Option<u64>,
 }
 
 impl Plan {
@@ -65,9 +92,10 @@ impl Plan {
     pub(super) fn new(
         args: &ConvertArgs,
         target: &Target,
-        disk: &dyn VirtualDisk,
+        source: &Side,
         workers: &Workers,
     ) -> Result<Self, Error> {
+        let disk = source.disk.as_ref();
         let size = disk.size();
         let free = target.admit(args.force, size)?;
         let allocate = args.sparse == Sparse::Never;
@@ -86,56 +114,51 @@ impl Plan {
             (None, Target::File(_)) if !allocate => data,
             (None, _) => size,
         };
-        // Nobody knows how much of the data is zeros, or how small it becomes.
-        let compressed = args
-            .qcow2()
-            .is_some_and(|qcow2| qcow2.compression.is_some());
-        let at_most = args.sparse == Sparse::Always || compressed;
+        let room = match (free, &directory) {
+            (Some(free), Some(dir)) => Room::of_file(args, needed, free, dir, source),
+            (free, _) => Room::of_device(needed, free.map(|free| free.bytes)),
+        };
         Ok(Self {
             size,
             data,
-            needed,
-            at_most,
+            room,
             layout,
             directory,
-            free: free.filter(|_| !at_most),
         })
     }
 
     /// What would be written, if nothing more proves to be zeros.
-    pub(super) fn expected(&self) -> Summary {
-        Summary {
+    pub(super) fn expected(&self, account: Option<Account>) -> Written {
+        let summary = Summary {
             written: self.data,
             shared: 0,
             zeros: self.size - self.data,
+        };
+        Written {
+            summary,
+            account,
+            digest: None,
         }
-    }
-
-    fn fits(&self) -> bool {
-        self.free.is_none_or(|free| self.needed <= free)
     }
 
     /// Refuses a copy that is known not to fit.
     pub(super) fn refuse_if_full(&self) -> Result<(), Error> {
-        match (self.free, &self.directory) {
-            (Some(free), Some(directory)) if free < self.needed => Err(Error::NoRoom {
+        match (self.room.free, &self.directory) {
+            (Some(free), Some(directory)) if free < self.room.least => Err(Error::NoRoom {
                 path: directory.clone(),
                 free,
-                needed: self.needed,
+                needed: self.room.least,
             }),
             _ => Ok(()),
         }
     }
 
     /// The report for scripts, with what was written.
-    pub(super) fn report(
-        &self,
-        args: &ConvertArgs,
-        target: &Path,
-        summary: Summary,
-        salvage: Option<Account>,
-    ) -> Report {
+    pub(super) fn report(&self, job: &Job<'_>, target: &Path, written: Written) -> Report {
+        let args = job.args;
+        let summary = written.summary;
         let qcow2 = args.qcow2();
+        let digest = written.digest.as_ref();
         Report {
             image: args.open.name().to_string(),
             target: target.display().to_string(),
@@ -148,27 +171,33 @@ impl Plan {
             written_bytes: summary.written,
             shared_bytes: summary.shared,
             zero_bytes: summary.zeros,
-            needed_bytes: self.needed,
-            free_bytes: self.free,
-            fits: self.fits(),
+            needed_bytes: self.room.most,
+            free_bytes: self.room.free,
+            // What was written did fit.
+            fits: if args.dry_run {
+                self.room.fits()
+            } else {
+                Some(true)
+            },
             verified: args.verify && !args.dry_run,
-            salvage,
+            seconds: (!args.dry_run).then(|| job.seconds()),
+            checksum_file: digest.map(|digest| digest.checksum_file.clone()),
+            algorithm: digest.map(|digest| digest.algorithm),
+            digest: digest.map(|digest| digest.digest.clone()),
+            warnings: job.warnings.clone(),
+            salvage: written.account,
         }
     }
 
     /// Shows the plan itself: `--dry-run`.
-    pub(super) fn show(
-        &self,
-        args: &ConvertArgs,
-        account: Option<Account>,
-    ) -> anyhow::Result<Verdict> {
-        let verdict = if self.fits() {
-            Verdict::Done
-        } else {
-            Verdict::No
+    pub(super) fn show(&self, job: &Job<'_>, account: Option<Account>) -> anyhow::Result<Verdict> {
+        let args = job.args;
+        let verdict = match self.room.fits() {
+            Some(false) => Verdict::No,
+            _ => Verdict::Done,
         };
         if args.json {
-            json(&self.report(args, &args.output, self.expected(), account))?;
+            json(&self.report(job, &args.output, self.expected(account)))?;
             return Ok(verdict);
         }
         let mut out = results();
@@ -180,19 +209,9 @@ impl Plan {
         )?;
         field("disk:", &human(self.size))?;
         field("stored:", &human(self.data))?;
-        let most = if self.at_most { "at most " } else { "" };
-        field("needed:", &format!("{most}{}", human(self.needed)))?;
-        match self.free {
-            Some(free) => {
-                let fits = if self.fits() {
-                    "it fits"
-                } else {
-                    "it does not fit"
-                };
-                field("free:", &format!("{}: {fits}", human(free)))?;
-            }
-            None if self.directory.is_some() => field("free:", "not known beforehand")?,
-            None => {}
+        field("needed:", &self.room.needed())?;
+        if let Some(verdict) = self.room.verdict() {
+            field("free:", &verdict)?;
         }
         for line in account.iter().flat_map(|account| account.lines(20)) {
             field("lost:", &line)?;

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use ploopconv::Error;
-use ploopconv::sink::{BlockSink, PartialFile, backing_file, free_room};
+use ploopconv::sink::{BlockSink, FreeRoom, PartialFile, backing_file, free_room};
 
 use super::ConvertArgs;
 use crate::cli::exit::Usage;
@@ -42,7 +42,7 @@ impl Target {
                 return Err(Usage(mistake.to_owned()).into());
             }
             if !args.dry_run && stdout_was_closed() {
-                anyhow::bail!("stdout is closed, so nobody would get the disk");
+                anyhow::bail!("stdout is closed: there is nothing that takes the disk");
             }
             return Ok(Self::Stdout);
         }
@@ -135,15 +135,22 @@ impl Target {
 
     /// Makes sure that the target may be written, and says how much room there is, where that can
     /// be told.
-    pub(super) fn admit(&self, force: bool, size: u64) -> Result<Option<u64>, Error> {
+    pub(super) fn admit(&self, force: bool, size: u64) -> Result<Option<FreeRoom>, Error> {
         match self {
             Self::Stdout | Self::Stream(_) | Self::Directory(_) => Ok(None),
             Self::Device(path) if !force => Err(Error::TargetExists { path: path.clone() }),
-            Self::Device(path) => BlockSink::admit(path, size).map(Some),
+            Self::Device(path) => {
+                let bytes = BlockSink::admit(path, size)?;
+                Ok(Some(FreeRoom {
+                    bytes,
+                    is_exact: true,
+                    can_share: false,
+                }))
+            }
             Self::File(path) => {
                 PartialFile::admit(path, force)?;
                 let directory = self.directory();
-                Ok(directory.as_deref().map(free_room).transpose()?.flatten())
+                directory.as_deref().map(free_room).transpose()
             }
         }
     }

@@ -104,6 +104,8 @@ pub(crate) fn of(
 
 /// Finds the line about `target` in the files that a conversion may have left beside it.
 fn look_beside(target: &Path) -> anyhow::Result<Expected> {
+    // A target that is not there has no checksum file, but that is not what is wrong.
+    std::fs::metadata(target).with_context(|| format!("opening {}", target.display()))?;
     let name = target.file_name().context("it is not the name of a file")?;
     for algorithm in [Algorithm::Sha256, Algorithm::Blkhash] {
         let mut own = name.to_owned();

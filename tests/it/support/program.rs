@@ -150,7 +150,7 @@ impl Outcome {
     }
 
     /// Asserts a refusal: the status, every one of the texts, the program's name in front, and
-    /// not a byte on stdout.
+    /// nothing on stdout but, with `--json`, the report of the failure.
     #[track_caller]
     pub(crate) fn refused(self, status: i32, parts: &[&str]) -> Self {
         let this = self.status(status).says(parts);
@@ -160,8 +160,33 @@ impl Outcome {
             this.stderr
         );
         assert!(!this.stderr.contains("panicked"), "{}", this.stderr);
-        assert_eq!(this.stdout, b"", "a refusal wrote to stdout");
+        let to_stdout = this.what.contains("\"-o\", \"-\"");
+        if this.what.contains("\"--json\"") && !to_stdout {
+            this.assert_failure_report(status);
+        } else {
+            assert_eq!(this.stdout, b"", "a refusal wrote to stdout");
+        }
         this
+    }
+
+    /// Asserts that stdout has one report of a failure, which says what stderr says.
+    #[track_caller]
+    pub(crate) fn assert_failure_report(&self, status: i32) {
+        let report = self.json();
+        assert_eq!(report["status"], status, "{report}");
+        let code = report["code"].as_str().unwrap();
+        assert!(!code.is_empty() && !code.contains(' '), "{report}");
+        assert_eq!(report.as_object().unwrap().len(), 4, "{report}");
+        let hints = report["hints"].as_array().unwrap().iter();
+        for line in std::iter::once(&report["message"]).chain(hints) {
+            let line = line.as_str().unwrap();
+            assert!(!line.is_empty(), "{report}");
+            assert!(
+                self.stderr.contains(line),
+                "{line:?} is not in: {}",
+                self.stderr
+            );
+        }
     }
 
     /// The report on stdout.

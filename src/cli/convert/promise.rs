@@ -1,0 +1,530 @@
+//! What the name of a target promises: a format that is written, or one that is not, and what to
+//! type for that.
+
+use std::path::{Path, PathBuf};
+
+use super::args::Format;
+use crate::cli::hints::{quoted, shell_word};
+use crate::cli::typed::Typed;
+
+/// What the end of a name says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Promise {
+    Written(Format),
+    /// A disk format that qemu-img writes.
+    Disk(&'static Disk),
+    /// What a compressor makes of the disk.
+    Packed(&'static Packer),
+    /// The files of the container and not its disk.
+    Tar,
+    /// Something else that is not written: what it is, and what to make instead.
+    Other(&'static Other),
+}
+
+/// A disk format that qemu-img writes.
+#[derive(Debug, PartialEq, Eq)]
+struct Disk {
+    /// Ends of names, and names in qemu.
+    names: &'static [&'static str],
+    /// What people call it.
+    title: &'static str,
+    /// What `qemu-img convert` needs to be told.
+    options: &'static str,
+}
+
+const DISKS: [Disk; 6] = [
+    Disk {
+        names: &["vmdk"],
+        title: "VMDK",
+        options: "-O vmdk",
+    },
+    Disk {
+        names: &["vdi"],
+        title: "VDI",
+        options: "-O vdi",
+    },
+    Disk {
+        names: &["vhd", "vpc"],
+        title: "VHD",
+        // Without it the disk gets the size of some number of cylinders.
+        options: "-O vpc -o force_size=on",
+    },
+    Disk {
+        names: &["vhdx"],
+        title: "VHDX",
+        options: "-O vhdx",
+    },
+    Disk {
+        names: &["qed"],
+        title: "QED",
+        options: "-O qed",
+    },
+    Disk {
+        names: &["hdd", "parallels", "ploop"],
+        title: "a Parallels image",
+        options: "-O parallels",
+    },
+];
+
+/// What VMware and VirtualBox import in place of a whole machine.
+const FOR_OVA: Disk = Disk {
+    names: &[],
+    title: "VMDK",
+    options: "-O vmdk -o subformat=streamOptimized",
+};
+
+/// A program that packs what comes through a pipe.
+#[derive(Debug, PartialEq, Eq)]
+struct Packer {
+    names: &'static [&'static str],
+    /// How it is called, to read a pipe and to write to stdout.
+    command: &'static str,
+}
+
+const PACKERS: [Packer; 7] = [
+    Packer {
+        names: &["gz", "gzip"],
+        command: "gzip",
+    },
+    Packer {
+        names: &["xz"],
+        command: "xz",
+    },
+    Packer {
+        names: &["zst", "zstd"],
+        command: "zstd",
+    },
+    Packer {
+        names: &["bz2"],
+        command: "bzip2",
+    },
+    Packer {
+        names: &["lz4"],
+        command: "lz4",
+    },
+    Packer {
+        names: &["lzma"],
+        command: "xz --format=lzma",
+    },
+    Packer {
+        names: &["gpg", "pgp"],
+        command: "gpg --symmetric",
+    },
+];
+
+/// A format that neither this program nor qemu-img makes of a disk.
+#[derive(Debug, PartialEq, Eq)]
+struct Other {
+    names: &'static [&'static str],
+    /// What it is, with its article.
+    what: &'static str,
+    /// What is good to know about it.
+    note: &'static str,
+    /// What is made in its place.
+    instead: Instead,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Instead {
+    /// A raw disk of another name.
+    Raw,
+    /// A qcow2 disk of another name.
+    Qcow2,
+    /// A raw disk of another name, which the command then packs.
+    Pack(&'static str),
+    /// A VMDK of another name.
+    Vmdk,
+}
+
+const OTHERS: [Other; 10] = [
+    Other {
+        names: &["ova", "ovf"],
+        what: "a machine with its description",
+        note: "VMware and VirtualBox take the disk of a machine alone, too",
+        instead: Instead::Vmdk,
+    },
+    Other {
+        names: &["iso"],
+        what: "a CD",
+        note: "a disk that can be written to a device byte by byte is raw",
+        instead: Instead::Raw,
+    },
+    Other {
+        names: &["dmg"],
+        what: "a disk image of macOS",
+        note: "macOS takes raw disks, too",
+        instead: Instead::Raw,
+    },
+    Other {
+        names: &["vma", "xva"],
+        what: "a machine with its description",
+        note: "Proxmox VE and Xen import the disk of a machine alone, too",
+        instead: Instead::Qcow2,
+    },
+    Other {
+        names: &["zip"],
+        what: "an archive of files",
+        note: "the disk can be put into one",
+        instead: Instead::Pack("zip"),
+    },
+    Other {
+        names: &["7z", "rar", "lzh"],
+        what: "an archive of files",
+        note: "the disk can be put into one once it is there",
+        instead: Instead::Raw,
+    },
+    Other {
+        names: &["lz", "lzo", "sz", "rz", "zpaq"],
+        what: "a packed file",
+        note: "the disk can be packed once it is there",
+        instead: Instead::Raw,
+    },
+    Other {
+        names: &["squashfs", "sqfs", "sqsh", "sfs", "wim", "erofs"],
+        what: "a packed file system",
+        note: "a disk is raw or qcow2",
+        instead: Instead::Raw,
+    },
+    Other {
+        names: &["age", "luks"],
+        what: "an encrypted file",
+        note: "the disk can be encrypted once it is there",
+        instead: Instead::Raw,
+    },
+    Other {
+        names: &["tib", "tibx", "pvmp", "vbk", "gho", "e01", "aff"],
+        what: "what a backup program makes",
+        note: "a disk is raw or qcow2",
+        instead: Instead::Raw,
+    },
+];
+
+/// Ends that say something only behind that of a disk: host names end like this.
+const BEHIND_A_DISK: [&str; 7] = ["br", "z", "cab", "enc", "asc", "ar", "pkg"];
+const BEHIND: Other = Other {
+    names: &[],
+    what: "a packed or encrypted file",
+    note: "that can be done once the disk is there",
+    instead: Instead::Raw,
+};
+
+/// The end of a name in lower case, without its dot, and what is in front of it.
+fn split(name: &str) -> Option<(&str, String)> {
+    let (stem, end) = name.rsplit_once('.')?;
+    (!stem.is_empty()).then(|| (stem, end.to_ascii_lowercase()))
+}
+
+impl Promise {
+    /// What a file's name promises. A name with a dot in it promises nothing by that: only known
+    /// ends count.
+    fn of(name: &str) -> Self {
+        let Some((stem, end)) = split(name) else {
+            return Self::Written(Format::Raw);
+        };
+        let within = split(stem).map(|(_, within)| within);
+        let within = within.as_deref();
+        let end = end.as_str();
+        let is_tar = ["tar", "tgz", "tzst", "tbz", "tbz2", "txz", "tlz"].contains(&end);
+        if is_tar || within == Some("tar") && PACKERS.iter().any(|one| one.names.contains(&end)) {
+            return Self::Tar;
+        }
+        if ["qcow2", "qcow"].contains(&end) {
+            return Self::Written(Format::Qcow2);
+        }
+        if let Some(disk) = Disk::named(end) {
+            return Self::Disk(disk);
+        }
+        if let Some(packer) = PACKERS.iter().find(|packer| packer.names.contains(&end)) {
+            return Self::Packed(packer);
+        }
+        if let Some(other) = OTHERS.iter().find(|other| other.names.contains(&end)) {
+            return Self::Other(other);
+        }
+        let is_disk = matches!(within, Some("raw" | "img" | "bin" | "qcow2" | "qcow"));
+        if is_disk && BEHIND_A_DISK.contains(&end) {
+            return Self::Other(&BEHIND);
+        }
+        Self::Written(Format::Raw)
+    }
+}
+
+impl Disk {
+    fn named(name: &str) -> Option<&'static Self> {
+        DISKS.iter().find(|disk| disk.names.contains(&name))
+    }
+
+    /// How a disk becomes one of this format: it is served, and qemu-img reads it there.
+    fn commands(&self, what_is_read: &str, target: &Path) -> Vec<String> {
+        vec![
+            format!(
+                "qemu-img writes {} from the served disk; in one terminal: ploopconv serve {what_is_read} --socket disk.sock",
+                self.title
+            ),
+            format!(
+                "in another one: qemu-img convert {} 'nbd+unix:///?socket=disk.sock' {}",
+                self.options,
+                quoted(target)
+            ),
+        ]
+    }
+}
+
+/// The format that a target's name says; raw where it says nothing that is written.
+pub(super) fn format_by_name(target: &Path) -> Format {
+    match Promise::of(&name_of(target)) {
+        Promise::Written(format) => format,
+        _ => Format::Raw,
+    }
+}
+
+fn name_of(target: &Path) -> String {
+    let name = target.file_name().unwrap_or_default();
+    name.to_string_lossy().into_owned()
+}
+
+/// A format was asked for that is not written: by the name of a target, or by the name of the
+/// format itself.
+#[derive(Debug, thiserror::Error)]
+#[error("{asked}")]
+pub(crate) struct Promised {
+    asked: String,
+    promise: Promise,
+    target: PathBuf,
+}
+
+impl Promised {
+    /// `None` where the name promises nothing, or what is written.
+    pub(crate) fn by_name(target: &Path) -> Option<Self> {
+        let promise = Promise::of(&name_of(target));
+        let what = match promise {
+            Promise::Written(_) => return None,
+            Promise::Disk(disk) => disk.title.to_owned(),
+            Promise::Packed(packer) => {
+                let packer = packer.command.split(' ').next().unwrap_or_default();
+                format!("a file packed by {packer}")
+            }
+            Promise::Tar => "a tar archive of the container's files".to_owned(),
+            Promise::Other(other) => other.what.to_owned(),
+        };
+        let who = match promise {
+            Promise::Tar => "this version",
+            _ => "this program",
+        };
+        let name = target.display();
+        Some(Self {
+            asked: format!("the name {name} promises {what}, which {who} does not write"),
+            promise,
+            target: target.to_owned(),
+        })
+    }
+
+    /// Of what was given with `-O`; `None` where it is no format that is known.
+    pub(crate) fn by_format(format: &str, target: &Path) -> Option<Self> {
+        let format = format.to_ascii_lowercase();
+        let (promise, what) = if format == "tar" {
+            (
+                Promise::Tar,
+                "-O tar: this version does not write tar archives".to_owned(),
+            )
+        } else {
+            let disk = Disk::named(&format)?;
+            let what = format!("-O {format}: this program does not write {}", disk.title);
+            (Promise::Disk(disk), what)
+        };
+        Some(Self {
+            asked: what,
+            promise,
+            target: target.to_owned(),
+        })
+    }
+
+    /// What to type instead: a line each.
+    pub(crate) fn hints(&self, typed: &Typed) -> Vec<String> {
+        self.hints_for(&typed.what_is_read())
+    }
+
+    /// The same where IMAGE and its options are given as a shell takes them.
+    pub(crate) fn hints_for(&self, what_is_read: &str) -> Vec<String> {
+        let mut lines = match self.promise {
+            Promise::Written(_) => Vec::new(),
+            Promise::Disk(disk) => disk.commands(what_is_read, &self.target),
+            Promise::Packed(packer) => self.packed(packer, what_is_read),
+            Promise::Tar => as_tar(what_is_read, &self.target),
+            Promise::Other(other) => self.other(other, what_is_read),
+        };
+        let overwrites = matches!(self.promise, Promise::Disk(_) | Promise::Packed(_));
+        if overwrites && self.target.exists() {
+            lines.insert(
+                0,
+                format!("{} exists and would be replaced:", quoted(&self.target)),
+            );
+        }
+        lines
+    }
+
+    fn packed(&self, packer: &Packer, what_is_read: &str) -> Vec<String> {
+        let name = name_of(&self.target);
+        let (stem, _) = split(&name).unwrap_or((&name, String::new()));
+        let inner = self.target.with_file_name(stem);
+        match Promise::of(stem) {
+            Promise::Written(Format::Qcow2) => vec![format!(
+                "a qcow2 disk is compressed by itself: ploopconv {what_is_read} -o {} --compress",
+                quoted(&inner)
+            )],
+            Promise::Disk(disk) => {
+                let mut lines = disk.commands(what_is_read, &inner);
+                lines.push(format!("and then: {} {}", packer.command, quoted(&inner)));
+                lines
+            }
+            _ => vec![
+                format!(
+                    "to pack the raw disk: ploopconv {what_is_read} -o - | {} >{}",
+                    packer.command,
+                    shell_word(self.target.as_os_str())
+                ),
+                self.as_it_is(what_is_read),
+            ],
+        }
+    }
+
+    fn other(&self, other: &Other, what_is_read: &str) -> Vec<String> {
+        let name = name_of(&self.target);
+        let (stem, _) = split(&name).unwrap_or((&name, String::new()));
+        let named = |end: &str| {
+            let has_end = split(stem).is_some_and(|(_, within)| within == end)
+                || end == "raw" && stem.to_ascii_lowercase().ends_with(".img");
+            let name = if has_end {
+                stem.to_owned()
+            } else {
+                format!("{stem}.{end}")
+            };
+            self.target.with_file_name(name)
+        };
+        let mut lines = vec![other.note.to_owned()];
+        let convert = |for_what: &str, end: &str| {
+            let target = quoted(&named(end));
+            format!("{for_what}: ploopconv {what_is_read} -o {target}")
+        };
+        match other.instead {
+            Instead::Raw => lines.push(convert("for a raw disk", "raw")),
+            Instead::Qcow2 => lines.push(convert("for a qcow2 disk", "qcow2")),
+            Instead::Pack(packer) => {
+                lines.push(convert("first the disk", "raw"));
+                let (target, raw) = (quoted(&self.target), quoted(&named("raw")));
+                lines.push(format!("and then: {packer} {target} {raw}"));
+            }
+            Instead::Vmdk => lines.extend(FOR_OVA.commands(what_is_read, &named("vmdk"))),
+        }
+        lines
+    }
+
+    /// The way past a name that promises something by accident.
+    fn as_it_is(&self, what_is_read: &str) -> String {
+        format!(
+            "for a raw disk of that name all the same: ploopconv {what_is_read} -o {} -O raw",
+            quoted(&self.target)
+        )
+    }
+}
+
+/// How the files of a container become an archive today: the disk is attached, and tar reads it.
+fn as_tar(what_is_read: &str, target: &Path) -> Vec<String> {
+    vec![
+        format!("as root, attach the disk: ploopconv attach {what_is_read} --mount /mnt"),
+        format!(
+            "let tar read it: tar --numeric-owner --xattrs --xattrs-include='*' --acls --sparse \
+             --one-file-system -C /mnt -caf {} .",
+            quoted(target)
+        ),
+        "and take it away again: ploopconv detach /mnt; docs/migrate-to-lxc.md has what to leave \
+         out, and why"
+            .to_owned(),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn promise(name: &str) -> String {
+        match Promise::of(name) {
+            Promise::Written(format) => format.name().to_owned(),
+            Promise::Disk(disk) => disk.options.to_owned(),
+            Promise::Packed(packer) => packer.command.to_owned(),
+            Promise::Tar => "tar".to_owned(),
+            Promise::Other(other) => other.names.first().unwrap_or(&"packed").to_string(),
+        }
+    }
+
+    #[test]
+    fn dots_in_a_name_promise_nothing() {
+        for name in [
+            "disk",
+            "disk.raw",
+            "disk.img",
+            "disk.bin",
+            "disk.2024.01.05",
+            "vm.example.com",
+            "vm.example.com.br",
+            "backup.old",
+            "ct101.new",
+            "disk.raw.1",
+            "disk.gz.part",
+            ".gz",
+            ".zst",
+            "gz",
+            "a.hds",
+            "disk.gz.raw",
+            "disk.",
+            "disk.z",
+            "disk.vmdk-old",
+            "x.zone",
+        ] {
+            assert_eq!(promise(name), "raw", "{name}");
+        }
+        for name in ["disk.qcow2", "disk.QCOW2", "disk.gz.qcow2", "a.b.qcow"] {
+            assert_eq!(promise(name), "qcow2", "{name}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_written_is_known_in_any_case_and_behind_another_end() {
+        for (name, what) in [
+            ("disk.vmdk", "-O vmdk"),
+            ("DISK.VMDK", "-O vmdk"),
+            ("disk.raw.vmdk", "-O vmdk"),
+            ("disk.Vdi", "-O vdi"),
+            ("disk.vhd", "-O vpc -o force_size=on"),
+            ("disk.vhdx", "-O vhdx"),
+            ("merged.hdd", "-O parallels"),
+            ("disk.gz", "gzip"),
+            ("disk.img.GZ", "gzip"),
+            ("disk.raw.zst", "zstd"),
+            ("disk.qcow2.xz", "xz"),
+            ("disk.img.br", "packed"),
+            ("disk.ova", "ova"),
+            ("disk.iso", "iso"),
+            ("disk.zip", "zip"),
+            ("ct.tar", "tar"),
+            ("ct.tar.gz", "tar"),
+            ("ct.TAR.zst", "tar"),
+            ("ct.tgz", "tar"),
+            ("ct.tzst", "tar"),
+        ] {
+            assert_eq!(promise(name), what, "{name}");
+        }
+    }
+
+    #[test]
+    fn ends_are_known_once() {
+        let disks = DISKS.iter().map(|one| one.names);
+        let packers = PACKERS.iter().map(|one| one.names);
+        let others = OTHERS.iter().map(|one| one.names);
+        let mut all: Vec<_> = disks.chain(packers).chain(others).flatten().collect();
+        all.extend(&BEHIND_A_DISK);
+        let count = all.len();
+        all.sort_unstable();
+        all.dedup();
+        assert_eq!(all.len(), count);
+    }
+}

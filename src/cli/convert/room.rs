@@ -1,0 +1,165 @@
+//! Whether a target fits: what it takes at least and at most, and what is free.
+
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use ploopconv::sink::FreeRoom;
+use ploopconv::{Error, Limit};
+
+use super::args::{ConvertArgs, Reflink, Sparse};
+use crate::cli::side::Side;
+use crate::cli::size::human;
+
+/// What a target takes, and what there is for it, in bytes.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Room {
+    /// Less is not possible.
+    pub(super) least: u64,
+    /// The data that may be written, and the tables of qcow2.
+    pub(super) most: u64,
+    /// `None` for a stream.
+    pub(super) free: Option<u64>,
+    /// Whether a file system keeps notes of its own about the target.
+    is_file: bool,
+}
+
+impl Room {
+    /// Of a block device or a stream.
+    pub(super) fn of_device(needed: u64, free: Option<u64>) -> Self {
+        Self {
+            least: needed,
+            most: needed,
+            free,
+            is_file: false,
+        }
+    }
+
+    /// Of a file that takes `most` bytes in `directory`, made from `source`.
+    pub(super) fn of_file(
+        args: &ConvertArgs,
+        most: u64,
+        free: FreeRoom,
+        directory: &Path,
+        source: &Side,
+    ) -> Self {
+        let is_certain = if args.sparse == Sparse::Never {
+            free.is_exact
+        } else {
+            // Nobody knows how much of the data is zeros, how small it becomes, and which blocks
+            // the file system is going to share, before it is done.
+            let may_share =
+                free.can_share && args.reflink != Reflink::Never && lies_on(directory, source);
+            free.is_exact && !may_share && !args.may_shrink()
+        };
+        Self {
+            least: if is_certain { most } else { 0 },
+            most,
+            free: Some(free.bytes),
+            is_file: true,
+        }
+    }
+
+    /// Of two targets in one place.
+    pub(super) fn and(self, other: Self) -> Self {
+        Self {
+            least: self.least.saturating_add(other.least),
+            most: self.most.saturating_add(other.most),
+            ..other
+        }
+    }
+
+    /// Whether it fits; `None` where that shows only when it is done.
+    pub(super) fn fits(&self) -> Option<bool> {
+        let free = self.free?;
+        if free < self.least {
+            return Some(false);
+        }
+        (free >= self.most.saturating_add(self.notes())).then_some(true)
+    }
+
+    /// What a file system may need for itself: lists of extents, entries of directories. A
+    /// generous guess.
+    fn notes(&self) -> u64 {
+        if self.is_file {
+            (self.most >> 8) + (64 << 10)
+        } else {
+            0
+        }
+    }
+
+    /// Whether it may take far less than the most.
+    pub(super) fn is_open(&self) -> bool {
+        self.least < self.most
+    }
+
+    /// The most it takes, for people.
+    pub(super) fn needed(&self) -> String {
+        let most = if self.is_open() { "at most " } else { "" };
+        format!("{most}{}", human(self.most))
+    }
+
+    /// What is free, and whether that is enough, for people; `None` for a stream.
+    pub(super) fn verdict(&self) -> Option<String> {
+        let fits = match self.fits() {
+            Some(true) => "fits in any case",
+            Some(false) => "does not fit",
+            None => "may not fit",
+        };
+        self.free.map(|free| format!("{}: {fits}", human(free)))
+    }
+}
+
+/// What there is to say about a target that has no room left: what became of it, and how much room
+/// it needs. Nothing, where something else went wrong.
+pub(super) fn notes(error: &anyhow::Error, room: Room, fate: &str) -> Vec<String> {
+    let mut chain = error.chain();
+    let ours = chain.find_map(|cause| cause.downcast_ref::<Error>());
+    let Some(Error::Full { limit, .. }) = ours else {
+        return Vec::new();
+    };
+    let needed = format!("{fate}; at most {} are needed", human(room.most));
+    vec![match (limit, room.free) {
+        (Limit::FileSystem(_), Some(free)) => format!("{needed}, and {} were free", human(free)),
+        (Limit::FileSystem(_) | Limit::Device | Limit::Quota(_), _) => needed,
+        (Limit::Inodes(_), _) => format!("{fate}; the file system has no inode left"),
+        (Limit::FileSize, _) => format!(
+            "{fate}; the file system, or a limit of this shell (ulimit -f), takes no file of this \
+             size"
+        ),
+    }]
+}
+
+/// Whether a layer of the source lies on the file system of a directory.
+fn lies_on(directory: &Path, source: &Side) -> bool {
+    let device = |path: &Path| std::fs::metadata(path).map(|meta| meta.dev()).ok();
+    let here = device(directory);
+    here.is_none() || source.files.iter().any(|file| device(file) == here)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_fits_or_not_or_nobody_knows() {
+        let mib = 1 << 20;
+        let room = |least, most, free| Room {
+            least: least * mib,
+            most: most * mib,
+            free: Some(free * mib),
+            is_file: true,
+        };
+        assert_eq!(room(16, 16, 17).fits(), Some(true));
+        assert_eq!(room(0, 16, 17).fits(), Some(true));
+        assert_eq!(room(0, 16, 15).fits(), None);
+        assert_eq!(room(16, 16, 15).fits(), Some(false));
+        // The file system wants something for itself.
+        assert_eq!(room(16, 16, 16).fits(), None);
+        assert_eq!(Room::of_device(16, Some(16)).fits(), Some(true));
+        assert_eq!(Room::of_device(16, Some(15)).fits(), Some(false));
+        assert_eq!(Room::of_device(16, None).fits(), None);
+        let both = room(1, 16, 17).and(room(0, 3, 17));
+        assert_eq!((both.least, both.most), (mib, 19 * mib));
+        assert_eq!(both.fits(), None);
+    }
+}

@@ -1,0 +1,96 @@
+//! The command line as it was typed, to say it again in another way.
+
+use std::ffi::{OsStr, OsString};
+use std::path::PathBuf;
+
+use clap::ArgMatches;
+use clap::parser::ValueSource;
+
+use super::hints::{quoted, shell_word};
+use super::{Command, command};
+
+/// A command line that could be read.
+pub(crate) struct Typed {
+    /// The words behind the program's name.
+    words: Vec<OsString>,
+    matches: ArgMatches,
+    /// What it means.
+    pub(super) command: Command,
+}
+
+impl Typed {
+    pub(super) fn new(words: Vec<OsString>, matches: ArgMatches, command: Command) -> Self {
+        Self {
+            words,
+            matches,
+            command,
+        }
+    }
+
+    /// The same command line with another image for the one that `error` is about; `image` may
+    /// have options behind it.
+    pub(crate) fn retry(&self, error: &anyhow::Error, image: &str) -> String {
+        let given = self.command.image(error);
+        let mut new = Some(image);
+        let words =
+            self.words
+                .iter()
+                .map(|word| match new.take_if(|_| word == given.as_os_str()) {
+                    Some(image) => image.to_owned(),
+                    None => shell_word(word),
+                });
+        let words: Vec<_> = std::iter::once("ploopconv".to_owned())
+            .chain(words)
+            .collect();
+        words.join(" ")
+    }
+
+    /// Whether a report is wanted on stdout. Where stdout takes the disk, there is none.
+    pub(crate) fn wants_json(&self) -> bool {
+        let matches = self.of_command();
+        let wanted = matches.try_get_one::<bool>("json").ok().flatten();
+        let output = matches.try_get_one::<PathBuf>("output").ok().flatten();
+        wanted == Some(&true) && output.is_none_or(|target| target != OsStr::new("-"))
+    }
+
+    fn of_command(&self) -> &ArgMatches {
+        self.matches
+            .subcommand()
+            .map_or(&self.matches, |(_, matches)| matches)
+    }
+
+    /// IMAGE and every option of reading that was given: what another command needs to read the
+    /// same disk.
+    pub(crate) fn what_is_read(&self) -> String {
+        what_is_read(self.of_command())
+    }
+}
+
+/// IMAGE and every option of reading, as a shell takes them.
+pub(super) fn what_is_read(matches: &ArgMatches) -> String {
+    let image = matches.get_one::<PathBuf>("image");
+    let mut words: Vec<_> = image.iter().map(|image| quoted(image)).collect();
+    let all = command();
+    for arg in all.get_arguments() {
+        let id = arg.get_id().as_str();
+        let is_given = matches.value_source(id) == Some(ValueSource::CommandLine);
+        let (Some(long), true) = (arg.get_long(), is_given) else {
+            continue;
+        };
+        if arg.get_help_heading() != Some("Reading") {
+            continue;
+        }
+        if !arg.get_action().takes_values() {
+            words.push(format!("--{long}"));
+            continue;
+        }
+        let joint = arg.get_value_delimiter().map(String::from);
+        let values = matches.get_raw_occurrences(id).into_iter().flatten();
+        for values in values {
+            let values: Vec<_> = values.collect();
+            let joint = OsString::from(joint.as_deref().unwrap_or(","));
+            words.push(format!("--{long} {}", shell_word(&values.join(&*joint))));
+        }
+    }
+    words.join(" ")
+}

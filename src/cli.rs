@@ -31,7 +31,7 @@ use std::process::ExitCode;
 use clap::{Args, FromArgMatches, Subcommand};
 
 pub(crate) use self::exit::Verdict;
-use self::hints::shell_word;
+use self::hints::Typed;
 
 const ABOUT: &str = "Turn OpenVZ and Virtuozzo ploop disks into raw or qcow2 disks, right to the byte or not at all";
 const LONG_ABOUT: &str =
@@ -75,23 +75,6 @@ impl Command {
             convert::ConvertArgs::from_arg_matches(&matches).map(Self::Convert)
         }
         .map_err(|error| error.format(&mut command()))
-    }
-
-    /// The command line that was typed, with another image for the one that `error` is about;
-    /// `image` may have options behind it.
-    fn retry(&self, error: &anyhow::Error, image: &str) -> String {
-        let given = self.image(error);
-        let mut new = Some(image);
-        let words = std::env::args_os().skip(1).map(|word| {
-            match new.take_if(|_| word == given.as_os_str()) {
-                Some(image) => image.to_owned(),
-                None => shell_word(&word),
-            }
-        });
-        let words: Vec<_> = std::iter::once("ploopconv".to_owned())
-            .chain(words)
-            .collect();
-        words.join(" ")
     }
 
     /// The image that an error is about, as it was given.
@@ -191,7 +174,7 @@ pub(crate) fn main() -> ExitCode {
     };
     match result {
         Ok(verdict) => verdict.into(),
-        Err(error) => exit::report(&error, &|image| command.retry(&error, image)),
+        Err(error) => exit::report(&error, &Typed::here(command.image(&error))),
     }
 }
 

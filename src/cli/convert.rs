@@ -17,7 +17,6 @@ use std::time::Instant;
 use anyhow::Context;
 use ploopconv::Workers;
 use ploopconv::copy::Summary;
-use ploopconv::disk::VirtualDisk;
 use ploopconv::partition::{self, Warning};
 use ploopconv::ploop::Severity;
 use ploopconv::qcow2::Layout;
@@ -62,8 +61,11 @@ pub(crate) fn run(args: &ConvertArgs) -> anyhow::Result<Verdict> {
     target.refuse_sources(&opened.files).with_context(context)?;
     let source = Side::ploop(opened, args.open.partition);
     let disk = source.disk.as_ref();
-    if !args.quiet && args.open.partition.is_none() {
-        say_what_hides_partitions(disk);
+    if let (false, Ok(layout)) = (args.quiet, partition::read(disk)) {
+        if args.open.partition.is_none() {
+            say_what_hides_partitions(&layout);
+        }
+        say_what_is_in_a_journal(&layout);
     }
     if let Target::Directory(dir) = &target {
         return partitions::run(args, dir, source, &workers, &signals);
@@ -162,13 +164,28 @@ fn done(summary: Summary) -> String {
 /// Whoever gets a disk with a table that counts in other sectors may see no partition on it, and a
 /// disk that is encrypted as a whole shows none without its key. What else may be wrong with a
 /// table is for `info`: it is copied as it is.
-fn say_what_hides_partitions(disk: &dyn VirtualDisk) {
-    let Ok(layout) = partition::read(disk) else {
-        return;
-    };
-    for warning in layout.warnings {
+fn say_what_hides_partitions(layout: &partition::Layout) {
+    for warning in &layout.warnings {
         if matches!(warning, Warning::SectorSize(_) | Warning::WholeDiskLuks) {
             complain(&format!("warning: {warning}"));
+        }
+    }
+}
+
+/// A copy is as the disk was when it stopped. Where that was not a clean stop, what the file system
+/// wrote last stands in its journal only, and whoever reads the copy without replaying it misses it.
+fn say_what_is_in_a_journal(layout: &partition::Layout) {
+    let whole = layout.whole.iter().map(|content| (None, content));
+    let parts = layout.partitions.iter();
+    let parts = parts.filter_map(|part| Some((Some(part.number), part.content.as_ref()?)));
+    for (number, content) in whole.chain(parts) {
+        let place = number.map_or_else(String::new, |number| format!(" in partition {number}"));
+        if content.journal_dirty == Some(true) {
+            complain(&format!(
+                "warning: the {}{place} was not unmounted cleanly: its last changes may be in its \
+                 journal only, which the first mount of the copy replays if it may write",
+                content.kind.title()
+            ));
         }
     }
 }

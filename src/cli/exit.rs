@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use ploopconv::{Class, Error};
 
-use super::hints::hint;
+use super::hints::{Typed, hint};
 use super::output::complain;
 use super::signals::Interrupted;
 
@@ -45,7 +45,7 @@ impl From<Verdict> for ExitCode {
 pub(crate) struct Usage(pub(crate) String);
 
 /// Says what went wrong and what could be typed next, and gives the exit status for it.
-pub(crate) fn report(error: &anyhow::Error, retry: &dyn Fn(&str) -> String) -> ExitCode {
+pub(crate) fn report(error: &anyhow::Error, typed: &Typed) -> ExitCode {
     if let Some(interrupted) = error.downcast_ref::<Interrupted>() {
         complain(&format!("{error:#}"));
         return ExitCode::from(interrupted.status());
@@ -57,8 +57,8 @@ pub(crate) fn report(error: &anyhow::Error, retry: &dyn Fn(&str) -> String) -> E
         return status;
     }
     complain(&format!("{error:#}"));
-    if let Some(hint) = ours.and_then(|error| hint(error, retry)) {
-        hint.lines().for_each(complain);
+    for hint in ours.iter().flat_map(|error| hint(error, typed)) {
+        complain(&hint.to_string());
     }
     if error.is::<Usage>() {
         return ExitCode::from(2);

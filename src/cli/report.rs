@@ -5,6 +5,7 @@ use std::path::Path;
 use ploopconv::ploop::{Examined, Finding, FindingKind, Severity};
 use serde::Serialize;
 
+use super::hints::{Typed, alternative};
 use super::output::complain;
 
 /// A finding in a JSON report.
@@ -61,6 +62,15 @@ pub(crate) fn warn(examined: &Examined, least: Severity) {
     let worth_saying = |finding: &&Finding| (least..=most).contains(&finding.severity());
     for finding in examined.findings.iter().filter(worth_saying) {
         complain(&finding_line(finding));
+        let instead = finding.instead.as_ref();
+        let hint = instead.and_then(|instead| alternative(instead, &Typed::here(&examined.input)));
+        hint.iter().for_each(|hint| complain(&hint.to_string()));
+    }
+    for disk in &examined.other_disks {
+        complain(&format!(
+            "note: the container has another disk, which is read by itself: {}",
+            disk.display()
+        ));
     }
 }
 

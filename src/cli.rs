@@ -3,6 +3,7 @@
 mod attach;
 mod attached;
 mod check;
+mod command_line;
 mod compare;
 mod completions;
 mod convert;
@@ -25,7 +26,6 @@ mod serve;
 mod side;
 mod signals;
 mod size;
-mod typed;
 mod verify;
 
 use std::ffi::OsString;
@@ -34,8 +34,8 @@ use std::process::ExitCode;
 
 use clap::{Args, FromArgMatches, Subcommand};
 
+use self::command_line::CommandLine;
 pub(crate) use self::exit::Verdict;
-use self::typed::Typed;
 
 const ABOUT: &str = "Turn OpenVZ and Virtuozzo ploop disks into raw or qcow2 disks, right to the byte or not at all";
 const LONG_ABOUT: &str =
@@ -165,7 +165,7 @@ pub(crate) fn main() -> ExitCode {
     if let Some(mistake) = mistakes::misread(&words, &matches) {
         return mistake.say(&words);
     }
-    let typed = Typed::new(words, matches, read);
+    let typed = CommandLine::new(matches, read);
     let result = match &typed.command {
         Command::Convert(args) => convert::run(args),
         Command::Info(args) => info::run(args),

@@ -14,7 +14,10 @@ use std::path::{Path, PathBuf};
 use crate::attach::AttachError;
 use crate::foreign::Foreign;
 use crate::partition::{FileSystem, TableError, TableKind};
-use crate::ploop::{DescriptorError, Finding, FindingKind, Guid, HeaderError, SelectError};
+use crate::ploop::{
+    Alternative, DescriptorError, Finding, FindingKind, Guid, HeaderError, SelectError,
+    SnapshotInfo,
+};
 use crate::qcow2::{LayoutError, ReadError};
 
 pub use limit::Limit;
@@ -61,6 +64,30 @@ pub enum Error {
         path: PathBuf,
         /// Ploop images in it that no descriptor names.
         images: Vec<PathBuf>,
+    },
+    /// A directory holds several disks, and none that is a container's root disk.
+    #[error("{} holds several disks: {}", path.display(), names(disks))]
+    SeveralDisks {
+        /// The directory.
+        path: PathBuf,
+        /// The disks.
+        disks: Vec<PathBuf>,
+    },
+    /// A directory holds containers, and is none.
+    #[error("{} holds containers, and is none itself: {}", path.display(), names(containers))]
+    Containers {
+        /// The directory.
+        path: PathBuf,
+        /// Their private areas.
+        containers: Vec<PathBuf>,
+    },
+    /// A container keeps its files as files, and has no disk.
+    #[error("{} is a simfs container: its files are plain files in {}, and there is no disk image", path.display(), files.display())]
+    Simfs {
+        /// The container's private area.
+        path: PathBuf,
+        /// The folder that is the container's root.
+        files: PathBuf,
     },
     /// No container of this id is below any of the private directories.
     #[error("no such file, and no container {id} below {}", list(searched))]
@@ -121,6 +148,8 @@ pub enum Error {
         path: PathBuf,
         /// Why there is no chain.
         source: SelectError,
+        /// The snapshots that there are.
+        snapshots: Vec<SnapshotInfo>,
     },
     /// One file of a chain was given as if it were the disk.
     #[error("{} is not the whole disk: {why}", path.display())]
@@ -133,6 +162,14 @@ pub enum Error {
         descriptor: PathBuf,
         /// The snapshot whose disk ends with this file, where there is one.
         snapshot: Option<Guid>,
+    },
+    /// One part of a disk that is split into several files was given as if it were the disk.
+    #[error("{} is part {part} of a disk that is split into several files", path.display())]
+    Part {
+        /// The file that was given.
+        path: PathBuf,
+        /// Its number, 0 for the first.
+        part: u32,
     },
     /// The descriptor beside an image cannot be used, so nobody knows whether the image is whole.
     #[error("{} cannot tell whether {} is the whole disk", descriptor.display(), path.display())]
@@ -162,6 +199,9 @@ pub enum Error {
         /// The file, with every symbolic link resolved.
         file: PathBuf,
     },
+    /// The disk cannot be read as it was asked for, and could be in another way.
+    #[error(transparent)]
+    Refused(Box<Refused>),
     /// Part of the image cannot be trusted.
     #[error("the image is damaged: {first}{}", more(*others))]
     Damaged {
@@ -359,6 +399,27 @@ pub enum Error {
     },
 }
 
+/// An error, and another way to read the disk.
+#[derive(Debug)]
+pub struct Refused {
+    /// Why the disk cannot be read as it was asked for.
+    pub error: Error,
+    /// What could be asked for instead.
+    pub instead: Alternative,
+}
+
+impl std::fmt::Display for Refused {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.error.fmt(f)
+    }
+}
+
+impl std::error::Error for Refused {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.error.source()
+    }
+}
+
 /// What an error means to the person who reads its exit status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Class {
@@ -405,10 +466,22 @@ impl Error {
             Self::Qcow2Image { source, .. } => source.class(),
             Self::InUse { .. } | Self::Changed { .. } | Self::Unplanned { .. } => Class::InUse,
             Self::UnknownRole { source, .. } => source.class(),
+            Self::Refused(refused) => refused.error.class(),
             Self::Attach {
                 source: AttachError::Busy { .. } | AttachError::Taken { .. },
             } => Class::InUse,
             _ => Class::Failed,
+        }
+    }
+
+    /// The same error with another way to read the disk.
+    pub(crate) fn or(self, instead: Option<Alternative>) -> Self {
+        match instead {
+            Some(instead) => Self::Refused(Box::new(Refused {
+                error: self,
+                instead,
+            })),
+            None => self,
         }
     }
 
@@ -447,6 +520,20 @@ fn more(others: usize) -> String {
         1 => " (and 1 more finding)".to_owned(),
         n => format!(" (and {n} more findings)"),
     }
+}
+
+/// The last parts of some paths.
+fn names(paths: &[PathBuf]) -> String {
+    /// Enough to see what there is.
+    const MOST: usize = 20;
+    let name = |path: &PathBuf| {
+        let name = path.file_name().unwrap_or(path.as_os_str());
+        name.display().to_string()
+    };
+    let mut names: Vec<_> = paths.iter().take(MOST).map(name).collect();
+    let more = paths.len().saturating_sub(MOST);
+    names.extend((more > 0).then(|| format!("and {more} more")));
+    names.join(", ")
 }
 
 fn list(paths: &[PathBuf]) -> String {

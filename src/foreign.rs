@@ -111,9 +111,22 @@ pub(crate) fn recognise(source: &dyn Source) -> Foreign {
     }
 }
 
-/// Whether text begins like XML, after a byte order mark and white space.
+/// Whether text begins like XML, after a byte order mark and white space, in UTF-8 or UTF-16.
 pub(crate) fn is_xml(head: &[u8]) -> bool {
-    let head = head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(head);
+    let wide = |unit: usize| head.iter().skip(unit).step_by(2).copied().take(64);
+    let narrowed: Vec<u8>;
+    let head = match head {
+        [0xef, 0xbb, 0xbf, rest @ ..] => rest,
+        [0xff, 0xfe, ..] | [b'<', 0, ..] => {
+            narrowed = wide(0).filter(|&byte| byte != 0xff).collect();
+            &narrowed
+        }
+        [0xfe, 0xff, ..] | [0, b'<', ..] => {
+            narrowed = wide(1).filter(|&byte| byte != 0xff).collect();
+            &narrowed
+        }
+        _ => head,
+    };
     let text = head.trim_ascii_start();
     text.starts_with(b"<?xml")
         || (text.starts_with(b"<") && text.get(1).is_some_and(u8::is_ascii_alphabetic))
@@ -148,6 +161,11 @@ mod tests {
             recognise(&b"  <?xml version='1.0'?>".to_vec()),
             Foreign::Xml
         );
+        assert_eq!(
+            recognise(&b"\xff\xfe<\0?\0x\0m\0l\0".to_vec()),
+            Foreign::Xml
+        );
+        assert_eq!(recognise(&b"\0<\0a\0>".to_vec()), Foreign::Xml);
         assert_eq!(recognise(&b"hello".to_vec()), Foreign::Unknown);
     }
 }

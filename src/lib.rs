@@ -83,6 +83,6 @@ pub mod text;
 mod workers;
 
 pub use bytes::is_zero;
-pub use error::{Class, Error, Limit, Result};
+pub use error::{Class, Error, Limit, Refused, Result};
 pub use foreign::Foreign;
 pub use workers::Workers;

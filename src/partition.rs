@@ -30,12 +30,14 @@
 mod filesystem;
 mod gpt;
 mod mbr;
+mod stated_end;
 mod table;
 mod xfs_log;
 
 use std::ops::Deref;
 
 pub use self::filesystem::{Content, FileSystem};
+pub use self::stated_end::{StatedEnd, Witness, stated_end};
 pub use self::table::{GptError, PartitionType, TableError, TableKind, Warning};
 
 use self::gpt::Found;
@@ -294,10 +296,17 @@ fn boot_record(disk: &dyn VirtualDisk) -> Result<Option<Record>> {
     Ok(Record::parse(&sector))
 }
 
-/// Tells what is in a range of the disk.
-fn probe(disk: &dyn VirtualDisk, start: u64, len: u64) -> Result<Option<Content>> {
+/// The bytes from `start` on that tell what begins there, as far as the disk has them.
+fn head_of(disk: &dyn VirtualDisk, start: u64, len: u64) -> Result<Vec<u8>> {
+    let len = len.min(disk.size().saturating_sub(start));
     let mut head = vec![0; usize::try_from(len.min(filesystem::HEAD)).unwrap_or(0)];
     disk.read_at(&mut head, start)?;
+    Ok(head)
+}
+
+/// Tells what is in a range of the disk.
+fn probe(disk: &dyn VirtualDisk, start: u64, len: u64) -> Result<Option<Content>> {
+    let head = head_of(disk, start, len)?;
     let mut content = filesystem::recognise(&head);
     if let Some(content) = content.as_mut().filter(|it| it.kind == FileSystem::Xfs) {
         content.journal_dirty = xfs_log::is_dirty(disk, start, len, &head)?;

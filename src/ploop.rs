@@ -18,22 +18,30 @@
 //! # Ok::<(), ploopconv::Error>(())
 //! ```
 
+mod alternative;
 mod bat;
 mod chain;
 mod check;
 mod descriptor;
 mod disk;
+mod gate;
 mod header;
 mod image;
 mod locate;
+mod names;
 mod open;
+mod snapshots;
 
+pub use alternative::Alternative;
 pub use bat::{BadEntries, BadEntry, Bat, BatFindings, Slot};
-pub use chain::{Admitted, ChainPlan, Gate, PlannedLayer, SelectError};
+pub use chain::{ChainPlan, LayerForm, PlannedLayer, SelectError};
 pub use check::{Finding, FindingKind, Severity};
-pub use descriptor::{Descriptor, DescriptorError, Guid, ImageEntry, Shot, Temporary};
-pub use disk::{Layer, PloopDisk};
+pub use descriptor::{Descriptor, DescriptorError, Guid, ImageEntry, Label, Shot, Temporary};
+pub use disk::{Layer, PloopDisk, RawLayer};
+pub use gate::{Admitted, FoundAs, Gate};
 pub use header::{ClusterSize, Header, HeaderError, State, Version};
 pub use image::Image;
-pub use locate::{DEFAULT_PRIVATE_DIRS, Located, locate};
+pub use locate::{DEFAULT_CONFIG_DIR, DEFAULT_PRIVATE_DIRS, Located, locate};
+pub use names::{ImageName, is_named_like_a_delta};
 pub use open::{Examined, LayerInfo, LayerName, OpenOptions, SnapshotInfo, examine};
+pub use snapshots::SnapshotName;

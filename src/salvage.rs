@@ -33,7 +33,7 @@ pub use self::trusted::Trusted;
 use self::bad::BadSectors;
 use crate::disk::{Extent, ExtentKind, Loss, LossKind, VirtualDisk};
 use crate::error::{Error, Result};
-use crate::ploop::PloopDisk;
+use crate::ploop::{Layer, PloopDisk};
 use crate::source::{Source, rescue};
 
 /// A ploop disk that reads over its damage.
@@ -79,7 +79,11 @@ impl<P: Deref<Target = PloopDisk>> Salvaged<P> {
     fn losses_of(&self, extent: Extent) -> Vec<Loss> {
         let range = extent.offset..extent.end();
         let layer = match extent.kind {
-            ExtentKind::Lost { .. } => return vec![Loss::of(range, LossKind::Missing)],
+            ExtentKind::Lost { layer } => {
+                let layer = self.disk.layers().get(layer);
+                let kind = layer.map_or(LossKind::Missing, Layer::loss_kind);
+                return vec![Loss::of(range, kind)];
+            }
             ExtentKind::Data { layer, .. } => layer,
             ExtentKind::Hole | ExtentKind::Compressed { .. } => return Vec::new(),
         };

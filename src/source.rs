@@ -213,6 +213,20 @@ impl FileSource {
         })
     }
 
+    /// The same open file once more, with the state that it had when it was opened.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`] where the process may have no more open files.
+    pub fn try_clone(&self) -> Result<Self> {
+        let file = self.file.try_clone();
+        Ok(Self {
+            file: file.map_err(|error| Error::io("opening", &self.path, error))?,
+            path: self.path.clone(),
+            opened: self.opened,
+        })
+    }
+
     /// The path that the file was opened by.
     #[must_use]
     pub fn path(&self) -> &Path {
@@ -382,6 +396,27 @@ impl Source for FileSource {
             .map_or(size, |end| end.min(size));
         Ok(Some(start..end.max(start.saturating_add(1))))
     }
+}
+
+/// Whether something has this name, a link that leads nowhere too. A name that no file can have is
+/// one that nothing has.
+///
+/// # Errors
+///
+/// Where that cannot be said: a folder on the way may not be entered, or the file system fails.
+pub fn is_there(path: &Path) -> Result<bool> {
+    match path.symlink_metadata() {
+        Ok(_) => Ok(true),
+        Err(error) if is_absence(&error) => Ok(false),
+        Err(error) => Err(Error::io("looking for", path, error)),
+    }
+}
+
+/// Whether an error means that there is no such file, and not that nobody could look.
+#[must_use]
+pub fn is_absence(error: &io::Error) -> bool {
+    use io::ErrorKind::{InvalidFilename, NotADirectory, NotFound};
+    [NotFound, NotADirectory, InvalidFilename].contains(&error.kind())
 }
 
 #[cfg(test)]

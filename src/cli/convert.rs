@@ -19,7 +19,6 @@ use std::time::Instant;
 use anyhow::Context;
 use ploopconv::Workers;
 use ploopconv::copy::Summary;
-use ploopconv::disk::VirtualDisk;
 use ploopconv::partition::{self, Warning};
 use ploopconv::ploop::Severity;
 use ploopconv::qcow2::Layout;
@@ -39,7 +38,7 @@ use super::exit::Noted;
 use super::losses::Account;
 use super::output::{complain, json};
 use super::progress::Display;
-use super::report::{finding_line, worth_saying};
+use super::report::warnings;
 use super::side::Side;
 use super::signals::Guard;
 use super::size::short;
@@ -82,8 +81,7 @@ fn open(
     } else {
         Severity::Warning
     };
-    let findings = worth_saying(&examined, least, args.open.allow_dirty);
-    let mut warnings: Vec<_> = findings.map(finding_line).collect();
+    let mut warnings = warnings(&examined, least, args.open.allow_dirty);
     // Before the image may be refused.
     let say = |line: &String| {
         if !args.quiet {
@@ -94,10 +92,13 @@ fn open(
     let opened = args.open.disk(examined)?;
     target.refuse_sources(&opened.files)?;
     let source = Side::ploop(opened, args.open.partition);
-    if args.open.partition.is_none() {
-        let hidden = what_hides_partitions(source.disk.as_ref());
-        hidden.iter().for_each(say);
-        warnings.extend(hidden);
+    if let Ok(layout) = partition::read(source.disk.as_ref()) {
+        let mut more = what_is_in_a_journal(&layout);
+        if args.open.partition.is_none() {
+            more.splice(0..0, what_hides_partitions(&layout));
+        }
+        more.iter().for_each(say);
+        warnings.extend(more);
     }
     Ok((source, warnings))
 }
@@ -273,14 +274,33 @@ fn done(summary: Summary) -> String {
 /// In a disk with a table that counts in other sectors a machine may see no partition, and a disk
 /// that is encrypted as a whole shows none without its key. What else may be wrong with a table is
 /// for `info`: it is copied as it is.
-fn what_hides_partitions(disk: &dyn VirtualDisk) -> Vec<String> {
-    let warnings = partition::read(disk).map(|layout| layout.warnings);
-    let warnings = warnings.into_iter().flatten();
+fn what_hides_partitions(layout: &partition::Layout) -> Vec<String> {
+    let warnings = layout.warnings.iter();
     let hiding = warnings
         .filter(|warning| matches!(warning, Warning::SectorSize(_) | Warning::WholeDiskLuks));
     hiding
         .map(|warning| format!("warning: {warning}"))
         .collect()
+}
+
+/// A copy is as the disk was when it stopped. Where that was not a clean stop, what the file system
+/// wrote last stands in its journal only, and whoever reads the copy without replaying it misses it.
+fn what_is_in_a_journal(layout: &partition::Layout) -> Vec<String> {
+    let whole = layout.whole.iter().map(|content| (None, content));
+    let parts = layout.partitions.iter();
+    let parts = parts.filter_map(|part| Some((Some(part.number), part.content.as_ref()?)));
+    let dirty = whole
+        .chain(parts)
+        .filter(|(_, content)| content.journal_dirty == Some(true));
+    let line = |(number, content): (Option<u32>, &partition::Content)| {
+        let place = number.map_or_else(String::new, |number| format!(" in partition {number}"));
+        format!(
+            "warning: the {}{place} was not unmounted cleanly: its last changes may be in its \
+             journal only, which the first mount of the copy replays if it may write",
+            content.kind.title()
+        )
+    };
+    dirty.map(line).collect()
 }
 
 /// Accounts for what is lost of the disk, and writes it down.

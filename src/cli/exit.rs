@@ -7,11 +7,11 @@ use std::process::ExitCode;
 use ploopconv::{Class, Error};
 use serde::Serialize;
 
+use super::command_line::CommandLine;
 use super::convert::Promised;
-use super::hints::hint;
+use super::hints::{Hint, hint};
 use super::output::{complain, json, story};
 use super::signals::Interrupted;
-use super::typed::Typed;
 use super::verify::ReadBack;
 
 /// How a command ended that did what it was asked.
@@ -80,13 +80,13 @@ pub(crate) struct Failure {
     pub(crate) status: u8,
     pub(crate) code: &'static str,
     pub(crate) message: String,
-    /// What could be typed next, as on stderr: a line each.
-    pub(crate) hints: Vec<String>,
+    /// What could be done next, as on stderr.
+    pub(crate) hints: Vec<Hint>,
 }
 
 impl Failure {
     /// A mistake of the command line.
-    pub(crate) fn usage(message: String, hints: Vec<String>) -> Self {
+    pub(crate) fn usage(message: String, hints: Vec<Hint>) -> Self {
         Self {
             status: 2,
             code: "usage",
@@ -95,19 +95,17 @@ impl Failure {
         }
     }
 
-    fn of(error: &anyhow::Error, typed: &Typed) -> Self {
+    fn of(error: &anyhow::Error, line: &CommandLine) -> Self {
         let ours = ours(error);
         let mut hints = Vec::new();
         if let Some(promised) = error.downcast_ref::<Promised>() {
-            hints = promised.hints(typed);
+            hints = promised.hints(line);
         }
         if let Some(noted) = error.downcast_ref::<Noted>() {
-            hints.extend(noted.notes.iter().cloned());
+            hints.extend(noted.notes.iter().map(Hint::say));
         }
-        let retry = |image: &str| typed.retry(error, image);
-        if let Some(hint) = ours.and_then(|error| hint(error, &retry)) {
-            hints.extend(hint.lines().map(str::to_owned));
-        }
+        let typed = line.typed(error);
+        hints.extend(ours.into_iter().flat_map(|error| hint(error, &typed)));
         let (status, code) = status_and_code(error, ours);
         Self {
             status,
@@ -120,7 +118,8 @@ impl Failure {
     /// Says it on stderr, and with `--json` on stdout too.
     pub(crate) fn say(&self, as_json: bool) -> ExitCode {
         complain(&self.message);
-        self.hints.iter().for_each(|line| complain(line));
+        let hints = self.hints.iter();
+        hints.for_each(|hint| complain(&hint.to_string()));
         if as_json {
             // Where stdout cannot be written either, stderr has it all.
             let _ = json(self);
@@ -130,7 +129,7 @@ impl Failure {
 }
 
 /// Says what went wrong and what could be typed next, and gives the exit status for it.
-pub(crate) fn report(error: anyhow::Error, typed: &Typed) -> ExitCode {
+pub(crate) fn report(error: anyhow::Error, line: &CommandLine) -> ExitCode {
     let (error, is_reported) = match error.downcast::<Reported>() {
         Ok(Reported(error)) => (error, true),
         Err(error) => (error, false),
@@ -140,8 +139,8 @@ pub(crate) fn report(error: anyhow::Error, typed: &Typed) -> ExitCode {
         // Whoever closes a pipe has read enough of a result: nothing is said, as cli.md wants it.
         return ExitCode::SUCCESS;
     }
-    let as_json = typed.wants_json() && !is_reported && !to_stdout;
-    Failure::of(&error, typed).say(as_json)
+    let as_json = line.wants_json() && !is_reported && !to_stdout;
+    Failure::of(&error, line).say(as_json)
 }
 
 /// What was done when a result could not be written.

@@ -1,100 +1,218 @@
 //! What to type next, where there is something to type.
 
+mod images;
+mod retry;
+
 use std::ffi::OsStr;
-use std::io::ErrorKind;
+use std::fmt;
+use std::io::{self, ErrorKind};
 use std::path::Path;
 
+use nix::errno::Errno;
 use ploopconv::attach::AttachError;
 use ploopconv::partition::FileSystem;
-use ploopconv::ploop::{FindingKind, HeaderError, SelectError};
+use ploopconv::ploop::{Alternative, FindingKind, SelectError, SnapshotInfo};
 use ploopconv::qcow2::LayoutError;
 use ploopconv::source::is_bad_sector;
-use ploopconv::{Error, Foreign, text};
+use ploopconv::{Error, text};
+use serde::Serialize;
 
-/// Lines of advice for an error; `None` where the error says it all.
-///
-/// `retry` gives the command that was typed, for another IMAGE and its options.
-pub(crate) fn hint(error: &Error, retry: &dyn Fn(&str) -> String) -> Option<String> {
-    let advice = match error {
-        Error::NotPloop { path, found } => return not_ploop(path, *found, retry),
-        Error::NoImage { images, .. } => match &images[..] {
-            [] => return None,
-            [only] => format!(
-                "the descriptor is missing; if the disk has no snapshots, read the image alone: {}",
-                retry(&quoted(only))
-            ),
-            many => {
-                let names = many.iter().map(|image| quoted(image));
-                let names: Vec<_> = names.collect();
-                let folder = many
-                    .first()
-                    .map_or(Path::new("."), |image| folder_of(image));
-                format!(
-                    "the descriptor is missing, and these images are there: {}\n\
-                     what they are, and how they are read without it: ploopconv info {}",
-                    names.join(" "),
-                    quoted(folder)
-                )
+pub(crate) use self::retry::Typed;
+
+/// One thing that a user could do.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct Hint {
+    /// What for, or what to do.
+    pub(crate) text: String,
+    /// The command that does it, as a shell takes it.
+    pub(crate) command: Option<String>,
+    /// What is shown of the command: all of it, or the option to add.
+    #[serde(skip)]
+    shown: Option<String>,
+}
+
+impl Hint {
+    /// Something to do outside of the program.
+    pub(crate) fn say(text: impl Into<String>) -> Self {
+        let text = text.into();
+        Self {
+            text,
+            command: None,
+            shown: None,
+        }
+    }
+
+    /// A command to run.
+    pub(crate) fn run(text: impl Into<String>, command: String) -> Self {
+        Self {
+            text: text.into(),
+            shown: Some(command.clone()),
+            command: Some(command),
+        }
+    }
+
+    /// The same command with one more option.
+    fn add(text: impl Into<String>, option: &str, typed: &Typed) -> Self {
+        Self {
+            text: text.into(),
+            command: Some(typed.adding(option)),
+            shown: Some(format!("add {option}")),
+        }
+    }
+
+    /// Another command that tells more about a path; nothing for one who has just run it.
+    fn look(text: &str, command: &str, path: &Path, typed: &Typed) -> Option<Self> {
+        let line = format!("ploopconv {command} {}", quoted(path));
+        (!typed.is_command(command)).then(|| Self::run(text, line))
+    }
+}
+
+impl fmt::Display for Hint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.shown {
+            Some(shown) => write!(f, "{}: {shown}", self.text),
+            None => f.write_str(&self.text),
+        }
+    }
+}
+
+/// Advice for an error; empty where the error says it all.
+pub(crate) fn hint(error: &Error, typed: &Typed) -> Vec<Hint> {
+    match error {
+        Error::Refused(refused) => {
+            let mut hints = hint(&refused.error, typed);
+            // An option of the error's own would not change that the names may be wrong.
+            if matches!(refused.error, Error::Outside { .. }) {
+                hints.clear();
             }
-        },
-        Error::Header {
-            path,
-            source: HeaderError::VersionConversion,
-        } => {
-            let mut saved = path.as_os_str().to_owned();
-            saved.push(".idx");
-            let saved = Path::new(&saved);
-            if !saved.exists() {
-                return None;
+            hints.extend(alternative(&refused.instead, typed));
+            hints
+        }
+        Error::Damaged { path, first, .. } => {
+            let text = "to see everything that is wrong";
+            let mut hints: Vec<_> = Hint::look(text, "check", path, typed).into_iter().collect();
+            if first.kind.is_salvageable() {
+                let text = "to convert what is left, with zeros for the rest";
+                hints.push(Hint::add(text, "--salvage", typed));
             }
-            let name = quoted(saved);
-            format!("its table was saved before, in {name}: add --use-idx to read that one")
+            let instead = first.instead.iter();
+            hints.extend(instead.flat_map(|instead| alternative(instead, typed)));
+            hints
         }
-        Error::NotALayer { path, layer: 0, .. } => {
-            let name = path.file_name().unwrap_or_default();
-            format!(
-                "if it is a raw disk, say so: --layers raw:{},…",
-                shell_word(name)
-            )
+        Error::InUse { kind, .. } => in_use(*kind, typed),
+        Error::Changed { .. } => {
+            vec![Hint::say(
+                "stop whatever writes to it, or convert a copy or a snapshot",
+            )]
         }
-        Error::Descriptor { path, .. } => format!(
-            "what else is there, and how it is read without a descriptor: ploopconv info {}",
-            quoted(folder_of(path))
-        ),
-        Error::Io { doing, source, .. }
-            if doing.starts_with("reading") && is_bad_sector(source) =>
-        {
-            "to read on over what the device does not give, add --salvage".to_owned()
-        }
-        Error::LoneLayer {
-            path,
-            descriptor,
-            snapshot,
+        Error::Unplanned { .. } => vec![Hint::say(
+            "stop whatever writes to the image, or convert a copy or a snapshot",
+        )],
+        Error::Io { doing, source, .. } => io_error(doing, source, typed),
+        Error::Select {
+            source:
+                SelectError::NoSuchSnapshot(_)
+                | SelectError::SeveralSnapshots { .. }
+                | SelectError::NoTop(_),
+            snapshots,
             ..
         } => {
-            let disk = quoted(folder_of(descriptor));
-            let mut advice = format!("the whole disk, as it is now: {}", retry(&disk));
-            if let Some(guid) = snapshot {
-                advice += &format!(
-                    "\nthe disk up to this layer: {}",
-                    retry(&format!("{disk} --snapshot {}", bare(&guid.to_string())))
-                );
-            }
-            advice
-                + &format!(
-                    "\nthis file alone: {}",
-                    retry(&format!("{} --single-layer", quoted(path)))
-                )
+            let hint = |shot: &SnapshotInfo| {
+                let guid = shot.guid.to_string();
+                let option = format!("--snapshot {}", bare(&guid));
+                Hint::run(shot_text(shot), typed.with(typed.image(), &[option]))
+            };
+            snapshots.iter().map(hint).collect()
         }
-        Error::UnknownRole { path, .. } => format!(
-            "to read the file alone all the same: {}",
-            retry(&format!("{} --single-layer", quoted(path)))
-        ),
-        Error::Outside { .. } => "if what lies there may be read, add --allow-outside".to_owned(),
-        Error::InUse { kind, .. } => in_use(*kind).to_owned(),
-        Error::Changed { .. } => {
-            "stop whatever writes to it, or convert a copy or a snapshot".to_owned()
+        Error::NoSuchPartition { .. }
+        | Error::ExtendedPartition { .. }
+        | Error::NoTable { .. }
+        | Error::PartitionTable { .. } => partition(error),
+        Error::NoRoom { .. }
+        | Error::TargetExists { .. }
+        | Error::Qcow2 { .. }
+        | Error::Attach { .. } => target(error, typed),
+        other => images::hint(other, typed),
+    }
+}
+
+/// What a snapshot is called, for a list of them.
+fn shot_text(shot: &SnapshotInfo) -> String {
+    let mut text = "there is ".to_owned();
+    match (&shot.name, shot.top) {
+        (Some(name), _) => text += &format!("{name:?}"),
+        (None, true) => text += "the current state",
+        (None, false) => text += "a snapshot without a name",
+    }
+    if let Some(taken) = &shot.taken {
+        text += &format!(" of {taken}");
+    }
+    text
+}
+
+/// What could be read instead.
+pub(crate) fn alternative(instead: &Alternative, typed: &Typed) -> Option<Hint> {
+    let image = typed.image();
+    match instead {
+        Alternative::Snapshot(guid) => Some(Hint::run(
+            "the disk as it was at the nearest snapshot below, which is closed and complete",
+            typed.with(image, &[format!("--snapshot {}", bare(&guid.to_string()))]),
+        )),
+        Alternative::Layers { folder, layers } => {
+            let names = layers.iter().map(|layer| {
+                let raw = if layer.raw { "raw:" } else { "" };
+                // A comma separates the layers.
+                let name = layer.file.to_str().filter(|name| !name.contains(','))?;
+                Some(format!("{raw}{name}"))
+            });
+            let names = names.collect::<Option<Vec<_>>>()?.join(",");
+            let text = match layers.first() {
+                Some(base) if base.raw => "if its base is a raw disk and the label is wrong",
+                _ => "if the files in the folder of the descriptor are the disk's own",
+            };
+            let layers = format!("--layers {}", shell_word(names.as_ref()));
+            Some(Hint::run(text, typed.with(folder, &[layers])))
         }
+        Alternative::OtherDisk(folder) => Some(Hint::say(format!(
+            "that file belongs to the disk in {}, and the descriptor may be a copy of its \
+             descriptor: name the disk that is meant",
+            folder.display()
+        ))),
+        _ => None,
+    }
+}
+
+/// What to do about a refusal of the operating system.
+fn io_error(doing: &str, error: &io::Error, typed: &Typed) -> Vec<Hint> {
+    if doing.starts_with("reading") && is_bad_sector(error) {
+        let text = "to read on over what the device does not give";
+        return vec![Hint::add(text, "--salvage", typed)];
+    }
+    let looking = ["opening", "looking for", "resolving", "listing", "reading"];
+    let is_looking = looking.iter().any(|word| doing.starts_with(word));
+    let errno = error.raw_os_error().map(Errno::from_raw);
+    let text = match (errno, error.kind()) {
+        (Some(Errno::ESTALE), _) => "the mount is stale: unmount it and mount it again",
+        (Some(Errno::EIO), _) if is_looking => {
+            "the device or the mount under it fails: dmesg says more; a disk that fails is copied \
+             with ddrescue first"
+        }
+        (Some(Errno::ELOOP), _) => "symbolic links on the way lead in a circle",
+        (Some(Errno::ENOTCONN), _) => "the server of this mount is gone: unmount it",
+        (_, ErrorKind::PermissionDenied) if is_looking => {
+            "this user may not read it: run the same command as root, or as its owner"
+        }
+        (_, ErrorKind::FileTooLarge) => {
+            "the file system (or a limit of this shell) takes no file of this size"
+        }
+        _ => return Vec::new(),
+    };
+    vec![Hint::say(text)]
+}
+
+/// What to do about a partition that cannot be read.
+fn partition(error: &Error) -> Vec<Hint> {
+    let text = match error {
         Error::NoSuchPartition { available, .. } if available.is_empty() => {
             "its partition table is empty; without --partition the whole disk is read".to_owned()
         }
@@ -107,95 +225,55 @@ pub(crate) fn hint(error: &Error, retry: &dyn Fn(&str) -> String) -> Option<Stri
         } => "without --partition the encrypted disk is read as it is; its partitions can be \
               seen after cryptsetup open"
             .to_owned(),
-        Error::NoTable { .. } | Error::PartitionTable { .. } => {
-            "without --partition the whole disk is read".to_owned()
-        }
-        Error::NoRoom { .. } => {
-            "choose a target with more room; zeros that are stored need none with --sparse"
-                .to_owned()
-        }
-        Error::TargetExists { .. } => "add -f to replace it".to_owned(),
-        Error::NoContainer { .. } => {
-            "name the directory, or say where containers are with --private-dir DIR".to_owned()
-        }
-        Error::Damaged { path, first, .. } => {
-            let salvage = "\nto convert what is left, with zeros for the rest: add --salvage";
-            format!(
-                "to see everything that is wrong: ploopconv check {}{}",
-                quoted(path),
-                if first.kind.is_salvageable() {
-                    salvage
-                } else {
-                    ""
-                }
-            )
-        }
-        Error::Select {
-            source: SelectError::NoSuchSnapshot { available, .. } | SelectError::NoTop(available),
-            ..
-        } => {
-            let guids: Vec<_> = available.iter().map(ToString::to_string).collect();
-            let guids: Vec<_> = guids.iter().map(|guid| bare(guid)).collect();
-            format!("choose one of these with --snapshot: {}", guids.join(" "))
-        }
+        _ => "without --partition the whole disk is read".to_owned(),
+    };
+    vec![Hint::say(text)]
+}
+
+/// What to do about a target, or a device that the disk is attached to.
+fn target(error: &Error, typed: &Typed) -> Vec<Hint> {
+    match error {
+        Error::NoRoom { .. } => vec![Hint::say(
+            "choose a target with more room; zeros that are stored need none with --sparse",
+        )],
+        Error::TargetExists { .. } => vec![Hint::add("to replace it", "-f", typed)],
         Error::Qcow2 {
             source: LayoutError::TooLarge {
                 enough: Some(size), ..
             },
-        } => format!("add --cluster-size {size}"),
-        Error::Unplanned { .. } => {
-            "stop whatever writes to the image, or convert a copy or a snapshot".to_owned()
-        }
+        } => vec![Hint::add(
+            "larger clusters can",
+            &format!("--cluster-size {size}"),
+            typed,
+        )],
         Error::Attach {
             source: AttachError::NotAttached { .. },
-        } => "to see what is attached: ploopconv attached".to_owned(),
-        Error::Io { source, .. } if source.kind() == ErrorKind::FileTooLarge => {
-            "the file system (or a limit of this shell) takes no file of this size".to_owned()
-        }
-        _ => return None,
-    };
-    Some(advice)
+        } => vec![Hint::run(
+            "to see what is attached",
+            "ploopconv attached".to_owned(),
+        )],
+        _ => Vec::new(),
+    }
 }
 
 /// What to do about a sign that an image is in use.
-fn in_use(kind: FindingKind) -> &'static str {
+fn in_use(kind: FindingKind, typed: &Typed) -> Vec<Hint> {
     match kind {
-        FindingKind::Attached => {
-            "stop the container (or unmount the image), or take a snapshot and read that"
-        }
-        FindingKind::Locked | FindingKind::OpenForWriting => {
-            "let it end first; with --allow-dirty the image is read all the same, and refused at \
-             the end if it changed"
-        }
-        _ => "stop the container (or unmount the image) first; if it crashed, add --allow-dirty",
-    }
-}
-
-fn not_ploop(path: &Path, found: Foreign, retry: &dyn Fn(&str) -> String) -> Option<String> {
-    let descriptor = path.with_file_name("DiskDescriptor.xml");
-    if descriptor.exists() {
-        return Some(format!(
-            "there is a DiskDescriptor.xml beside it; to read the disk it describes: {}",
-            retry(&quoted(folder_of(&descriptor)))
-        ));
-    }
-    let advice = match found {
-        Foreign::Qcow => "use qemu-img, which reads it: qemu-img convert -O raw",
-        Foreign::Vmdk | Foreign::Vhd | Foreign::Vhdx | Foreign::Vdi => {
-            "use qemu-img convert, which reads it"
-        }
-        Foreign::Luks => "it needs its key: cryptsetup open",
-        Foreign::Raw(_) => "it needs no conversion: use it as it is, or cp --sparse=always",
-        Foreign::Packed(_) => "unpack it first",
-        _ => return None,
-    };
-    Some(advice.to_owned())
-}
-
-fn folder_of(descriptor: &Path) -> &Path {
-    match descriptor.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
+        FindingKind::Attached => vec![Hint::say(
+            "stop the container (or unmount the image), or take a snapshot and read that",
+        )],
+        FindingKind::Locked | FindingKind::OpenForWriting => vec![
+            Hint::say("let it end first"),
+            Hint::add(
+                "to read the image all the same, and to be refused at the end if it changed",
+                "--allow-dirty",
+                typed,
+            ),
+        ],
+        _ => vec![
+            Hint::say("stop the container, or unmount the image, first"),
+            Hint::add("if it crashed", "--allow-dirty", typed),
+        ],
     }
 }
 

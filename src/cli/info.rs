@@ -49,6 +49,8 @@ struct Report {
     layers: Vec<JsonLayer>,
     snapshots: Vec<JsonSnapshot>,
     unlisted_layers: Vec<String>,
+    /// Further disks of the container.
+    other_disks: Vec<String>,
     findings: Vec<JsonFinding>,
     /// Where the descriptor cannot be used: what lies there.
     #[serde(flatten)]
@@ -76,6 +78,8 @@ struct JsonSnapshot {
     guid: String,
     parent: Option<String>,
     top: bool,
+    name: Option<String>,
+    taken: Option<String>,
     temporary: &'static str,
 }
 
@@ -198,6 +202,7 @@ fn report(examined: &Examined, image: String, view: View, survey: Survey) -> Rep
         layers: examined.layers.iter().map(json_layer).collect(),
         snapshots: examined.snapshots.iter().map(json_snapshot).collect(),
         unlisted_layers: examined.unlisted.iter().map(|file| path(file)).collect(),
+        other_disks: examined.other_disks.iter().map(|disk| path(disk)).collect(),
         findings: json_findings(examined),
         survey,
     }
@@ -226,6 +231,8 @@ fn json_snapshot(snapshot: &SnapshotInfo) -> JsonSnapshot {
         guid: snapshot.guid.to_string(),
         parent: snapshot.parent.map(|guid| guid.to_string()),
         top: snapshot.top,
+        name: snapshot.name.clone(),
+        taken: snapshot.taken.clone(),
         temporary: snapshot.temporary.name(),
     }
 }
@@ -325,11 +332,20 @@ fn print(examined: &Examined, name: &str, view: &View, survey: &Survey) -> anyho
             "snapshot:",
             &format!("{} on {parent}{top}{temporary}", snapshot.guid),
         )?;
+        let taken = snapshot.taken.iter().map(|taken| format!("taken {taken}"));
+        let known = snapshot.name.iter().map(|name| format!("{name:?}"));
+        let known: Vec<_> = known.chain(taken).collect();
+        if !known.is_empty() {
+            field("", &known.join(", "))?;
+        }
     }
     if survey.is_empty() {
         for file in &examined.unlisted {
             field("unlisted:", &path(file))?;
         }
+    }
+    for disk in &examined.other_disks {
+        field("other disk:", &path(disk))?;
     }
     for (name, text) in survey.lines() {
         field(&name, &text)?;

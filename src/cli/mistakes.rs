@@ -16,9 +16,10 @@ use clap::error::ErrorKind;
 
 use self::habits::{COMING, COMING_OPTIONS, DISK_FORMATS, HABITS, Means};
 use self::words::{Role, Words};
+use super::command_line::what_is_read;
 use super::convert::Promised;
 use super::exit::Failure;
-use super::typed::what_is_read;
+use super::hints::Hint;
 use super::{Command, command};
 
 const SHORT_USAGE: &str = "\
@@ -38,7 +39,7 @@ pub(super) struct Mistake {
     /// What is wrong: the first line is the message.
     lines: Vec<String>,
     /// What to type.
-    hints: Vec<String>,
+    hints: Vec<Hint>,
 }
 
 impl Mistake {
@@ -50,7 +51,7 @@ impl Mistake {
     pub(super) fn say(self, words: &[OsString]) -> ExitCode {
         let mut lines = self.lines.into_iter();
         let message = lines.next().unwrap_or_default();
-        let hints = lines.chain(self.hints).collect();
+        let hints = lines.map(Hint::say).chain(self.hints).collect();
         Failure::usage(message, hints).say(wants_json(words))
     }
 }
@@ -76,7 +77,7 @@ pub(super) fn report(error: &clap::Error, words: &[OsString]) -> ExitCode {
         let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
         let message = lines.next().unwrap_or_default();
         let message = message.strip_prefix("error: ").unwrap_or(message);
-        let failure = Failure::usage(message.to_owned(), lines.map(str::to_owned).collect());
+        let failure = Failure::usage(message.to_owned(), lines.map(Hint::say).collect());
         let _ = super::output::json(&failure);
     }
     ExitCode::from(2)
@@ -158,8 +159,11 @@ fn coming_command(words: &Words) -> Option<Mistake> {
     mistake.says(format!("{name} is not in this version"));
     let image = words.positions().get(1).map(|at| words.shell_word(*at));
     let image = image.unwrap_or_else(|| "IMAGE".to_owned());
-    let lines = coming.today.iter();
-    mistake.hints = lines.map(|line| line.replace("IMAGE", &image)).collect();
+    let hints = coming.today.iter().map(|(text, command)| match command {
+        Some(command) => Hint::run(*text, command.replace("IMAGE", &image)),
+        None => Hint::say(*text),
+    });
+    mistake.hints = hints.collect();
     Some(mistake)
 }
 
@@ -337,7 +341,7 @@ fn positions(error: &clap::Error, words: &mut Words, mistake: &mut Mistake) {
 }
 
 /// What can be done with an image that has no target.
-fn without_target(words: &Words) -> Vec<String> {
+fn without_target(words: &Words) -> Vec<Hint> {
     let mut converted = words.meant();
     converted.extend(["-o", "disk.qcow2"].map(OsString::from));
     let Ok((matches, _)) = Command::read(&converted) else {
@@ -345,10 +349,10 @@ fn without_target(words: &Words) -> Vec<String> {
     };
     let matches = matches.subcommand().map_or(&matches, |(_, inner)| inner);
     vec![
-        format!("to convert it: {}", words::line(&converted)),
-        format!(
-            "to see what it is: ploopconv info {}",
-            what_is_read(matches)
+        Hint::run("to convert it", words::line(&converted)),
+        Hint::run(
+            "to see what it is",
+            format!("ploopconv info {}", what_is_read(matches)),
         ),
     ]
 }
@@ -359,17 +363,16 @@ fn one_at_a_time(words: &mut Words, positions: &[usize], mistake: &mut Mistake) 
     if words.output_is_qemu_option() {
         mistake.says("-o names the target here, and options have names of their own");
     } else {
-        mistake.hints.push(
+        mistake.hints.push(Hint::say(
             "the layers of one disk are read together: name their folder or its \
-             DiskDescriptor.xml"
-                .to_owned(),
-        );
+             DiskDescriptor.xml",
+        ));
     }
     words.spoil();
 }
 
 /// The command line as it seems to be meant, where it can be read: what to type.
-fn what_was_meant(words: &Words, format: Option<String>) -> Vec<String> {
+fn what_was_meant(words: &Words, format: Option<String>) -> Vec<Hint> {
     if words.is_spoiled() {
         return Vec::new();
     }
@@ -392,5 +395,5 @@ fn what_was_meant(words: &Words, format: Option<String>) -> Vec<String> {
             return Vec::new();
         }
     }
-    vec![format!("perhaps this was meant: {}", words::line(&meant))]
+    vec![Hint::run("perhaps this was meant", words::line(&meant))]
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use ploopconv::Workers;
 use ploopconv::disk::{Loss, Slice, VirtualDisk};
 use ploopconv::partition::{self, Layout, Partition};
-use ploopconv::ploop::{Examined, Guid, LayerName, OpenOptions, PloopDisk, examine};
+use ploopconv::ploop::{Examined, LayerName, OpenOptions, PloopDisk, SnapshotName, examine};
 use ploopconv::salvage::{Salvaged, Trusted};
 
 use super::number::number;
@@ -19,9 +19,9 @@ pub(crate) struct OpenArgs {
     /// Image file, descriptor, directory or container id
     #[arg(value_name = "IMAGE")]
     pub(crate) image: PathBuf,
-    /// Read this snapshot instead of the current state
-    #[arg(long, value_name = "GUID", help_heading = "Reading")]
-    pub(crate) snapshot: Option<Guid>,
+    /// Read this snapshot instead of the current state: its GUID, or its name
+    #[arg(long, value_name = "GUID|NAME", help_heading = "Reading")]
+    pub(crate) snapshot: Option<SnapshotName>,
     /// Read an image file by itself, whatever the descriptor beside it says
     #[arg(long, conflicts_with = "snapshot", help_heading = "Reading")]
     single_layer: bool,
@@ -169,7 +169,7 @@ impl OpenArgs {
     /// Opens and examines the image.
     pub(crate) fn examine(&self, workers: &Workers) -> ploopconv::Result<Examined> {
         let mut options = OpenOptions {
-            snapshot: self.snapshot,
+            snapshot: self.snapshot.clone(),
             single_layer: self.single_layer,
             layers: self.layers.clone(),
             salvage: self.salvage,

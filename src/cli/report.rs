@@ -5,6 +5,7 @@ use std::path::Path;
 use ploopconv::ploop::{Examined, Finding, FindingKind, Severity};
 use serde::Serialize;
 
+use super::hints::{Typed, alternative};
 use super::output::complain;
 
 /// A finding in a JSON report.
@@ -52,18 +53,13 @@ pub(crate) fn finding_line(finding: &Finding) -> String {
 
 /// Says on stderr what a user should know before relying on the disk.
 pub(crate) fn warn(examined: &Examined, allow_dirty: bool) {
-    for finding in worth_saying(examined, Severity::Warning, allow_dirty) {
-        complain(&finding_line(finding));
-    }
+    let lines = warnings(examined, Severity::Warning, allow_dirty);
+    lines.iter().for_each(|line| complain(line));
 }
 
-/// The findings that say more than the error which ends the command, if one does: that one has its
-/// finding in its own words.
-pub(crate) fn worth_saying(
-    examined: &Examined,
-    least: Severity,
-    allow_dirty: bool,
-) -> impl Iterator<Item = &Finding> {
+/// What a user should know before relying on the disk, a line each: findings that matter at least
+/// so much, less the one that is the reason to refuse the disk, because the error says it.
+pub(crate) fn warnings(examined: &Examined, least: Severity, allow_dirty: bool) -> Vec<String> {
     let is_readable = examined.is_readable();
     let most = if examined.is_for_salvage() && is_readable {
         Severity::Damage
@@ -71,11 +67,24 @@ pub(crate) fn worth_saying(
         Severity::InUse
     };
     let refusal = examined.refuses_use(allow_dirty).filter(|_| is_readable);
-    let findings = examined.findings.iter();
-    findings.filter(move |&finding| {
-        (least..=most).contains(&finding.severity())
-            && !refusal.is_some_and(|refusal| std::ptr::eq(refusal, finding))
-    })
+    let mut lines = Vec::new();
+    for finding in &examined.findings {
+        let is_refusal = refusal.is_some_and(|refusal| std::ptr::eq(refusal, finding));
+        if is_refusal || !(least..=most).contains(&finding.severity()) {
+            continue;
+        }
+        lines.push(finding_line(finding));
+        let instead = finding.instead.as_ref();
+        let hint = instead.and_then(|instead| alternative(instead, &Typed::here(&examined.input)));
+        lines.extend(hint.map(|hint| hint.to_string()));
+    }
+    lines.extend(examined.other_disks.iter().map(|disk| {
+        format!(
+            "note: the container has another disk, which is read by itself: {}",
+            disk.display()
+        )
+    }));
+    lines
 }
 
 /// Bytes in the images that belong to no cluster.

@@ -20,7 +20,8 @@ pub enum LossKind {
     Missing,
     /// A device does not give it: it reads as zeros.
     Unreadable,
-    /// It is read as it is stored, and may belong to another place of the disk.
+    /// It is read as it is stored, and may belong to another place of the disk; or it is stored
+    /// nowhere, and may never have been.
     Doubtful,
 }
 

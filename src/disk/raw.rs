@@ -28,12 +28,17 @@ impl RawDisk {
     ///
     /// [`Error::Io`] where it cannot be opened, [`Error::NotAFile`] where it is anything else.
     pub fn open(path: &Path) -> Result<Self> {
-        let source = FileSource::open_file_or_device(path)?;
-        Ok(Self {
-            size: source.len(),
-            bytes: Bytes::File(source),
-            path: path.to_owned(),
-        })
+        Ok(Self::of(FileSource::open_file_or_device(path)?))
+    }
+
+    /// Takes a file that is open.
+    #[must_use]
+    pub fn of(file: FileSource) -> Self {
+        Self {
+            size: file.len(),
+            path: file.path().to_owned(),
+            bytes: Bytes::File(file),
+        }
     }
 
     /// Takes any source; messages call it `name`.

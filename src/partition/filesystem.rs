@@ -3,7 +3,7 @@
 
 use super::table::text;
 use super::xfs_log;
-use crate::bytes::{be_u16, field, le_u16, le_u32, le_u64};
+use crate::bytes::{be_u16, be_u32, be_u64, field, le_u16, le_u32, le_u64};
 
 /// How many bytes are looked at: up to the end of the superblock of btrfs.
 pub(super) const HEAD: u64 = 68 << 10;
@@ -72,6 +72,9 @@ pub struct Content {
     /// Whether something that was written is still only in the journal, or the file system was not
     /// closed; `None` where there is no journal or nothing that tells.
     pub journal_dirty: Option<bool>,
+    /// How many bytes it says that it takes, from where it begins; `None` where its first bytes do
+    /// not tell.
+    pub size: Option<u64>,
 }
 
 impl Content {
@@ -82,6 +85,15 @@ impl Content {
             label: (!label.is_empty()).then_some(label),
             uuid,
             journal_dirty: None,
+            size: None,
+        }
+    }
+
+    /// The same with the size that the superblock states, as a number of units of `unit` bytes.
+    fn of_units(self, count: u64, unit: u64) -> Self {
+        Self {
+            size: count.checked_mul(unit).filter(|&size| size > 0),
+            ..self
         }
     }
 }
@@ -135,7 +147,9 @@ fn lvm2(head: &[u8]) -> Option<Content> {
         let groups = [first].into_iter().chain(middle.chunks(4)).chain([last]);
         groups.map(text).collect::<Vec<_>>().join("-")
     });
-    Some(Content::new(FileSystem::Lvm2, &[], uuid))
+    // pv_header: pv_uuid[32], then device_size_xl in bytes.
+    let size = at.checked_add(32).map_or(0, |at| le_u64(label, at));
+    Some(Content::new(FileSystem::Lvm2, &[], uuid).of_units(size, 1))
 }
 
 /// Names of the fields are those of the kernel's `struct ext4_super_block`.
@@ -143,6 +157,7 @@ fn ext(head: &[u8]) -> Option<Content> {
     const HAS_JOURNAL: u32 = 0x4;
     const RECOVER: u32 = 0x4;
     const JOURNAL_DEV: u32 = 0x8;
+    const WIDE: u32 = 0x80; // 64bit
     // What ext2 and ext3 know: filetype and meta_bg; sparse_super, large_file and btree_dir.
     const OLD_INCOMPAT: u32 = 0x2 | RECOVER | 0x10;
     const OLD_RO_COMPAT: u32 = 0x7;
@@ -164,10 +179,18 @@ fn ext(head: &[u8]) -> Option<Content> {
         FileSystem::Ext2
     };
     let closed = le_u16(sb, 0x3a) & 1 != 0; // s_state: EXT4_VALID_FS
+    // s_blocks_count_lo, and s_blocks_count_hi where there is one.
+    let high = if incompat & WIDE != 0 {
+        le_u32(sb, 0x150)
+    } else {
+        0
+    };
+    let blocks = u64::from(high) << 32 | u64::from(le_u32(sb, 0x04));
+    let block = 1024u64.checked_shl(le_u32(sb, 0x18))?; // s_log_block_size, at most 6
     let content = Content::new(kind, part(sb, 0x78, 16)?, uuid_at(sb, 0x68));
     Some(Content {
         journal_dirty: Some(incompat & RECOVER != 0 || !closed),
-        ..content
+        ..content.of_units(blocks, block)
     })
 }
 
@@ -177,7 +200,9 @@ fn xfs(head: &[u8]) -> Option<Content> {
         return None;
     }
     let label = part(head, 108, 12)?; // sb_fname
-    Some(Content::new(FileSystem::Xfs, label, uuid_at(head, 32)))
+    let (blocks, block) = (be_u64(head, 8), be_u32(head, 4)); // sb_dblocks, sb_blocksize
+    let content = Content::new(FileSystem::Xfs, label, uuid_at(head, 32));
+    Some(content.of_units(blocks, block.into()))
 }
 
 fn btrfs(head: &[u8]) -> Option<Content> {
@@ -189,21 +214,24 @@ fn btrfs(head: &[u8]) -> Option<Content> {
     Some(Content {
         // log_root: a tree of what fsync had to save before the next commit.
         journal_dirty: Some(le_u64(sb, 0x60) != 0),
-        ..content
+        // dev_item.total_bytes: of this device, not of all that belong to the file system.
+        ..content.of_units(le_u64(sb, 0xd1), 1)
     })
 }
 
 fn swap(head: &[u8]) -> Option<Content> {
     // The signature ends the first page, whose size is that of the machine.
-    let signed = [4, 8, 16, 32, 64].into_iter().any(|pages: usize| {
-        let at = pages.saturating_mul(1024).saturating_sub(10);
+    let page = [4, 8, 16, 32, 64].into_iter().find(|kib: &usize| {
+        let at = kib.saturating_mul(1024).saturating_sub(10);
         field(head, at) == Some(*b"SWAPSPACE2")
-    });
-    if !signed || le_u32(head, 1024) != 1 {
+    })?;
+    if le_u32(head, 1024) != 1 {
         return None; // version
     }
     let (uuid, label) = (uuid_at(head, 0x40c), part(head, 0x41c, 16)?);
-    Some(Content::new(FileSystem::Swap, label, uuid))
+    let pages = u64::from(le_u32(head, 1028)).saturating_add(1); // last_page
+    let page = u64::try_from(page).ok()?.saturating_mul(1024);
+    Some(Content::new(FileSystem::Swap, label, uuid).of_units(pages, page))
 }
 
 fn vfat(head: &[u8]) -> Option<Content> {
@@ -226,11 +254,12 @@ fn vfat(head: &[u8]) -> Option<Content> {
     let label = part(head, label, 11).filter(|label| label != b"NO NAME    ");
     let serial = le_u32(head, serial);
     let uuid = format!("{:04X}-{:04X}", serial >> 16, serial & 0xffff);
-    Some(Content::new(
-        FileSystem::Vfat,
-        label.unwrap_or_default(),
-        Some(uuid),
-    ))
+    let sectors = match le_u16(head, 19) {
+        0 => u64::from(le_u32(head, 32)),
+        few => few.into(),
+    };
+    let content = Content::new(FileSystem::Vfat, label.unwrap_or_default(), Some(uuid));
+    Some(content.of_units(sectors, sector.into()))
 }
 
 #[cfg(test)]

@@ -199,6 +199,41 @@ pub(super) fn find(disk: &dyn VirtualDisk) -> Result<Found> {
     Ok(Found::Table { table, at_start })
 }
 
+/// What the GPT at the start of a disk says of the disk that it was made for.
+#[derive(Debug)]
+pub(super) struct Stated {
+    /// Where that disk ends, in bytes: after the backup, and after the last partition.
+    pub(super) end: u64,
+    /// Its partitions, where their entries are there.
+    pub(super) entries: Vec<Entry>,
+}
+
+/// Reads what the GPT at the start of a disk states; of several, the one that states most. Only the
+/// header with its checksum is needed, so a disk that is cut behind it tells too.
+pub(super) fn stated(disk: &dyn VirtualDisk) -> Result<Option<Stated>> {
+    let mut found: Option<Stated> = None;
+    for sector_size in SECTOR_SIZES {
+        let Some(sector) = sector(disk, sector_size, 1)? else {
+            continue;
+        };
+        let Ok(header) = Header::parse(&sector, 1) else {
+            continue;
+        };
+        let entries = match load(disk, sector_size, 1)? {
+            Ok(mut table) => table.entries().unwrap_or_default(),
+            Err(_) => Vec::new(),
+        };
+        let backup = header.alternate_lba.saturating_add(1);
+        let ends = entries.iter().map(Entry::end);
+        let ends = ends.chain([backup.saturating_mul(sector_size)]);
+        let end = ends.max().unwrap_or_default();
+        if found.as_ref().is_none_or(|found| found.end < end) {
+            found = Some(Stated { end, entries });
+        }
+    }
+    Ok(found)
+}
+
 /// Looks for a backup: where damaged headers say it is, and in the last sector of every size.
 fn find_backup(disk: &dyn VirtualDisk, bad: &[(u64, GptError)]) -> Result<Found> {
     let mut good = Vec::new();

@@ -60,6 +60,28 @@ impl Record {
         !self.slots.iter().any(|slot| slot.is_used())
     }
 
+    /// The partitions of the record itself: of logical ones, the extended partition around them.
+    pub(super) fn primary(&self, sector_size: u64) -> Vec<Entry> {
+        let used = (1..).zip(self.slots).filter(|(_, slot)| slot.is_used());
+        let entries = used.map(|(number, slot)| {
+            let role = if slot.is_extended() {
+                Role::Extended
+            } else {
+                Role::Plain
+            };
+            entry(number, slot, u64::from(slot.start), sector_size, role)
+        });
+        entries.collect()
+    }
+
+    /// Where the disk ends by the entry that announces a GPT, in bytes; `None` without one, and
+    /// where it holds the largest number, which programs write that do not say.
+    pub(super) fn protected_end(&self) -> Option<u64> {
+        let protective = self.slots.iter().find(|slot| slot.kind == PROTECTIVE)?;
+        let sectors = u64::from(protective.start).saturating_add(protective.sectors.into());
+        (protective.sectors != u32::MAX).then(|| sectors.saturating_mul(512))
+    }
+
     /// All partitions, those of the chain too; not yet compared with the disk and each other.
     pub(super) fn entries(
         &self,
@@ -67,23 +89,7 @@ impl Record {
         sector_size: u64,
         warnings: &mut Vec<Warning>,
     ) -> Result<std::result::Result<Vec<Entry>, TableError>> {
-        let mut found = Vec::new();
-        for (number, slot) in (1..).zip(self.slots) {
-            if slot.is_used() {
-                let role = if slot.is_extended() {
-                    Role::Extended
-                } else {
-                    Role::Plain
-                };
-                found.push(entry(
-                    number,
-                    slot,
-                    u64::from(slot.start),
-                    sector_size,
-                    role,
-                ));
-            }
-        }
+        let mut found = self.primary(sector_size);
         let mut logical = Vec::new();
         for (number, slot) in (1..).zip(self.slots) {
             if slot.is_used() && slot.is_extended() {

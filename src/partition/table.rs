@@ -57,6 +57,13 @@ pub(super) struct Entry {
     pub(super) role: Role,
 }
 
+impl Entry {
+    /// The first byte after it.
+    pub(super) fn end(&self) -> u64 {
+        self.start.saturating_add(self.len)
+    }
+}
+
 /// How a partition lies to others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Role {

@@ -1,12 +1,8 @@
-//! Which images make a snapshot, in which order, and which of the names may be opened.
+//! Which images make a snapshot, and in which order.
 
 use std::collections::{HashMap, HashSet};
-use std::io::ErrorKind;
-use std::path::{Path, PathBuf};
 
-use super::descriptor::{Descriptor, Guid, ImageEntry, Shot, Temporary};
-use crate::error::{Error, Result};
-use crate::source::FileSource;
+use super::descriptor::{Descriptor, Guid, ImageEntry, Label, Shot, Temporary};
 
 /// The images of one snapshot, as the descriptor describes them.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,10 +22,21 @@ pub struct PlannedLayer {
     pub guid: Guid,
     /// The file, as the descriptor writes it.
     pub file: String,
-    /// Whether the file is a raw disk: only ever the base.
-    pub raw: bool,
+    /// What the file is.
+    pub form: LayerForm,
     /// Whether the snapshot was meant to stay.
     pub temporary: Temporary,
+}
+
+/// What a descriptor says that the file of a layer is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LayerForm {
+    /// A ploop image.
+    Image,
+    /// A raw disk: only ever the base.
+    Raw,
+    /// Either: a base without a label.
+    Unlabelled,
 }
 
 /// Why a descriptor gives no chain.
@@ -37,16 +44,19 @@ pub struct PlannedLayer {
 #[non_exhaustive]
 pub enum SelectError {
     /// The snapshot that was asked for is not there.
-    #[error("there is no snapshot {wanted}")]
-    NoSuchSnapshot {
+    #[error("there is no snapshot {0}")]
+    NoSuchSnapshot(String),
+    /// The name that was asked for is that of several snapshots.
+    #[error("{count} snapshots are called {name}")]
+    SeveralSnapshots {
         /// What was asked for.
-        wanted: Guid,
-        /// What there is.
-        available: Vec<Guid>,
+        name: String,
+        /// How many have the name.
+        count: usize,
     },
     /// Nothing says which image is the top.
-    #[error("nothing says which of {} images is the top", .0.len())]
-    NoTop(Vec<Guid>),
+    #[error("nothing says which of {0} images is the top")]
+    NoTop(usize),
     /// A step of the chain is no snapshot.
     #[error("snapshot {0} is named, and not described")]
     MissingShot(Guid),
@@ -68,7 +78,10 @@ impl SelectError {
     /// Whether the descriptor is damaged, rather than asked for what it does not have.
     #[must_use]
     pub fn is_damage(&self) -> bool {
-        !matches!(self, Self::NoSuchSnapshot { .. })
+        !matches!(
+            self,
+            Self::NoSuchSnapshot(_) | Self::SeveralSnapshots { .. }
+        )
     }
 }
 
@@ -95,21 +108,14 @@ impl ChainPlan {
             .iter()
             .map(|shot| (shot.guid, shot))
             .collect();
-        let all = || match &descriptor.shots[..] {
-            [] => descriptor.images.iter().map(|image| image.guid).collect(),
-            shots => shots.iter().map(|shot| shot.guid).collect(),
-        };
         let current = current_top(descriptor);
         let (top, top_guessed) = match (snapshot, current) {
             (Some(wanted), _) if shots.contains_key(&wanted) || images.contains_key(&wanted) => {
                 (wanted, false)
             }
-            (Some(wanted), _) => {
-                let available = all();
-                return Err(SelectError::NoSuchSnapshot { wanted, available });
-            }
+            (Some(wanted), _) => return Err(SelectError::NoSuchSnapshot(wanted.to_string())),
             (None, Some((top, guessed))) => (top, guessed),
-            (None, None) => return Err(SelectError::NoTop(all())),
+            (None, None) => return Err(SelectError::NoTop(images.len())),
         };
         let mut layers = Vec::new();
         let mut seen = HashSet::new();
@@ -132,7 +138,11 @@ impl ChainPlan {
                 guid,
                 file: image.file.clone(),
                 // In raw mode libploop labels every image "Plain", and only the base is raw.
-                raw: image.plain && parent.is_none(),
+                form: match image.label {
+                    Label::Plain if parent.is_none() => LayerForm::Raw,
+                    Label::Missing if parent.is_none() => LayerForm::Unlabelled,
+                    _ => LayerForm::Image,
+                },
                 temporary,
             });
             next = parent;
@@ -187,102 +197,6 @@ pub(crate) fn current_top(descriptor: &Descriptor) -> Option<(Guid, bool)> {
     }
 }
 
-/// Decides which files the names in a descriptor may stand for. Descriptors come out of other
-/// people's archives: a name that leads out of the folder is not followed unless allowed.
-#[derive(Debug)]
-pub struct Gate {
-    descriptor: PathBuf,
-    /// The descriptor, without symbolic links.
-    real: PathBuf,
-    /// The descriptor's folder, without symbolic links.
-    folder: PathBuf,
-    allow_outside: bool,
-}
-
-/// A name that went through the gate; [`FileSource::open_resolved`] opens what it stood for then.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Admitted {
-    /// The file to open, without symbolic links.
-    pub path: PathBuf,
-    /// Whether it lies beside the descriptor although the descriptor says elsewhere.
-    pub moved: bool,
-}
-
-impl Gate {
-    /// A gate for the names in `descriptor`.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Io`] where the descriptor or its folder cannot be resolved, [`Error::Outside`]
-    /// where the descriptor itself is a link that leads out of the folder.
-    pub fn new(descriptor: &Path, allow_outside: bool) -> Result<Self> {
-        let folder = match descriptor.parent() {
-            Some(parent) if !parent.as_os_str().is_empty() => parent,
-            _ => Path::new("."),
-        };
-        let folder = folder
-            .canonicalize()
-            .map_err(|source| Error::io("resolving", folder, source))?;
-        let real = descriptor
-            .canonicalize()
-            .map_err(|source| Error::io("opening", descriptor, source))?;
-        if !allow_outside && !real.starts_with(&folder) {
-            return Err(Error::Outside {
-                named_by: descriptor.to_owned(),
-                file: real,
-            });
-        }
-        Ok(Self {
-            descriptor: descriptor.to_owned(),
-            real,
-            folder,
-            allow_outside,
-        })
-    }
-
-    /// Opens the descriptor that went through the gate, whatever has been put in its place since.
-    ///
-    /// # Errors
-    ///
-    /// As [`FileSource::open_resolved`].
-    pub fn open_descriptor(&self) -> Result<FileSource> {
-        FileSource::open_resolved(&self.real)
-    }
-
-    /// Resolves a name of the descriptor to a file.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Io`] where there is no such file, [`Error::Outside`] where it lies outside the
-    /// folder and that is not allowed.
-    pub fn admit(&self, name: &str) -> Result<Admitted> {
-        let named = Path::new(name);
-        let (path, moved) = match self.folder.join(named).canonicalize() {
-            Ok(path) => (path, false),
-            Err(error) => {
-                // Images are usually copied before they are converted, and absolute names stay.
-                let gone = matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory);
-                let beside = named
-                    .file_name()
-                    .filter(|_| named.is_absolute() && gone)
-                    .and_then(|file| self.folder.join(file).canonicalize().ok());
-                match beside {
-                    Some(path) => (path, true),
-                    None => return Err(Error::io("opening", &self.folder.join(named), error)),
-                }
-            }
-        };
-        if self.allow_outside || path.starts_with(&self.folder) {
-            Ok(Admitted { path, moved })
-        } else {
-            Err(Error::Outside {
-                named_by: self.descriptor.clone(),
-                file: path,
-            })
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -300,7 +214,7 @@ mod tests {
                 .iter()
                 .map(|&n| ImageEntry {
                     guid: guid(n),
-                    plain: false,
+                    label: Label::Compressed,
                     file: format!("f{n}"),
                 })
                 .collect(),
@@ -351,10 +265,7 @@ mod tests {
         assert_eq!((plan.top, plan.top_guessed), (guid(2), true));
 
         let fork = descriptor(None, &[(1, None), (2, Some(1)), (3, Some(1))], &[1, 2, 3]);
-        assert_eq!(
-            ChainPlan::select(&fork, None),
-            Err(SelectError::NoTop(vec![guid(1), guid(2), guid(3)]))
-        );
+        assert_eq!(ChainPlan::select(&fork, None), Err(SelectError::NoTop(3)));
     }
 
     #[test]
@@ -391,15 +302,17 @@ mod tests {
 
     #[test]
     fn only_the_base_of_a_plain_disk_is_raw() {
-        let mut tree = descriptor(Some(2), &[(1, None), (2, Some(1))], &[1, 2]);
-        tree.images.iter_mut().for_each(|image| image.plain = true);
-        let raw: Vec<_> = ChainPlan::select(&tree, None)
-            .unwrap()
-            .layers
-            .iter()
-            .map(|l| l.raw)
-            .collect();
-        assert_eq!(raw, [true, false]);
+        let tree = descriptor(Some(2), &[(1, None), (2, Some(1))], &[1, 2]);
+        let forms = |label| -> Vec<_> {
+            let mut tree = tree.clone();
+            tree.images.iter_mut().for_each(|image| image.label = label);
+            let plan = ChainPlan::select(&tree, None).unwrap();
+            plan.layers.iter().map(|layer| layer.form).collect()
+        };
+        use LayerForm::{Image, Raw, Unlabelled};
+        assert_eq!(forms(Label::Plain), [Raw, Image]);
+        assert_eq!(forms(Label::Missing), [Unlabelled, Image]);
+        assert_eq!(forms(Label::Compressed), [Image, Image]);
     }
 
     #[test]
@@ -409,37 +322,5 @@ mod tests {
         assert!(ChainPlan::select(&tree, None).is_ok());
         let snapshot = ChainPlan::select(&tree, Some(guid(1)));
         assert_eq!(snapshot, Err(SelectError::Incomplete(guid(1))));
-    }
-
-    #[test]
-    fn names_stay_inside_the_folder_unless_allowed() {
-        let dir = tempfile::tempdir().unwrap();
-        let folder = dir.path().join("disk");
-        std::fs::create_dir(&folder).unwrap();
-        for name in [
-            "outside",
-            "disk/inside",
-            "disk/moved",
-            "disk/DiskDescriptor.xml",
-        ] {
-            std::fs::write(dir.path().join(name), "").unwrap();
-        }
-        std::os::unix::fs::symlink("../outside", folder.join("link")).unwrap();
-        let gate = |allow| Gate::new(&folder.join("DiskDescriptor.xml"), allow).unwrap();
-
-        assert!(!gate(false).admit("inside").unwrap().moved);
-        assert!(!gate(false).admit("../disk/inside").unwrap().moved);
-        assert!(gate(false).admit("/nowhere/at/all/moved").unwrap().moved);
-        for name in ["../outside", "link"] {
-            assert!(
-                matches!(gate(false).admit(name), Err(Error::Outside { .. })),
-                "{name}"
-            );
-            assert!(gate(true).admit(name).is_ok(), "{name}");
-        }
-        assert!(matches!(
-            gate(false).admit("missing"),
-            Err(Error::Io { .. })
-        ));
     }
 }

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use super::alternative::Alternative;
 use super::header::HeaderError;
 
 /// How much a finding matters.
@@ -115,6 +116,14 @@ kinds! {
     Descriptor = "descriptor", Damage;
     /// A file that the descriptor names is missing.
     LayerMissing = "layer-missing", Damage;
+    /// A raw disk is shorter than it was: the descriptor or what it holds says so.
+    RawTruncated = "raw-truncated", Damage;
+    /// A raw base is shorter than the layer above it, and nothing says whether it was cut.
+    RawSizeUnproven = "raw-size-unproven", Damage;
+    /// A raw base is shorter than the layer above it, because the disk grew later.
+    RawGrown = "raw-grown", Info;
+    /// A base that the descriptor calls raw begins like an image.
+    PlainWithHeader = "plain-with-header", Warning;
     /// A layer is smaller than its parent.
     LayerSmaller = "layer-smaller", Damage;
     /// Part of an image could not be read.
@@ -158,6 +167,8 @@ impl FindingKind {
                 | Self::EntryMisaligned
                 | Self::EntryDuplicate
                 | Self::ReadError
+                | Self::RawTruncated
+                | Self::RawSizeUnproven
         )
     }
 }
@@ -175,6 +186,8 @@ pub struct Finding {
     pub message: String,
     /// How often it was found; for [`FindingKind::Unreferenced`] the number of bytes.
     pub count: u64,
+    /// How the disk could be read if the finding is a mistake of the descriptor.
+    pub instead: Option<Alternative>,
 }
 
 impl Finding {
@@ -186,6 +199,7 @@ impl Finding {
             file: None,
             message,
             count: 1,
+            instead: None,
         }
     }
 

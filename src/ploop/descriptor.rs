@@ -3,6 +3,8 @@
 //! The element names are those of libploop and the Parallels products; what is not used for
 //! reading (geometry, identifiers, sizes that the images know better) is passed over.
 
+mod text;
+
 use std::fmt;
 use std::str::FromStr;
 
@@ -10,6 +12,8 @@ use roxmltree::{Document, Node, ParsingOptions};
 use uuid::Uuid;
 
 use super::header::SECTOR;
+
+pub(crate) use self::text::decode;
 
 /// Names an image of a disk, and the snapshot whose last layer it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -44,13 +48,24 @@ impl fmt::Display for Guid {
     }
 }
 
+/// What a descriptor calls an image (its `Type`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Label {
+    /// `Compressed`: a ploop image. Nothing in it is compressed.
+    Compressed,
+    /// `Plain`: a raw disk.
+    Plain,
+    /// Nothing.
+    Missing,
+}
+
 /// An image as the descriptor names it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ImageEntry {
     /// The image's name.
     pub guid: Guid,
-    /// Labelled "Plain". Only the base of such a disk is raw, whatever the others are labelled.
-    pub plain: bool,
+    /// What the descriptor calls it. Only the base of a disk is raw, whatever the others are called.
+    pub label: Label,
     /// The file, as written: someone else's text until it went through the gate.
     pub file: String,
 }
@@ -118,7 +133,7 @@ pub enum DescriptorError {
     #[error("{0} bytes are too many for a descriptor")]
     TooLarge(u64),
     /// Not text.
-    #[error("it is not UTF-8 text")]
+    #[error("it is text neither in UTF-8 nor in UTF-16")]
     NotText,
     /// More attributes or namespaces than any descriptor has.
     #[error("it has too many attributes for a descriptor")]
@@ -162,6 +177,9 @@ pub enum DescriptorError {
     /// Two images have the same GUID.
     #[error("two images are called {0}")]
     DuplicateImage(Guid),
+    /// The parent of a snapshot is left empty, and the snapshot is not the only one without.
+    #[error("snapshot {0} has no parent, and nothing says whether it is the base")]
+    ParentUnstated(Guid),
     /// Two snapshots have the same GUID.
     #[error("two snapshots are called {0}")]
     DuplicateShot(Guid),
@@ -215,9 +233,9 @@ impl Descriptor {
     ///
     /// The first condition of [`DescriptorError`] that holds.
     pub fn parse(bytes: &[u8]) -> Result<Self> {
-        let text = std::str::from_utf8(bytes).map_err(|_| DescriptorError::NotText)?;
+        let text = decode(bytes).ok_or(DescriptorError::NotText)?;
         // The parser compares attributes with each other, and names with all namespaces.
-        if bytes.iter().filter(|&&byte| byte == b'=').count() > MAX_EQUALS_SIGNS {
+        if text.bytes().filter(|&byte| byte == b'=').count() > MAX_EQUALS_SIGNS {
             return Err(DescriptorError::Attributes);
         }
         let options = ParsingOptions {
@@ -225,7 +243,7 @@ impl Descriptor {
             nodes_limit: MAX_NODES,
             ..ParsingOptions::default()
         };
-        let document = Document::parse_with_options(text, options)
+        let document = Document::parse_with_options(&text, options)
             .map_err(|error| DescriptorError::Xml(error.to_string()))?;
         let root = document.root_element();
         let Some(data) = child(root, "StorageData")? else {
@@ -278,6 +296,9 @@ impl Descriptor {
                 .map(|text| text.parse())
                 .transpose()?,
         };
+        if let Some(guid) = ambiguous_root(snapshots, &this.shots)? {
+            return Err(DescriptorError::ParentUnstated(guid));
+        }
         if let Some(guid) = first_repeated(this.images.iter().map(|image| image.guid)) {
             return Err(DescriptorError::DuplicateImage(guid));
         }
@@ -286,6 +307,38 @@ impl Descriptor {
         }
         Ok(this)
     }
+}
+
+/// Why none of the images may be read by itself either, as far as a descriptor tells that may be
+/// damaged: they hold only parts of the disk, or not its bytes.
+pub(super) fn refuses_images(bytes: &[u8]) -> Option<DescriptorError> {
+    use DescriptorError::{Encrypted, NotTheStart, Padding, Split};
+    let damage = match Descriptor::parse(bytes) {
+        Ok(_) => return None,
+        Err(error @ (Split(_) | NotTheStart(_) | Padding(_) | Encrypted(_))) => return Some(error),
+        Err(error) => error.is_damage(),
+    };
+    let text = decode(bytes).unwrap_or_else(|| String::from_utf8_lossy(bytes));
+    let texts = |element: &str| -> Vec<String> {
+        let open = format!("<{element}>");
+        let rests = text.split(&open).skip(1);
+        let until_tag = |rest: &str| rest.split('<').next().unwrap_or_default().trim().to_owned();
+        rests.map(until_tag).collect()
+    };
+    let engine = texts("Engine").into_iter().find(|text| is_engine(text));
+    let padding = texts("Padding").iter().find_map(|text| text.parse().ok());
+    let parts = texts("Storage").len();
+    match (engine, padding) {
+        _ if !damage => None,
+        (Some(engine), _) => Some(Encrypted(engine)),
+        (None, Some(padding @ 1..)) => Some(Padding(padding)),
+        _ => (parts > 1).then_some(Split(parts)),
+    }
+}
+
+/// Whether the text of an `Engine` names one that encrypts.
+fn is_engine(text: &str) -> bool {
+    !text.is_empty() && text.parse::<Guid>().ok() != Some(Guid::NULL)
 }
 
 /// Refuses what would change the meaning of the data in a way that is not public.
@@ -301,8 +354,7 @@ fn refuse_unreadable(parameters: Node<'_, '_>) -> Result<()> {
         && let Some(engine) = child(encryption, "Engine")?
     {
         let text = text_of(engine);
-        let none = text.is_empty() || text.parse::<Guid>().is_ok_and(|guid| guid == Guid::NULL);
-        if !none {
+        if is_engine(&text) {
             return Err(DescriptorError::Encrypted(text));
         }
     }
@@ -314,21 +366,26 @@ fn image(node: Node<'_, '_>) -> Result<ImageEntry> {
     if file.is_empty() {
         return Err(missing("File", node));
     }
-    let kind = text_of(required(node, "Type")?);
-    let plain = match kind.as_str() {
-        "Compressed" => false,
-        "Plain" => true,
+    let kind = child(node, "Type")?.map(text_of).unwrap_or_default();
+    let label = match kind.as_str() {
+        "Compressed" => Label::Compressed,
+        "Plain" => Label::Plain,
+        "" => Label::Missing,
         _ => return Err(DescriptorError::ImageType(kind)),
     };
     Ok(ImageEntry {
         guid: text_of(required(node, "GUID")?).parse()?,
-        plain,
+        label,
         file,
     })
 }
 
 fn shot(node: Node<'_, '_>) -> Result<Shot> {
-    let parent: Guid = text_of(required(node, "ParentGUID")?).parse()?;
+    let parent = text_of(required(node, "ParentGUID")?);
+    let parent = match parent.as_str() {
+        "" => Guid::NULL,
+        text => text.parse()?,
+    };
     let marked = |element| Ok::<_, DescriptorError>(child(node, element)?.is_some());
     let temporary = if marked("TemporaryZeroSwap")? {
         Temporary::TemporaryZeroSwap
@@ -344,6 +401,21 @@ fn shot(node: Node<'_, '_>) -> Result<Shot> {
         parent: (parent != Guid::NULL).then_some(parent),
         temporary,
     })
+}
+
+/// A snapshot with an empty parent, where it is not certain that it is the base: there is another.
+fn ambiguous_root(snapshots: Option<Node<'_, '_>>, shots: &[Shot]) -> Result<Option<Guid>> {
+    let roots = shots.iter().filter(|shot| shot.parent.is_none());
+    if roots.count() < 2 {
+        return Ok(None);
+    }
+    let nodes = snapshots.into_iter().flat_map(|it| children(it, "Shot"));
+    for (node, shot) in nodes.zip(shots) {
+        if text_of(required(node, "ParentGUID")?).is_empty() {
+            return Ok(Some(shot.guid));
+        }
+    }
+    Ok(None)
 }
 
 /// A size that the descriptor states in sectors, in bytes.
@@ -460,7 +532,7 @@ mod tests {
         assert_eq!(read.top, Some(Guid::CONSTANT_TOP));
         assert_eq!(read.images[0].guid, Guid::CONSTANT_TOP);
         assert_eq!(read.images[0].file, "root.hds.{1}");
-        assert!(read.images[1].plain);
+        assert_eq!(read.images[1].label, Label::Plain);
         assert_eq!(read.shots[0].parent, None);
         assert_eq!(read.shots[0].temporary, Temporary::Temporary);
     }
@@ -510,6 +582,55 @@ mod tests {
             spoiled("-860e329aab41}</GUID>", "}</GUID>"),
             E::Guid("{5FBAABE3-6958-40FF-92a7}".to_owned())
         );
+    }
+
+    #[test]
+    fn an_empty_parent_means_none_where_only_one_snapshot_has_none() {
+        let null = "{00000000-0000-0000-0000-000000000000}";
+        let one = SAMPLE.replace(null, " ");
+        assert_eq!(
+            Descriptor::parse(one.as_bytes()).unwrap().shots[0].parent,
+            None
+        );
+        let other = "<Shot><GUID>{5fbaabe3-6958-40ff-92a7-860e329aab41}</GUID><ParentGUID/></Shot>";
+        assert_eq!(
+            spoiled("</Snapshots>", &format!("{other}</Snapshots>")),
+            DescriptorError::ParentUnstated(Guid::CONSTANT_TOP)
+        );
+    }
+
+    #[test]
+    fn a_missing_type_is_no_damage_and_no_label() {
+        let text = SAMPLE.replace("<Type>Compressed</Type>", "");
+        let read = Descriptor::parse(text.as_bytes()).unwrap();
+        assert_eq!(read.images[0].label, Label::Missing);
+    }
+
+    #[test]
+    fn images_are_refused_by_a_descriptor_that_is_damaged_too() {
+        let refused = |text: &str| refuses_images(text.as_bytes());
+        let engine = "<Engine>{12345678-1111-4222-8333-444444444444}</Engine>";
+        let encrypted = |error| matches!(error, Some(DescriptorError::Encrypted(_)));
+        assert_eq!(refused(SAMPLE), None);
+        assert_eq!(
+            refused("<a><Engine>{00000000-0000-0000-0000-000000000000}</Engine>"),
+            None
+        );
+        assert!(encrypted(refused(&format!("<a>{engine}"))), "cut short");
+        assert!(encrypted(refused(&SAMPLE.replacen(
+            "<Padding>0",
+            &format!("{engine}<Padding>z"),
+            1
+        ))));
+        assert_eq!(
+            refused("<Storage></Storage><Storage>"),
+            Some(DescriptorError::Split(2))
+        );
+        assert_eq!(
+            refused("<a><Padding>1</Padding>"),
+            Some(DescriptorError::Padding(1))
+        );
+        assert_eq!(refused("<domain/>"), None);
     }
 
     #[test]

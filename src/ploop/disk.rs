@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::bat::Slot;
 use super::image::Image;
-use crate::disk::{Extent, ExtentKind, Joined, VirtualDisk};
+use crate::disk::{Extent, ExtentKind, Joined, LossKind, VirtualDisk};
 use crate::error::{Error, Result};
 use crate::source::{FileSource, Source};
 
@@ -16,7 +16,46 @@ pub enum Layer {
     Image(Box<Image>),
     /// A raw disk: only ever the base. What it holds is never looked at to tell what it is, since
     /// a guest wrote it.
-    Raw(FileSource),
+    Raw(RawLayer),
+}
+
+/// A raw base, and what of it is not in its file.
+#[derive(Debug)]
+pub struct RawLayer {
+    file: FileSource,
+    /// What lies between the end of the file and where the layer should end, in bytes; nothing
+    /// where the file is whole.
+    missing: Option<(u64, LossKind)>,
+}
+
+impl RawLayer {
+    pub(super) fn new(file: FileSource) -> Self {
+        let missing = None;
+        Self { file, missing }
+    }
+
+    /// The layer should have `size` bytes: what the file lacks is `kind` of loss.
+    pub(super) fn should_end_at(&mut self, size: u64, kind: LossKind) {
+        self.missing = Some((size.max(self.file.len()), kind));
+    }
+
+    pub(super) fn file(&self) -> &FileSource {
+        &self.file
+    }
+
+    fn size(&self) -> u64 {
+        self.missing.map_or(self.file.len(), |(size, _)| size)
+    }
+
+    fn lookup(&self, offset: u64, left: u64) -> Slot {
+        match self.file.len().checked_sub(offset) {
+            None | Some(0) => Slot::Lost { len: left },
+            Some(stored) => Slot::Stored {
+                host_offset: offset,
+                len: stored.min(left),
+            },
+        }
+    }
 }
 
 impl Layer {
@@ -25,7 +64,7 @@ impl Layer {
     pub fn virtual_size(&self) -> u64 {
         match self {
             Self::Image(image) => image.header().virtual_size(),
-            Self::Raw(file) => file.len(),
+            Self::Raw(raw) => raw.size(),
         }
     }
 
@@ -34,7 +73,7 @@ impl Layer {
     pub fn source(&self) -> &FileSource {
         match self {
             Self::Image(image) => image.source(),
-            Self::Raw(file) => file,
+            Self::Raw(raw) => &raw.file,
         }
     }
 
@@ -45,10 +84,7 @@ impl Layer {
             None | Some(0) => Slot::Absent { len: max },
             Some(left) => match self {
                 Self::Image(image) => image.lookup(offset, max),
-                Self::Raw(_) => Slot::Stored {
-                    host_offset: offset,
-                    len: left.min(max),
-                },
+                Self::Raw(raw) => raw.lookup(offset, left.min(max)),
             },
         }
     }
@@ -62,10 +98,22 @@ impl Layer {
         }
     }
 
+    /// What became of the ranges that the layer should store and does not.
+    #[must_use]
+    pub fn loss_kind(&self) -> LossKind {
+        match self {
+            Self::Raw(RawLayer {
+                missing: Some((_, kind)),
+                ..
+            }) => *kind,
+            _ => LossKind::Missing,
+        }
+    }
+
     fn check_unchanged(&self) -> Result<()> {
         match self {
             Self::Image(image) => image.check_unchanged(),
-            Self::Raw(file) => file.check_unchanged(),
+            Self::Raw(raw) => raw.file.check_unchanged(),
         }
     }
 }

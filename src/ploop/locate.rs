@@ -1,5 +1,7 @@
 //! From what a user names to the file that has to be read: an image, or a descriptor.
 
+mod area;
+
 use std::ffi::OsStr;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -7,7 +9,7 @@ use std::path::{Path, PathBuf};
 use super::image::has_signature;
 use crate::error::{Error, Result};
 use crate::foreign::{Foreign, recognise};
-use crate::source::FileSource;
+use crate::source::{FileSource, is_absence, is_there};
 
 /// Where containers live on OpenVZ and Virtuozzo hosts, and on Debian's OpenVZ.
 pub const DEFAULT_PRIVATE_DIRS: [&str; 2] = ["/vz/private", "/var/lib/vz/private"];
@@ -26,8 +28,11 @@ pub enum Located {
     },
 }
 
-const DESCRIPTOR: &str = "DiskDescriptor.xml";
-const ROOT_DISK: &str = "root.hdd";
+pub(super) const DESCRIPTOR: &str = "DiskDescriptor.xml";
+pub(super) const ROOT_DISK: &str = "root.hdd";
+
+/// Where OpenVZ and Virtuozzo keep the configuration of their containers.
+pub const DEFAULT_CONFIG_DIR: &str = "/etc/vz/conf";
 
 /// Finds what `input` stands for: a file, a descriptor, the directory of a disk or of a
 /// container, or (where no such path exists) a container's id below one of `private_dirs`.
@@ -37,65 +42,76 @@ const ROOT_DISK: &str = "root.hdd";
 /// # Errors
 ///
 /// [`Error::NotPloop`], [`Error::NoImage`] and [`Error::NoContainer`] where there is nothing to
-/// read, [`Error::NotAFile`] and [`Error::Io`] where it cannot be opened, [`Error::Outside`] where
-/// a container's disk is a link that leads out of its directory and that is not allowed.
+/// read, [`Error::SeveralDisks`], [`Error::Containers`] and [`Error::Simfs`] where a directory
+/// holds something else than one disk, [`Error::NotAFile`] and [`Error::Io`] where it cannot be
+/// opened, [`Error::Outside`] where a container's disk is a link that leads out of its directory
+/// and that is not allowed.
 pub fn locate(input: &Path, private_dirs: &[PathBuf], allow_outside: bool) -> Result<Located> {
+    match directory(input, private_dirs)? {
+        Some(dir) => in_directory(&dir, allow_outside),
+        None => file(input),
+    }
+}
+
+/// The directory that `input` stands for: itself, or the private area of the container with this
+/// id; `None` for a file.
+fn directory(input: &Path, private_dirs: &[PathBuf]) -> Result<Option<PathBuf>> {
     match std::fs::metadata(input) {
-        Ok(meta) if meta.is_dir() => in_directory(input, allow_outside),
-        Ok(_) => file(input),
+        Ok(meta) => Ok(meta.is_dir().then(|| input.to_owned())),
         Err(error) if error.kind() == ErrorKind::NotFound && is_container_id(input) => {
-            container(input, private_dirs, allow_outside)
+            container(input, private_dirs).map(Some)
         }
         Err(error) => Err(Error::io("opening", input, error)),
     }
 }
 
 /// Digits, or a UUID in either spelling.
-fn is_container_id(input: &Path) -> bool {
+pub(super) fn is_container_id(input: &Path) -> bool {
     let text = input.to_str().unwrap_or_default();
     let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     digits || text.parse::<super::Guid>().is_ok()
 }
 
-fn container(id: &Path, private_dirs: &[PathBuf], allow_outside: bool) -> Result<Located> {
+/// The private area of a container.
+fn container(id: &Path, private_dirs: &[PathBuf]) -> Result<PathBuf> {
     let bare = id.to_string_lossy();
     let bare = bare.trim_start_matches('{').trim_end_matches('}');
-    let found = private_dirs
-        .iter()
-        .map(|dir| dir.join(bare))
-        .find(|dir| dir.is_dir());
-    match found {
-        Some(area) => in_directory(&area, allow_outside),
-        None => Err(no_container(id, private_dirs)),
+    for dir in private_dirs {
+        let area = dir.join(bare);
+        if is_directory(&area)? {
+            return Ok(area);
+        }
     }
+    Err(Error::NoContainer {
+        id: id.to_string_lossy().into_owned(),
+        searched: private_dirs.to_vec(),
+    })
 }
 
 /// A disk's directory, or a container's directory that holds one.
 fn in_directory(dir: &Path, allow_outside: bool) -> Result<Located> {
-    if let Some(descriptor) = descriptor_in(dir) {
+    if let Some(descriptor) = descriptor_in(dir)? {
         return Ok(Located::Descriptor(descriptor));
     }
-    let root_disk = dir.join(ROOT_DISK);
-    let Ok(meta) = std::fs::metadata(&root_disk) else {
-        return Err(no_image(dir));
+    let Some(disk) = area::disk_in(dir)? else {
+        return Err(area::what_else(dir).unwrap_or_else(|| no_image(dir)));
     };
-    if !allow_outside {
-        // An unpacked archive must not give out somebody else's disk.
-        let resolve = |path: &Path| {
-            let real = path.canonicalize();
-            real.map_err(|error| Error::io("resolving", path, error))
-        };
-        let (real, folder) = (resolve(&root_disk)?, resolve(dir)?);
-        if !real.starts_with(&folder) {
-            return Err(Error::Outside {
-                named_by: root_disk,
-                file: real,
-            });
-        }
+    let resolve = |path: &Path| {
+        let real = path.canonicalize();
+        real.map_err(|error| Error::io("resolving", path, error))
+    };
+    let real = resolve(&disk)?;
+    // An unpacked archive must not give out somebody else's disk.
+    if !allow_outside && !real.starts_with(resolve(dir)?) {
+        return Err(Error::Outside {
+            named_by: disk,
+            file: real,
+        });
     }
-    match descriptor_in(&root_disk) {
+    let is_dir = is_directory(&disk)?;
+    match descriptor_in(&disk)? {
         Some(descriptor) => Ok(Located::Descriptor(descriptor)),
-        None if meta.is_dir() => Err(without_descriptor(&root_disk)),
+        None if is_dir => Err(without_descriptor(&disk)),
         None => Err(without_descriptor(dir)),
     }
 }
@@ -103,36 +119,43 @@ fn in_directory(dir: &Path, allow_outside: bool) -> Result<Located> {
 /// The folder in which the layers of a disk are looked for that is named by hand: the directory
 /// that was given, a container's disk in it, or the folder of the file that was given.
 pub(super) fn disk_folder(input: &Path, private_dirs: &[PathBuf]) -> Result<PathBuf> {
-    let inside = |dir: &Path| {
-        let root_disk = dir.join(ROOT_DISK);
-        if root_disk.is_dir() {
-            root_disk
-        } else {
-            dir.to_owned()
-        }
-    };
-    match std::fs::metadata(input) {
-        Ok(meta) if meta.is_dir() => Ok(inside(input)),
-        Ok(_) => Ok(match input.parent() {
+    let Some(dir) = directory(input, private_dirs)? else {
+        return Ok(match input.parent() {
             Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
             _ => PathBuf::from("."),
-        }),
-        Err(error) if error.kind() == ErrorKind::NotFound && is_container_id(input) => {
-            let bare = input.to_string_lossy();
-            let bare = bare.trim_start_matches('{').trim_end_matches('}');
-            let mut areas = private_dirs.iter().map(|dir| dir.join(bare));
-            let area = areas.find(|dir| dir.is_dir());
-            area.map(|area| inside(&area))
-                .ok_or_else(|| no_container(input, private_dirs))
-        }
-        Err(error) => Err(Error::io("opening", input, error)),
+        });
+    };
+    if descriptor_in(&dir)?.is_some() {
+        return Ok(dir);
+    }
+    match area::disk_in(&dir) {
+        Ok(Some(disk)) if is_directory(&disk)? => Ok(disk),
+        _ => Ok(dir),
     }
 }
 
-fn no_container(id: &Path, private_dirs: &[PathBuf]) -> Error {
-    Error::NoContainer {
-        id: id.to_string_lossy().into_owned(),
-        searched: private_dirs.to_vec(),
+/// The disks of a container besides the one that `input` stands for, where it stands for a
+/// container: bundles in its private area, and those that its configuration names.
+pub(super) fn other_disks(
+    input: &Path,
+    private_dirs: &[PathBuf],
+    config_dir: &Path,
+) -> Vec<PathBuf> {
+    let Ok(Some(dir)) = directory(input, private_dirs) else {
+        return Vec::new();
+    };
+    match descriptor_in(&dir) {
+        Ok(None) => area::other_disks(&dir, config_dir),
+        _ => Vec::new(),
+    }
+}
+
+/// Whether a path leads to a directory.
+pub(super) fn is_directory(path: &Path) -> Result<bool> {
+    match std::fs::metadata(path) {
+        Ok(meta) => Ok(meta.is_dir()),
+        Err(error) if is_absence(&error) => Ok(false),
+        Err(error) => Err(Error::io("looking for", path, error)),
     }
 }
 
@@ -147,9 +170,9 @@ fn without_descriptor(dir: &Path) -> Error {
     }
 }
 
-fn descriptor_in(dir: &Path) -> Option<PathBuf> {
+pub(super) fn descriptor_in(dir: &Path) -> Result<Option<PathBuf>> {
     let descriptor = dir.join(DESCRIPTOR);
-    descriptor.symlink_metadata().is_ok().then_some(descriptor)
+    Ok(is_there(&descriptor)?.then_some(descriptor))
 }
 
 fn no_image(dir: &Path) -> Error {
@@ -164,7 +187,7 @@ fn file(path: &Path) -> Result<Located> {
     if has_signature(&source)? {
         return Ok(Located::Image {
             path: path.to_owned(),
-            descriptor: descriptor_beside(path),
+            descriptor: descriptor_beside(path)?,
         });
     }
     match recognise(&source) {
@@ -182,16 +205,21 @@ fn file(path: &Path) -> Result<Located> {
 }
 
 /// The descriptor in the folder of the file itself, or of the link that was given.
-pub(super) fn descriptor_beside(path: &Path) -> Option<PathBuf> {
-    let real = path.canonicalize().ok();
-    [real.as_deref(), Some(path)]
-        .into_iter()
-        .flatten()
-        .find_map(|file| descriptor_in(file.parent()?))
+pub(super) fn descriptor_beside(path: &Path) -> Result<Option<PathBuf>> {
+    let real = path.canonicalize();
+    let real = real.map_err(|error| Error::io("resolving", path, error))?;
+    for file in [real.as_path(), path] {
+        if let Some(folder) = file.parent()
+            && let Some(descriptor) = descriptor_in(folder)?
+        {
+            return Ok(Some(descriptor));
+        }
+    }
+    Ok(None)
 }
 
 /// The most entries of a folder that are looked at: a disk's folder has a few.
-const MAX_ENTRIES: usize = 4096;
+pub(super) const MAX_ENTRIES: usize = 4096;
 
 /// The files in a folder that begin like a ploop image, sorted.
 ///

@@ -5,30 +5,37 @@ mod by_hand;
 mod host;
 mod judge;
 mod lone;
+mod older;
+mod outside;
+mod raw;
 mod saved;
+mod unreadable;
 
 use std::collections::HashMap;
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 pub use self::by_hand::LayerName;
 use self::lone::refuse_lone_layer;
-use super::chain::{Admitted, ChainPlan, Gate, current_top};
+use super::chain::{ChainPlan, LayerForm, SelectError, current_top};
 use super::check::{Finding, FindingKind as Kind, Severity};
 use super::descriptor::{Descriptor, DescriptorError, Guid, Temporary};
-use super::disk::{Layer, PloopDisk};
+use super::disk::{Layer, PloopDisk, RawLayer};
+use super::gate::{Admitted, FoundAs, Gate, spelled_out};
 use super::header::{State, Version};
 use super::image::Image;
-use super::locate::{DEFAULT_PRIVATE_DIRS, Located, images_in, locate};
+use super::locate::{
+    DEFAULT_CONFIG_DIR, DEFAULT_PRIVATE_DIRS, Located, images_in, locate, other_disks,
+};
+use super::snapshots::{self, SnapshotName};
 use crate::error::{Class, Error, Result};
 use crate::in_use::Host;
-use crate::source::{FileSource, Source};
+use crate::source::{FileSource, Source, is_absence};
 
 /// What to open, and how freely.
 #[derive(Debug, Clone)]
 pub struct OpenOptions {
     /// The snapshot to read; `None` for the current state.
-    pub snapshot: Option<Guid>,
+    pub snapshot: Option<SnapshotName>,
     /// Read an image file by itself, whatever a descriptor says.
     pub single_layer: bool,
     /// The chain, base first, where it is named by hand; empty for what the descriptor says.
@@ -43,6 +50,8 @@ pub struct OpenOptions {
     pub allow_outside: bool,
     /// Where container ids are looked for.
     pub private_dirs: Vec<PathBuf>,
+    /// Where containers have their configuration, which may name further disks.
+    pub config_dir: PathBuf,
     /// Where signs are looked for that somebody uses the disk; `None` to see only its own mark.
     pub host: Option<Host>,
 }
@@ -57,6 +66,7 @@ impl Default for OpenOptions {
             use_index: false,
             allow_outside: false,
             private_dirs: DEFAULT_PRIVATE_DIRS.iter().map(PathBuf::from).collect(),
+            config_dir: PathBuf::from(DEFAULT_CONFIG_DIR),
             host: Some(Host::default()),
         }
     }
@@ -77,6 +87,8 @@ pub struct Examined {
     pub snapshots: Vec<SnapshotInfo>,
     /// Images beside the descriptor that it does not name.
     pub unlisted: Vec<PathBuf>,
+    /// Further disks of the container, where a container was named.
+    pub other_disks: Vec<PathBuf>,
     /// Files that belong to the disk, whether they are read or not: all images that the descriptor
     /// names, those beside it, and its own. None of them may ever be written.
     pub related: Vec<PathBuf>,
@@ -88,6 +100,16 @@ pub struct Examined {
     failure: Option<Error>,
     /// How freely it is opened.
     options: OpenOptions,
+}
+
+/// Why a disk may not be read.
+enum Refusal {
+    /// An error says it best.
+    Failure,
+    /// This is the first finding of damage, and there are others.
+    Damage { first: Finding, others: usize },
+    /// Somebody uses it.
+    InUse(Finding),
 }
 
 /// What is known about an opened layer.
@@ -133,6 +155,10 @@ pub struct SnapshotInfo {
     pub parent: Option<Guid>,
     /// Whether it is the current state.
     pub top: bool,
+    /// What people call it.
+    pub name: Option<String>,
+    /// When it was taken, as the host wrote it.
+    pub taken: Option<String>,
     /// Whether it was meant to stay.
     pub temporary: Temporary,
 }
@@ -167,6 +193,7 @@ pub fn examine(input: &Path, options: &OpenOptions) -> Result<Examined> {
         }
         Located::Descriptor(path) => examined.open_chain(&path, options)?,
         Located::Image { path, descriptor } if options.single_layer => {
+            examined.refuse_unreadable(&path)?;
             examined.open_single(&path)?;
             examined.judge_single(&path, descriptor.as_deref());
         }
@@ -190,6 +217,7 @@ pub fn examine(input: &Path, options: &OpenOptions) -> Result<Examined> {
             path,
             descriptor: None,
         } => {
+            examined.refuse_unreadable(&path)?;
             examined.open_single(&path)?;
             examined.judge_single(&path, None);
         }
@@ -207,6 +235,7 @@ impl Examined {
             layers: Vec::new(),
             snapshots: Vec::new(),
             unlisted: Vec::new(),
+            other_disks: Vec::new(),
             related: Vec::new(),
             findings: Vec::new(),
             disk: None,
@@ -225,11 +254,8 @@ impl Examined {
     /// such as it was opened to be read over. It may be in use all the same.
     #[must_use]
     pub fn is_readable(&self) -> bool {
-        let stops = |finding: &Finding| {
-            finding.severity() == Severity::Damage
-                && !(self.options.salvage && finding.kind.is_salvageable())
-        };
-        self.disk.is_some() && self.failure.is_none() && !self.findings.iter().any(stops)
+        let stopped = self.findings.iter().any(|finding| self.stops(finding));
+        self.disk.is_some() && self.failure.is_none() && !stopped
     }
 
     /// Whether it was opened to be read over damage.
@@ -267,44 +293,65 @@ impl Examined {
     /// the disk is in use and `allow_dirty` is not set, or does not help: see
     /// [`Examined::refuses_use`].
     pub fn into_disk(self, allow_dirty: bool) -> Result<PloopDisk> {
-        if let Some(failure) = self.failure {
-            return Err(failure);
+        if self.refusal(allow_dirty).is_none()
+            && let Some(disk) = self.disk
+        {
+            return Ok(disk);
         }
-        let in_use = self.refuses_use(allow_dirty).cloned();
-        let salvage = self.options.salvage;
-        let is_damage = |finding: &&Finding| {
-            finding.severity() == Severity::Damage && !(salvage && finding.kind.is_salvageable())
-        };
-        let others = self
-            .findings
-            .iter()
-            .filter(is_damage)
-            .count()
-            .saturating_sub(1);
-        let path = self.input;
-        if let Some(first) = self.findings.iter().find(is_damage) {
-            return Err(Error::Damaged {
-                path,
-                first: Box::new(first.clone()),
-                others,
-            });
-        }
-        if let Some(finding) = in_use {
-            return Err(Error::InUse {
-                path: finding.file.unwrap_or(path),
-                kind: finding.kind,
-                sign: finding.message,
-            });
-        }
-        self.disk.ok_or(Error::NoImage {
+        let instead = self.older_snapshot();
+        let refusal = self.refusal(allow_dirty);
+        let nothing = |path| Error::NoImage {
             path,
             images: Vec::new(),
-        })
+        };
+        let error = match refusal {
+            Some(Refusal::Failure) => self.failure.unwrap_or_else(|| nothing(self.input)),
+            Some(Refusal::Damage { first, others }) => Error::Damaged {
+                path: self.input,
+                first: Box::new(first),
+                others,
+            },
+            Some(Refusal::InUse(finding)) => Error::InUse {
+                path: finding.file.unwrap_or(self.input),
+                kind: finding.kind,
+                sign: finding.message,
+            },
+            None => nothing(self.input),
+        };
+        Err(error.or(instead))
+    }
+
+    /// Why there is no disk to be read.
+    fn refusal(&self, allow_dirty: bool) -> Option<Refusal> {
+        if self.failure.is_some() {
+            return Some(Refusal::Failure);
+        }
+        let mut damage = self.findings.iter().filter(|finding| self.stops(finding));
+        if let Some(first) = damage.next() {
+            return Some(Refusal::Damage {
+                first: first.clone(),
+                others: damage.count(),
+            });
+        }
+        let in_use = self.refuses_use(allow_dirty).cloned();
+        in_use.map(Refusal::InUse)
+    }
+
+    /// Whether a finding is damage that is not read over.
+    fn stops(&self, finding: &Finding) -> bool {
+        finding.severity() == Severity::Damage
+            && !(self.options.salvage && finding.kind.is_salvageable())
     }
 
     /// Lists what belongs to the disk, and who uses it.
     fn look_around(&mut self) {
         self.list_related();
+        let OpenOptions {
+            private_dirs,
+            config_dir,
+            ..
+        } = &self.options;
+        self.other_disks = other_disks(&self.input, private_dirs, config_dir);
         if let Some(host) = self.options.host.clone() {
             self.look_at(&host);
         }
@@ -332,13 +379,21 @@ impl Examined {
             }
             other => other?,
         };
-        self.list_snapshots(&descriptor);
+        self.list_snapshots(&descriptor, folder_of(path));
         self.list_unlisted(path, &descriptor, &gate);
-        let plan = match ChainPlan::select(&descriptor, options.snapshot) {
+        let wanted = options.snapshot.as_ref().map(|name| self.guid_of(name));
+        let plan = wanted
+            .transpose()
+            .and_then(|wanted| ChainPlan::select(&descriptor, wanted));
+        let plan = match plan {
             Ok(plan) => plan,
             Err(source) => {
-                let path = path.to_owned();
-                return self.fail(Kind::Descriptor, Error::Select { path, source });
+                let error = Error::Select {
+                    path: path.to_owned(),
+                    source,
+                    snapshots: self.snapshots.clone(),
+                };
+                return self.fail(Kind::Descriptor, error);
             }
         };
         self.snapshot = Some(plan.top);
@@ -349,11 +404,14 @@ impl Examined {
             );
             self.say(Kind::TopGuessed, message);
         }
-        let layers = self.open_layers(&plan, &gate)?;
+        self.refuse_other_disks(&plan, path)?;
+        let mut layers = self.open_layers(&plan, &gate, &descriptor)?;
+        self.judge_missing_header(&descriptor);
         if options.snapshot.is_some() {
             self.judge_temporary(&plan);
         }
         if layers.len() == plan.layers.len() {
+            self.judge_raw(&mut layers, Some(&descriptor))?;
             self.judge_chain(&layers, Some(&descriptor));
             let disk = PloopDisk::new(layers, Some(source));
             self.look_beside(path, disk.layers().last().map_or(0, Layer::virtual_size));
@@ -373,14 +431,19 @@ impl Examined {
     }
 
     /// Opens every layer that can be opened; fewer than planned where there is damage.
-    fn open_layers(&mut self, plan: &ChainPlan, gate: &Gate) -> Result<Vec<Layer>> {
+    fn open_layers(
+        &mut self,
+        plan: &ChainPlan,
+        gate: &Gate,
+        descriptor: &Descriptor,
+    ) -> Result<Vec<Layer>> {
         let mut layers = Vec::new();
         let mut seen: HashMap<(u64, u64), usize> = HashMap::new();
         for (at, planned) in plan.layers.iter().enumerate() {
-            let Admitted { path, moved } = match gate.admit(&planned.file) {
+            let Admitted { path, found } = match gate.admit(&planned.file) {
                 Ok(admitted) => admitted,
                 Err(error) if is_missing(&error) => {
-                    let message = format!("layer {at} ({}) is missing", planned.file);
+                    let message = missing(at, &planned.file, gate);
                     let finding = Finding::new(Kind::LayerMissing, message);
                     self.findings.push(Finding {
                         layer: Some(at),
@@ -390,11 +453,20 @@ impl Examined {
                 }
                 Err(error) => return Err(error),
             };
-            if moved {
-                let message = format!("found beside the descriptor, which says {}", planned.file);
-                self.findings
-                    .push(Finding::new(Kind::MovedFile, message).of(at, &path));
-            }
+            let moved = match found {
+                FoundAs::Named => None,
+                FoundAs::Beside => Some(format!(
+                    "found beside the descriptor, which says {}",
+                    planned.file
+                )),
+                FoundAs::Respelled => Some(format!(
+                    "the descriptor spells its name in another way: {}, and the file's is {}",
+                    spelled_out(planned.file.as_ref()),
+                    spelled_out(path.file_name().unwrap_or_default())
+                )),
+            };
+            self.findings
+                .extend(moved.map(|text| Finding::new(Kind::MovedFile, text).of(at, &path)));
             let source = FileSource::open_resolved(&path)?;
             if let Some(other) = seen.insert(source.identity(), at) {
                 let message = format!("layers {other} and {at} are the same file");
@@ -402,7 +474,12 @@ impl Examined {
                     .push(Finding::new(Kind::Descriptor, message).of(at, &path));
                 continue;
             }
-            layers.extend(self.open_layer(at, source, planned.raw, Some(planned.guid))?);
+            let raw = match planned.form {
+                LayerForm::Image => false,
+                LayerForm::Raw => true,
+                LayerForm::Unlabelled => self.is_raw(&source, descriptor)?,
+            };
+            layers.extend(self.open_layer(at, source, raw, Some(planned.guid))?);
         }
         self.only_last_is_written(plan.layers.len());
         Ok(layers)
@@ -431,7 +508,7 @@ impl Examined {
                 self.findings
                     .push(Finding::new(Kind::VirtualSize, message).of(at, &path));
             }
-            Layer::Raw(source)
+            Layer::Raw(RawLayer::new(source))
         } else {
             let index = self.saved_index(&path)?;
             let (kind, error) = match Image::open(source, index, self.options.salvage) {
@@ -466,15 +543,40 @@ impl Examined {
         Ok(Some(layer))
     }
 
-    fn list_snapshots(&mut self, descriptor: &Descriptor) {
+    fn list_snapshots(&mut self, descriptor: &Descriptor, folder: &Path) {
         let top = current_top(descriptor).map(|(top, _)| top);
-        let info = |shot: &super::Shot| SnapshotInfo {
-            guid: shot.guid,
-            parent: shot.parent,
-            top: Some(shot.guid) == top,
-            temporary: shot.temporary,
+        let known = snapshots::read_around(folder);
+        let info = |shot: &super::Shot| {
+            let known = known.iter().find(|known| known.guid == shot.guid);
+            SnapshotInfo {
+                guid: shot.guid,
+                parent: shot.parent,
+                top: Some(shot.guid) == top,
+                name: known.and_then(|known| known.name.clone()),
+                taken: known.and_then(|known| known.taken.clone()),
+                temporary: shot.temporary,
+            }
         };
         self.snapshots = descriptor.shots.iter().map(info).collect();
+    }
+
+    /// The snapshot that a user means.
+    fn guid_of(&self, name: &SnapshotName) -> std::result::Result<Guid, SelectError> {
+        let name = match name {
+            SnapshotName::Guid(guid) => return Ok(*guid),
+            SnapshotName::Name(name) => name,
+        };
+        let same = self.snapshots.iter();
+        let same = same.filter(|shot| shot.name.as_ref() == Some(name));
+        let guids: Vec<_> = same.map(|shot| shot.guid).collect();
+        match guids[..] {
+            [only] => Ok(only),
+            [] => Err(SelectError::NoSuchSnapshot(name.clone())),
+            _ => Err(SelectError::SeveralSnapshots {
+                name: name.clone(),
+                count: guids.len(),
+            }),
+        }
     }
 }
 
@@ -528,10 +630,22 @@ fn folder_of(file: &Path) -> &Path {
     }
 }
 
+/// Says that a layer is missing, and which files look as if they were it.
+fn missing(at: usize, name: &str, gate: &Gate) -> String {
+    let alike = gate.lookalikes(name);
+    if alike.is_empty() {
+        return format!("layer {at} ({name}) is missing");
+    }
+    let alike: Vec<_> = alike.iter().map(|name| spelled_out(name)).collect();
+    format!(
+        "layer {at} is missing: no file is called {}, and these look alike: {}",
+        spelled_out(name.as_ref()),
+        alike.join(", ")
+    )
+}
+
 fn is_missing(error: &Error) -> bool {
-    use ErrorKind::{InvalidFilename, NotADirectory, NotFound};
-    matches!(error, Error::Io { source, .. }
-        if [NotFound, NotADirectory, InvalidFilename].contains(&source.kind()))
+    matches!(error, Error::Io { source, .. } if is_absence(source))
 }
 
 /// An error and its causes in one line.

@@ -22,7 +22,16 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("partition", &["bytes", "disk", "error"]),
     (
         "ploop",
-        &["bytes", "disk", "error", "foreign", "in_use", "source"],
+        // A raw base has no header: only its partition table or file system says how long it was.
+        &[
+            "bytes",
+            "disk",
+            "error",
+            "foreign",
+            "in_use",
+            "partition",
+            "source",
+        ],
     ),
     ("salvage", &["disk", "error", "ploop", "source"]),
     ("sink", &["bytes", "error", "sys"]),

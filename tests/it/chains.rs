@@ -1,6 +1,6 @@
 //! Disks of several layers: which file hides which, and what a layer's place in the chain means.
 
-use crate::support::image::{Version, pattern};
+use crate::support::image::{Version, divided, pattern};
 use crate::support::{
     Chain, ChainBuilder, Fill, ImageBuilder, Outcome, Scratch, SourceGuard, assert_reads,
     assert_reads_with, check, convert, field, guid, info,
@@ -165,8 +165,7 @@ fn a_snapshot_that_the_descriptor_does_not_have_is_refused() {
     convert(&chain.dir, &target)
         .args(["--snapshot", "yesterday"])
         .run()
-        .status(2)
-        .says(["yesterday"]);
+        .refused(1, &["yesterday", "--snapshot"]);
     scratch.assert_nothing_left();
 }
 
@@ -251,10 +250,10 @@ fn a_raw_base_of_the_disks_size_reads() {
 }
 
 #[test]
-fn a_raw_base_reads_zeros_past_its_end_wherever_that_is() {
-    for len in [1, 511, 512, 513, 32768, 40_000, 3 * 32768 + 4095] {
+fn a_raw_base_that_the_disk_outgrew_reads_zeros_past_its_end() {
+    for len in [1024, 32768, 40_448, 3 * 32768 + 4096] {
         let scratch = Scratch::new();
-        let chain = ChainBuilder::raw_base(&pattern(7, 0, len), 64)
+        let chain = ChainBuilder::raw_base(&divided(pattern(7, 0, len)), 64)
             .child(&ImageBuilder::v2().seed(2).store(2))
             .write(&scratch.source());
         assert_chain(&chain);

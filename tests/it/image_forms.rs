@@ -583,7 +583,6 @@ fn a_command_line_that_is_wrong_ends_with_status_2() {
         &[image, "-o", target, "--sparse=maybe"],
         &[image, "-o", target, "-j", "0"],
         &[image, "-o", target, "-j", "many"],
-        &[image, "-o", target, "--snapshot", "monday"],
     ] {
         let outcome = Program::new(args).run().status(2);
         assert_eq!(outcome.stdout, b"", "{args:?}");

@@ -1,6 +1,6 @@
 //! The library's disk, read in pieces: every length across every kind of boundary.
 
-use crate::support::image::{Version, pattern};
+use crate::support::image::{Version, divided, pattern};
 use crate::support::{Chain, ChainBuilder, Fill, ImageBuilder, Scratch};
 use ploopconv::disk::VirtualDisk;
 use ploopconv::ploop::{OpenOptions, PloopDisk, examine};
@@ -34,7 +34,7 @@ fn varied(version: Version) -> ChainBuilder {
 
 #[test]
 fn reads_of_every_length_across_every_boundary_are_right() {
-    let raw = ChainBuilder::raw_base(&pattern(5, 0, 70_001), 63).child(
+    let raw = ChainBuilder::raw_base(&divided(pattern(5, 0, 70_144)), 63).child(
         &ImageBuilder::v2()
             .cluster_sectors(63)
             .sectors(63 * 4 + 9)
@@ -50,7 +50,7 @@ fn reads_of_every_length_across_every_boundary_are_right() {
         assert_eq!(size, content.len() as u64);
         let ends = (0..=size / CLUSTER)
             .map(|number| number * CLUSTER)
-            .chain([70_001, size]);
+            .chain([70_144, size]);
         for end in ends {
             for len in [
                 1,

@@ -5,7 +5,7 @@
 //! more of them; a failure prints the smallest plan found, from which the disk can be built again.
 
 use crate::sharing::file_system;
-use crate::support::image::{SECTOR, Version};
+use crate::support::image::{SECTOR, Version, divided};
 use crate::support::witness::qemu_convert;
 use crate::support::{
     Chain, ChainBuilder, Fill, ImageBuilder, Program, Scratch, SourceGuard, assert_file_holds,
@@ -93,7 +93,7 @@ impl Plan {
             let bytes: Vec<u8> = (0..sectors)
                 .flat_map(|sector| [(sector % 251) as u8; 512])
                 .collect();
-            ChainBuilder::raw_base(&bytes, self.layers[0].cluster_sectors)
+            ChainBuilder::raw_base(&divided(bytes), self.layers[0].cluster_sectors)
         });
         for (seed, layer) in (1..).zip(&self.layers) {
             let cluster = u64::from(layer.cluster_sectors);

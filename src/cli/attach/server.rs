@@ -271,7 +271,7 @@ fn remember(args: &AttachArgs, opened: &Opened) -> Record {
     Record {
         given: args.open.image.clone(),
         image: std::fs::canonicalize(&args.open.image).ok(),
-        snapshot: args.open.snapshot.map(|guid| guid.to_string()),
+        snapshot: args.open.snapshot.as_ref().map(ToString::to_string),
         partition: args.open.partition,
         layers: opened.layer_files.iter().map(|file| real(file)).collect(),
         writable: args.overlay.is_some(),

@@ -4,8 +4,8 @@
 use std::path::{Path, PathBuf};
 
 use super::args::Format;
-use crate::cli::hints::{quoted, shell_word};
-use crate::cli::typed::Typed;
+use crate::cli::command_line::CommandLine;
+use crate::cli::hints::{Hint, quoted, shell_word};
 
 /// What the end of a name says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -254,16 +254,22 @@ impl Disk {
     }
 
     /// How a disk becomes one of this format: it is served, and qemu-img reads it there.
-    fn commands(&self, what_is_read: &str, target: &Path) -> Vec<String> {
+    fn commands(&self, what_is_read: &str, target: &Path) -> Vec<Hint> {
         vec![
-            format!(
-                "qemu-img writes {} from the served disk; in one terminal: ploopconv serve {what_is_read} --socket disk.sock",
-                self.title
+            Hint::run(
+                format!(
+                    "qemu-img writes {} from the served disk; in one terminal",
+                    self.title
+                ),
+                format!("ploopconv serve {what_is_read} --socket disk.sock"),
             ),
-            format!(
-                "in another one: qemu-img convert {} 'nbd+unix:///?socket=disk.sock' {}",
-                self.options,
-                quoted(target)
+            Hint::run(
+                "in another one",
+                format!(
+                    "qemu-img convert {} 'nbd+unix:///?socket=disk.sock' {}",
+                    self.options,
+                    quoted(target)
+                ),
             ),
         ]
     }
@@ -338,13 +344,13 @@ impl Promised {
         })
     }
 
-    /// What to type instead: a line each.
-    pub(crate) fn hints(&self, typed: &Typed) -> Vec<String> {
-        self.hints_for(&typed.what_is_read())
+    /// What to type instead.
+    pub(crate) fn hints(&self, line: &CommandLine) -> Vec<Hint> {
+        self.hints_for(&line.what_is_read())
     }
 
     /// The same where IMAGE and its options are given as a shell takes them.
-    pub(crate) fn hints_for(&self, what_is_read: &str) -> Vec<String> {
+    pub(crate) fn hints_for(&self, what_is_read: &str) -> Vec<Hint> {
         let mut lines = match self.promise {
             Promise::Written(_) => Vec::new(),
             Promise::Disk(disk) => disk.commands(what_is_read, &self.target),
@@ -354,40 +360,42 @@ impl Promised {
         };
         let overwrites = matches!(self.promise, Promise::Disk(_) | Promise::Packed(_));
         if overwrites && self.target.exists() {
-            lines.insert(
-                0,
-                format!("{} exists and would be replaced:", quoted(&self.target)),
-            );
+            let text = format!("{} exists and would be replaced", self.target.display());
+            lines.insert(0, Hint::say(text));
         }
         lines
     }
 
-    fn packed(&self, packer: &Packer, what_is_read: &str) -> Vec<String> {
+    fn packed(&self, packer: &Packer, what_is_read: &str) -> Vec<Hint> {
         let name = name_of(&self.target);
         let (stem, _) = split(&name).unwrap_or((&name, String::new()));
         let inner = self.target.with_file_name(stem);
         match Promise::of(stem) {
-            Promise::Written(Format::Qcow2) => vec![format!(
-                "a qcow2 disk is compressed by itself: ploopconv {what_is_read} -o {} --compress",
-                quoted(&inner)
+            Promise::Written(Format::Qcow2) => vec![Hint::run(
+                "a qcow2 disk is compressed by itself",
+                format!("ploopconv {what_is_read} -o {} --compress", quoted(&inner)),
             )],
             Promise::Disk(disk) => {
                 let mut lines = disk.commands(what_is_read, &inner);
-                lines.push(format!("and then: {} {}", packer.command, quoted(&inner)));
+                let command = format!("{} {}", packer.command, quoted(&inner));
+                lines.push(Hint::run("and then", command));
                 lines
             }
             _ => vec![
-                format!(
-                    "to pack the raw disk: ploopconv {what_is_read} -o - | {} >{}",
-                    packer.command,
-                    shell_word(self.target.as_os_str())
+                Hint::run(
+                    "to pack the raw disk",
+                    format!(
+                        "ploopconv {what_is_read} -o - | {} >{}",
+                        packer.command,
+                        shell_word(self.target.as_os_str())
+                    ),
                 ),
                 self.as_it_is(what_is_read),
             ],
         }
     }
 
-    fn other(&self, other: &Other, what_is_read: &str) -> Vec<String> {
+    fn other(&self, other: &Other, what_is_read: &str) -> Vec<Hint> {
         let name = name_of(&self.target);
         let (stem, _) = split(&name).unwrap_or((&name, String::new()));
         let named = |end: &str| {
@@ -400,10 +408,10 @@ impl Promised {
             };
             self.target.with_file_name(name)
         };
-        let mut lines = vec![other.note.to_owned()];
+        let mut lines = vec![Hint::say(other.note)];
         let convert = |for_what: &str, end: &str| {
             let target = quoted(&named(end));
-            format!("{for_what}: ploopconv {what_is_read} -o {target}")
+            Hint::run(for_what, format!("ploopconv {what_is_read} -o {target}"))
         };
         match other.instead {
             Instead::Raw => lines.push(convert("for a raw disk", "raw")),
@@ -411,7 +419,7 @@ impl Promised {
             Instead::Pack(packer) => {
                 lines.push(convert("first the disk", "raw"));
                 let (target, raw) = (quoted(&self.target), quoted(&named("raw")));
-                lines.push(format!("and then: {packer} {target} {raw}"));
+                lines.push(Hint::run("and then", format!("{packer} {target} {raw}")));
             }
             Instead::Vmdk => lines.extend(FOR_OVA.commands(what_is_read, &named("vmdk"))),
         }
@@ -419,26 +427,34 @@ impl Promised {
     }
 
     /// The way past a name that promises something by accident.
-    fn as_it_is(&self, what_is_read: &str) -> String {
-        format!(
-            "for a raw disk of that name all the same: ploopconv {what_is_read} -o {} -O raw",
-            quoted(&self.target)
+    fn as_it_is(&self, what_is_read: &str) -> Hint {
+        Hint::run(
+            "for a raw disk of that name all the same",
+            format!(
+                "ploopconv {what_is_read} -o {} -O raw",
+                quoted(&self.target)
+            ),
         )
     }
 }
 
 /// How the files of a container become an archive today: the disk is attached, and tar reads it.
-fn as_tar(what_is_read: &str, target: &Path) -> Vec<String> {
+fn as_tar(what_is_read: &str, target: &Path) -> Vec<Hint> {
     vec![
-        format!("as root, attach the disk: ploopconv attach {what_is_read} --mount /mnt"),
-        format!(
-            "let tar read it: tar --numeric-owner --xattrs --xattrs-include='*' --acls --sparse \
-             --one-file-system -C /mnt -caf {} .",
-            quoted(target)
+        Hint::run(
+            "as root, attach the disk",
+            format!("ploopconv attach {what_is_read} --mount /mnt"),
         ),
-        "and take it away again: ploopconv detach /mnt; docs/migrate-to-lxc.md has what to leave \
-         out, and why"
-            .to_owned(),
+        Hint::run(
+            "let tar read it",
+            format!(
+                "tar --numeric-owner --xattrs --xattrs-include='*' --acls --sparse \
+                 --one-file-system -C /mnt -caf {} .",
+                quoted(target)
+            ),
+        ),
+        Hint::run("and take it away again", "ploopconv detach /mnt".to_owned()),
+        Hint::say("docs/migrate-to-lxc.md has what to leave out, and why"),
     ]
 }
 

@@ -1,12 +1,16 @@
 //! What lies in the folder of a disk whose descriptor is lost, and how it could be read.
 
+mod order;
+
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use ploopconv::Workers;
-use ploopconv::ploop::{Examined, Guid, OpenOptions, State, examine};
+use ploopconv::ploop::{Examined, OpenOptions, State, examine, is_named_like_a_delta};
 use serde::Serialize;
 
+use self::order::Candidate;
 use super::{InfoArgs, JsonLayer, format, json_layer};
 use crate::cli::hints::{quoted, shell_word};
 use crate::cli::open::OpenArgs;
@@ -19,8 +23,10 @@ use crate::cli::size::short;
 #[derive(Debug, Default, Serialize)]
 pub(super) struct Survey {
     found_images: Vec<Found>,
-    /// The command that reads them as one chain.
+    /// The command that reads them as one chain, where names and times tell the order.
     command: Option<String>,
+    /// Why there is no command.
+    unknown: Option<String>,
 }
 
 /// An image that was found.
@@ -103,32 +109,43 @@ impl Survey {
     }
 
     fn new(folder: &Path, images: &[PathBuf], workers: &Workers) -> Self {
-        let mut found: Vec<(bool, SystemTime, Found)> = images
-            .iter()
-            .map(|file| {
-                let modified = std::fs::metadata(file).and_then(|meta| meta.modified());
-                let modified = modified.unwrap_or(UNIX_EPOCH);
-                let found = Found::look(file, modified, workers);
-                (is_named_like_a_delta(file), modified, found)
-            })
-            .collect();
-        // A layer is not written any more once there is one over it.
-        found.sort_by(|a, b| (a.0, a.1, &a.2.file).cmp(&(b.0, b.1, &b.2.file)));
-        let name = |file: &str| {
-            let name = Path::new(file).file_name().unwrap_or_default();
-            name.to_string_lossy().into_owned()
+        let look = |file: &PathBuf| {
+            let modified = std::fs::metadata(file).and_then(|meta| meta.modified());
+            let modified = modified.unwrap_or(UNIX_EPOCH);
+            (modified, Found::look(file, modified, workers))
         };
-        let names: Vec<_> = found.iter().map(|(.., found)| name(&found.file)).collect();
-        let command = (!names.is_empty()).then(|| {
-            format!(
-                "ploopconv {} --layers {} -o TARGET",
-                quoted(folder),
-                shell_word(names.join(",").as_ref())
-            )
+        let mut found: Vec<_> = images.iter().map(look).collect();
+        let is_delta = |found: &Found| {
+            Path::new(&found.file)
+                .file_name()
+                .is_some_and(is_named_like_a_delta)
+        };
+        // A layer is not written any more once there is one over it.
+        found.sort_by(|(a_time, a), (b_time, b)| {
+            (is_delta(a), a_time, &a.file).cmp(&(is_delta(b), b_time, &b.file))
         });
+        let layers: Vec<_> = found
+            .iter()
+            .map(|(modified, found)| found.as_layer(*modified))
+            .collect();
+        let (command, unknown) = match order::doubt(&layers) {
+            _ if layers.is_empty() => (None, None),
+            None => {
+                let names: Vec<_> = layers.iter().map(|layer| layer.name.as_str()).collect();
+                let names = names.join(",");
+                let command = format!(
+                    "ploopconv {} --layers {} -o TARGET",
+                    quoted(folder),
+                    shell_word(names.as_ref())
+                );
+                (Some(command), None)
+            }
+            Some(doubt) => (None, Some(doubt)),
+        };
         Self {
-            found_images: found.into_iter().map(|(.., found)| found).collect(),
+            found_images: found.into_iter().map(|(_, found)| found).collect(),
             command,
+            unknown,
         }
     }
 
@@ -143,6 +160,9 @@ impl Survey {
         for found in &self.found_images {
             say("found:", &found.file);
             found.lines.iter().for_each(|line| say("", line));
+        }
+        if let Some(doubt) = &self.unknown {
+            say("not known:", doubt);
         }
         let Some(command) = &self.command else {
             return lines;
@@ -160,6 +180,19 @@ impl Survey {
 }
 
 impl Found {
+    /// What of it matters for its place in a chain.
+    fn as_layer(&self, modified: SystemTime) -> Candidate {
+        let name = Path::new(&self.file).file_name().unwrap_or_default();
+        Candidate {
+            name: name.to_string_lossy().into_owned(),
+            modified,
+            size: self.layer.as_ref().map(|layer| layer.virtual_size),
+            in_use: self.layer.as_ref().is_some_and(|layer| layer.in_use),
+            is_copy: is_copy(Path::new(&self.file), modified),
+            error: self.error.clone(),
+        }
+    }
+
     fn look(file: &Path, modified: SystemTime, workers: &Workers) -> Self {
         let options = OpenOptions {
             single_layer: true,
@@ -221,10 +254,18 @@ impl Found {
     }
 }
 
-/// Whether a file has the kind of name that libploop gives to a layer over others.
-fn is_named_like_a_delta(file: &Path) -> bool {
-    let suffix = file.extension().and_then(|suffix| suffix.to_str());
-    suffix.is_some_and(|guid| guid.starts_with('{') && guid.parse::<Guid>().is_ok())
+/// Whether a file got its contents as fast as a copy does, right after it was made: then the time of
+/// its last change says when it was copied. Where its file system keeps no birth times, no.
+fn is_copy(file: &Path, modified: SystemTime) -> bool {
+    /// Slower than every copy and faster than what a container writes all its life.
+    const RATE: u64 = 1 << 20;
+    let Ok(meta) = std::fs::metadata(file) else {
+        return false;
+    };
+    let most = Duration::from_secs((meta.blocks().saturating_mul(512) / RATE).saturating_add(2));
+    let born = meta.created().ok();
+    let took = born.and_then(|born| modified.duration_since(born).ok());
+    took.is_some_and(|took| took <= most)
 }
 
 /// A moment as people read it: the day and the time in UTC.

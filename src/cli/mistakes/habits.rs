@@ -3,12 +3,15 @@
 /// A command of a later version, and what there is today.
 pub(super) struct Coming {
     pub(super) name: &'static str,
-    /// What to type today; IMAGE stands for what was given.
-    pub(super) today: &'static [&'static str],
+    /// What there is today, and the command for it; IMAGE stands for what was given.
+    pub(super) today: &'static [(&'static str, Option<&'static str>)],
 }
 
-const ATTACH: &str =
-    "today, as root, the files can be seen with: ploopconv attach IMAGE --mount /mnt";
+const ATTACH: (&str, Option<&str>) = (
+    "today root can see the files with",
+    Some("ploopconv attach IMAGE --mount /mnt"),
+);
+const ONE_BY_ONE: &str = "today, one disk at a time";
 
 /// In the order of the help to come.
 pub(super) const COMING: [Coming; 7] = [
@@ -30,17 +33,17 @@ pub(super) const COMING: [Coming; 7] = [
     },
     Coming {
         name: "list",
-        today: &["today, one disk at a time: ploopconv info IMAGE"],
+        today: &[(ONE_BY_ONE, Some("ploopconv info IMAGE"))],
     },
     Coming {
         name: "batch",
-        today: &["today, one disk at a time: ploopconv IMAGE -o TARGET"],
+        today: &[(ONE_BY_ONE, Some("ploopconv IMAGE -o TARGET"))],
     },
     Coming {
         name: "tar",
         today: &[
             ATTACH,
-            "and packed with tar; docs/migrate-to-lxc.md shows how",
+            ("docs/migrate-to-lxc.md shows how tar packs them", None),
         ],
     },
 ];

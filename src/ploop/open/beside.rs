@@ -4,9 +4,9 @@
 use std::path::{Path, PathBuf};
 
 use super::Examined;
-use crate::ploop::chain::Gate;
 use crate::ploop::check::{Finding, FindingKind as Kind};
 use crate::ploop::descriptor::Descriptor;
+use crate::ploop::gate::Gate;
 use crate::ploop::header::State;
 use crate::ploop::image::peek;
 use crate::ploop::locate::{companions_in, images_in};

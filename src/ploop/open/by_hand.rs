@@ -60,7 +60,10 @@ impl Examined {
             if name.raw && at > 0 {
                 return Err(wrong("only the base can be a raw disk"));
             }
-            let source = FileSource::open_resolved(&self.resolved(&path)?)?;
+            let real = self.resolved(&path)?;
+            self.refuse_unreadable(&path)?;
+            self.refuse_unreadable(&real)?;
+            let source = FileSource::open_resolved(&real)?;
             if seen.insert(source.identity(), at).is_some() {
                 return Err(wrong("the same file is another layer already"));
             }
@@ -75,6 +78,7 @@ impl Examined {
         }
         self.only_last_is_written(names.len());
         if layers.len() == names.len() {
+            self.judge_raw(&mut layers, None)?;
             self.judge_chain(&layers, None);
             self.disk = Some(PloopDisk::new(layers, None));
         }

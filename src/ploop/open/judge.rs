@@ -52,16 +52,19 @@ impl Examined {
         let stated = stated.into_iter().flatten().flatten();
         if let Some(top) = layers.last()
             && let Some(stated) = stated.into_iter().find(|&size| size != top.virtual_size())
-            && self
-                .snapshots
-                .iter()
-                .all(|shot| !shot.top || Some(shot.guid) == self.snapshot)
+            && self.is_current()
         {
             let found = top.virtual_size();
             let message =
                 format!("the descriptor states a disk of {stated} bytes, the last layer {found}");
             self.say(Kind::DiskSizeDiffers, message);
         }
+    }
+
+    /// Whether what was opened is the current state of the disk.
+    pub(super) fn is_current(&self) -> bool {
+        let mut tops = self.snapshots.iter().filter(|shot| shot.top);
+        tops.all(|shot| Some(shot.guid) == self.snapshot)
     }
 
     /// A snapshot that was asked for by name may hold what a merge already moved into it.

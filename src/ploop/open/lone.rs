@@ -1,14 +1,18 @@
 //! An image file that was given by itself: is it the whole disk?
 
+use std::ffi::OsStr;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use super::{Examined, read_descriptor};
-use crate::error::{Error, Result};
+use super::{Examined, folder_of, read_descriptor};
+use crate::error::{Class, Error, Result};
 use crate::ploop::ImageEntry;
-use crate::ploop::chain::{ChainPlan, Gate};
+use crate::ploop::chain::ChainPlan;
 use crate::ploop::check::{Finding, FindingKind as Kind};
 use crate::ploop::descriptor::{Descriptor, Guid};
+use crate::ploop::gate::Gate;
+use crate::ploop::locate::images_in;
+use crate::ploop::names::{ImageName, is_named_like_a_delta};
 use crate::source::FileSource;
 
 impl Examined {
@@ -18,20 +22,55 @@ impl Examined {
             Some(descriptor) => match read_beside(descriptor) {
                 Ok((_, descriptor_text)) => match entry_of(path, descriptor, &descriptor_text) {
                     Ok(Some(image)) if has_parent(&descriptor_text, image.guid) => {
-                        "the descriptor says that there are layers below it"
+                        "the descriptor says that there are layers below it: what it does not store reads as zeros"
                     }
                     Ok(Some(_)) => return,
-                    Ok(None) | Err(_) => "the descriptor does not say what it is",
+                    Ok(None) | Err(_) => {
+                        "the descriptor does not say what it is: what it does not store reads as zeros"
+                    }
                 },
-                Err(_) => "the descriptor cannot say whether there are layers below it",
+                Err(_) => {
+                    "the descriptor cannot say whether there are layers below it: what it does not store \
+                     reads as zeros"
+                }
             },
-            None if is_named_like_a_delta(path) => "its name is that of a layer over others",
-            None => return,
+            None => match told_by_names(path) {
+                Some(why) => why,
+                None => return,
+            },
         };
-        let message = format!("read by itself, and {why}: what it does not store reads as zeros");
+        let message = format!("read by itself, and {why}");
         self.findings
             .push(Finding::new(Kind::SingleLayer, message).of(0, path));
     }
+}
+
+/// What the names of an image without a descriptor, and of the images beside it, say against
+/// reading it by itself.
+fn told_by_names(path: &Path) -> Option<&'static str> {
+    let name = path.file_name()?;
+    if is_named_like_a_delta(name) {
+        return Some(
+            "its name is that of a layer over others: what it does not store reads as zeros",
+        );
+    }
+    let own_stem = ImageName::parse(name).map(|name| name.stem);
+    let is_over_it = |other: &ImageName| {
+        let stem = OsStr::new(&other.stem);
+        other.is_of_a_delta()
+            && (stem == name
+                || own_stem
+                    .as_deref()
+                    .is_some_and(|own| stem == OsStr::new(own)))
+    };
+    let mut images = images_in(folder_of(path)).into_iter();
+    let has_layers = images.any(|image| {
+        let other = image.file_name().and_then(ImageName::parse);
+        other.is_some_and(|other| is_over_it(&other))
+    });
+    has_layers.then_some(
+        "files beside it have the names of layers over it: it may be an old state of the disk",
+    )
 }
 
 fn has_parent(descriptor: &Descriptor, guid: Guid) -> bool {
@@ -39,20 +78,19 @@ fn has_parent(descriptor: &Descriptor, guid: Guid) -> bool {
     shots.any(|shot| shot.guid == guid && shot.parent.is_some())
 }
 
-/// Whether a name is the kind that libploop gives to a layer over others: `root.hds.{GUID}`.
-/// Whoever moves or renames it loses the sign, so that nothing follows from its absence.
-pub(in crate::ploop) fn is_named_like_a_delta(path: &Path) -> bool {
-    let suffix = path.extension().and_then(|suffix| suffix.to_str());
-    suffix.is_some_and(|guid| guid.starts_with('{') && guid.parse::<Guid>().is_ok())
-}
-
 /// Refuses an image file whose descriptor says that it is not the whole disk.
 pub(super) fn refuse_lone_layer(path: &Path, descriptor_path: &Path) -> Result<()> {
-    let (_, descriptor) = read_beside(descriptor_path).map_err(|source| Error::UnknownRole {
-        path: path.to_owned(),
-        descriptor: descriptor_path.to_owned(),
-        source: Box::new(source),
-    })?;
+    let (_, descriptor) = match read_beside(descriptor_path) {
+        // A kind that is not read: its images are not read by themselves either.
+        Err(error @ Error::Descriptor { .. }) if error.class() != Class::Damaged => {
+            return Err(error);
+        }
+        other => other.map_err(|source| Error::UnknownRole {
+            path: path.to_owned(),
+            descriptor: descriptor_path.to_owned(),
+            source: Box::new(source),
+        })?,
+    };
     let lone = |why: String, snapshot| {
         Err(Error::LoneLayer {
             path: path.to_owned(),

@@ -461,3 +461,20 @@ impl ImageFile {
         Model::new(vec![layer])
     }
 }
+
+/// Puts a boot record in front whose only partition ends where the bytes end: a raw base with it tells
+/// that it is whole, and that a larger disk over it grew later.
+pub(crate) fn divided(mut bytes: Vec<u8>) -> Vec<u8> {
+    let sectors = bytes.len() as u64 / SECTOR;
+    assert!(
+        sectors > 1,
+        "a partition needs a sector besides the record's"
+    );
+    let partition = u32::try_from(sectors - 1).unwrap();
+    bytes[446..510].fill(0);
+    bytes[450] = 0x83;
+    bytes[454..458].copy_from_slice(&1u32.to_le_bytes());
+    bytes[458..462].copy_from_slice(&partition.to_le_bytes());
+    bytes[510..512].copy_from_slice(&[0x55, 0xaa]);
+    bytes
+}

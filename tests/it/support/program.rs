@@ -178,6 +178,7 @@ impl Outcome {
         assert!(!code.is_empty() && !code.contains(' '), "{report}");
         assert_eq!(report.as_object().unwrap().len(), 4, "{report}");
         let hints = report["hints"].as_array().unwrap().iter();
+        let hints = hints.map(|hint| &hint["text"]);
         for line in std::iter::once(&report["message"]).chain(hints) {
             let line = line.as_str().unwrap();
             assert!(!line.is_empty(), "{report}");

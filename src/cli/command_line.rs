@@ -1,4 +1,4 @@
-//! The command line as it was typed, to say it again in another way.
+//! A command line that could be read: what it is about, and what another command needs of it.
 
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
@@ -6,43 +6,24 @@ use std::path::PathBuf;
 use clap::ArgMatches;
 use clap::parser::ValueSource;
 
-use super::hints::{quoted, shell_word};
+use super::hints::{Typed, quoted, shell_word};
 use super::{Command, command};
 
 /// A command line that could be read.
-pub(crate) struct Typed {
-    /// The words behind the program's name.
-    words: Vec<OsString>,
+pub(crate) struct CommandLine {
     matches: ArgMatches,
     /// What it means.
     pub(super) command: Command,
 }
 
-impl Typed {
-    pub(super) fn new(words: Vec<OsString>, matches: ArgMatches, command: Command) -> Self {
-        Self {
-            words,
-            matches,
-            command,
-        }
+impl CommandLine {
+    pub(super) fn new(matches: ArgMatches, command: Command) -> Self {
+        Self { matches, command }
     }
 
-    /// The same command line with another image for the one that `error` is about; `image` may
-    /// have options behind it.
-    pub(crate) fn retry(&self, error: &anyhow::Error, image: &str) -> String {
-        let given = self.command.image(error);
-        let mut new = Some(image);
-        let words =
-            self.words
-                .iter()
-                .map(|word| match new.take_if(|_| word == given.as_os_str()) {
-                    Some(image) => image.to_owned(),
-                    None => shell_word(word),
-                });
-        let words: Vec<_> = std::iter::once("ploopconv".to_owned())
-            .chain(words)
-            .collect();
-        words.join(" ")
+    /// The words, for messages about the image that `error` is about.
+    pub(super) fn typed(&self, error: &anyhow::Error) -> Typed {
+        Typed::here(self.command.image(error))
     }
 
     /// Whether a report is wanted on stdout. Where stdout takes the disk, there is none.

@@ -1,0 +1,123 @@
+//! The command line that was typed, once more, for another image or another way to read it.
+
+use std::ffi::{OsStr, OsString};
+use std::path::Path;
+
+use super::shell_word;
+
+/// Options that choose what of a disk is read, and how: another choice replaces them. Each with
+/// whether a value follows.
+const CHOOSING: &[(&str, bool)] = &[
+    ("--snapshot", true),
+    ("--layers", true),
+    ("--single-layer", false),
+    ("--allow-outside", false),
+];
+
+/// What was typed.
+#[derive(Debug, Clone)]
+pub(crate) struct Typed {
+    /// The words after the program's name.
+    words: Vec<OsString>,
+    /// The IMAGE that a message is about, as it was given.
+    image: OsString,
+}
+
+impl Typed {
+    /// The command line of this process.
+    pub(crate) fn here(image: &Path) -> Self {
+        Self {
+            words: std::env::args_os().skip(1).collect(),
+            image: image.into(),
+        }
+    }
+
+    /// The command that was typed, where there is a word for it.
+    pub(crate) fn is_command(&self, name: &str) -> bool {
+        self.words.first().is_some_and(|word| word == name)
+    }
+
+    /// The IMAGE that a message is about, as it was given.
+    pub(crate) fn image(&self) -> &Path {
+        Path::new(&self.image)
+    }
+
+    /// The same command with one more option.
+    pub(crate) fn adding(&self, option: &str) -> String {
+        let words = self.words.iter().map(|word| shell_word(word));
+        let words = std::iter::once("ploopconv".to_owned()).chain(words);
+        let words = words.chain([option.to_owned()]);
+        words.collect::<Vec<_>>().join(" ")
+    }
+
+    /// The same command for another image.
+    pub(crate) fn again(&self, image: &Path) -> String {
+        self.with(image, &[])
+    }
+
+    /// The same command for another image, read by these options and not by those that were given.
+    pub(crate) fn with(&self, image: &Path, options: &[String]) -> String {
+        let mut new = Some(super::quoted(image));
+        let mut said = vec!["ploopconv".to_owned()];
+        let mut words = self.words.iter();
+        while let Some(word) = words.next() {
+            if let Some((option, takes_value)) = chooses(word) {
+                if takes_value && word == option {
+                    words.next();
+                }
+                continue;
+            }
+            match new.take_if(|_| *word == self.image) {
+                Some(image) => {
+                    said.push(image);
+                    said.extend(options.iter().cloned());
+                }
+                None => said.push(shell_word(word)),
+            }
+        }
+        said.join(" ")
+    }
+}
+
+/// The choosing option that a word is, with or without its value.
+fn chooses(word: &OsStr) -> Option<(&'static str, bool)> {
+    let text = word.to_str()?;
+    let name = text.split_once('=').map_or(text, |(name, _)| name);
+    CHOOSING.iter().copied().find(|(option, _)| *option == name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn typed(words: &str) -> Typed {
+        Typed {
+            words: words.split(' ').map(OsString::from).collect(),
+            image: "101".into(),
+        }
+    }
+
+    #[test]
+    fn another_image_takes_the_place_of_the_first_and_keeps_the_options() {
+        let typed = typed("convert 101 -o out.raw --sparse");
+        assert_eq!(
+            typed.again(Path::new("/vz/a b")),
+            "ploopconv convert '/vz/a b' -o out.raw --sparse"
+        );
+        assert!(typed.is_command("convert") && !typed.is_command("info"));
+    }
+
+    #[test]
+    fn another_choice_replaces_the_one_that_was_made() {
+        for given in [
+            "101 --snapshot abc -o x",
+            "--layers=a,b 101 --allow-outside -o x",
+            "101 --single-layer -o x",
+        ] {
+            assert_eq!(
+                typed(given).with(Path::new("101"), &["--snapshot new".to_owned()]),
+                "ploopconv 101 --snapshot new -o x"
+            );
+        }
+    }
+}

@@ -1,0 +1,24 @@
+//! Another way to read a disk that cannot be read as it was asked for.
+
+use std::path::PathBuf;
+
+use super::descriptor::Guid;
+use super::open::LayerName;
+
+/// What a person could ask for instead. It is never taken unasked: it may be another state of the
+/// disk, or another idea of what its files are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Alternative {
+    /// The disk as it was at an older snapshot, whose layers are closed, complete and undamaged.
+    Snapshot(Guid),
+    /// The chain that these files make, base first, without a descriptor. They lie in `folder`.
+    Layers {
+        /// The folder of the descriptor.
+        folder: PathBuf,
+        /// The files.
+        layers: Vec<LayerName>,
+    },
+    /// The disk that another descriptor describes, which names the file too.
+    OtherDisk(PathBuf),
+}

@@ -1,0 +1,69 @@
+//! What is not read by itself either, whatever the options say: an encrypted disk, and a part of a
+//! split one.
+
+use std::path::Path;
+
+use super::{Examined, folder_of};
+use crate::error::{Error, Result};
+use crate::ploop::descriptor::{self, Descriptor};
+use crate::ploop::locate::{DESCRIPTOR, descriptor_beside};
+use crate::ploop::names::ImageName;
+use crate::source::{FileSource, Source};
+
+impl Examined {
+    /// Refuses an image whose clusters do not hold the disk's bytes, or only a part of the disk,
+    /// by the descriptor beside it and by its name.
+    pub(super) fn refuse_unreadable(&self, image: &Path) -> Result<()> {
+        if let Some(descriptor) = descriptor_beside(image)? {
+            refuse_by_descriptor(&descriptor)?;
+        }
+        // What Parallels products keep of the descriptor, should it be lost.
+        let backup = folder_of(image).join(format!("{DESCRIPTOR}.Backup"));
+        if backup.is_file() {
+            refuse_by_descriptor(&backup)?;
+        }
+        refuse_part(image)
+    }
+}
+
+fn refuse_by_descriptor(path: &Path) -> Result<()> {
+    // What cannot be read here says nothing; whether it may be ignored is asked elsewhere.
+    let Ok(source) = FileSource::open(path) else {
+        return Ok(());
+    };
+    let held = source.len().min(Descriptor::MAX_LEN);
+    let mut bytes = vec![0; usize::try_from(held).unwrap_or_default()];
+    if source.read_exact_at(&mut bytes, 0).is_err() {
+        return Ok(());
+    }
+    match descriptor::refuses_images(&bytes) {
+        Some(source) => Err(Error::Descriptor {
+            path: path.to_owned(),
+            source,
+        }),
+        None => Ok(()),
+    }
+}
+
+/// Refuses a part of a split disk by the names of the files: the second and later parts say so
+/// themselves, the first one where another lies beside it.
+pub(super) fn refuse_part(image: &Path) -> Result<()> {
+    let name_of = |path: &Path| ImageName::parse(path.file_name()?);
+    let Some(name) = name_of(image) else {
+        return Ok(());
+    };
+    let Some(part) = name.part else {
+        return Ok(());
+    };
+    let others = std::fs::read_dir(folder_of(image)).into_iter().flatten();
+    let mut others = others.flatten().map(|entry| entry.path());
+    let is_part = part > 0
+        || others.any(|other| name_of(&other).is_some_and(|it| it.is_other_part_of(&name)));
+    if is_part {
+        return Err(Error::Part {
+            path: image.to_owned(),
+            part,
+        });
+    }
+    Ok(())
+}

@@ -27,6 +27,7 @@ mod devices;
 mod ends;
 mod errno;
 mod every_partition;
+mod failures;
 mod faults;
 mod fixtures;
 mod hints;

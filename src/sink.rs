@@ -125,8 +125,11 @@ pub trait Sink: Send + Sync {
 /// What a file system can still take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FreeRoom {
-    /// The free bytes for this user.
+    /// The free bytes for this user, at best.
     pub bytes: u64,
+    /// Those that are not kept back for root, or for the file system itself: ext4 has some that its
+    /// count of free blocks does not tell apart, and that root does not get either.
+    pub sure: u64,
     /// Whether every byte that is written as data needs a byte of them. Not so where the file
     /// system compresses what it is given, or stores equal blocks once.
     pub is_exact: bool,
@@ -155,6 +158,7 @@ pub fn free_room(dir: &Path) -> Result<FreeRoom> {
     let is_exact = ![BTRFS_SUPER_MAGIC, ZFS, BCACHEFS].contains(&kind);
     Ok(FreeRoom {
         bytes: blocks.saturating_mul(block_size),
+        sure: stat.blocks_available().saturating_mul(block_size),
         is_exact,
         can_share: !is_exact || [XFS_SUPER_MAGIC, OCFS2_SUPER_MAGIC].contains(&kind),
     })

@@ -30,6 +30,7 @@ mod every_partition;
 mod failures;
 mod faults;
 mod fixtures;
+mod full;
 mod hints;
 mod hostile;
 mod image_forms;

@@ -17,8 +17,10 @@ pub(super) struct Room {
     pub(super) least: u64,
     /// The data that may be written, and the tables of qcow2.
     pub(super) most: u64,
-    /// `None` for a stream.
+    /// What is free at best; `None` for a stream.
     pub(super) free: Option<u64>,
+    /// What of it is free without doubt.
+    sure: u64,
     /// Whether a file system keeps notes of its own about the target.
     is_file: bool,
 }
@@ -30,6 +32,7 @@ impl Room {
             least: needed,
             most: needed,
             free,
+            sure: free.unwrap_or(0),
             is_file: false,
         }
     }
@@ -55,6 +58,7 @@ impl Room {
             least: if is_certain { most } else { 0 },
             most,
             free: Some(free.bytes),
+            sure: free.sure,
             is_file: true,
         }
     }
@@ -74,7 +78,7 @@ impl Room {
         if free < self.least {
             return Some(false);
         }
-        (free >= self.most.saturating_add(self.notes())).then_some(true)
+        (self.sure >= self.most.saturating_add(self.notes())).then_some(true)
     }
 
     /// What a file system may need for itself: lists of extents, entries of directories. A
@@ -147,6 +151,7 @@ mod tests {
             least: least * mib,
             most: most * mib,
             free: Some(free * mib),
+            sure: free * mib,
             is_file: true,
         };
         assert_eq!(room(16, 16, 17).fits(), Some(true));
@@ -155,6 +160,12 @@ mod tests {
         assert_eq!(room(16, 16, 15).fits(), Some(false));
         // The file system wants something for itself.
         assert_eq!(room(16, 16, 16).fits(), None);
+        // What is kept back for root may be enough, and may not be.
+        let kept_back = Room {
+            sure: 15 * mib,
+            ..room(16, 16, 20)
+        };
+        assert_eq!(kept_back.fits(), None);
         assert_eq!(Room::of_device(16, Some(16)).fits(), Some(true));
         assert_eq!(Room::of_device(16, Some(15)).fits(), Some(false));
         assert_eq!(Room::of_device(16, None).fits(), None);

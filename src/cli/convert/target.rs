@@ -143,6 +143,7 @@ impl Target {
                 let bytes = BlockSink::admit(path, size)?;
                 Ok(Some(FreeRoom {
                     bytes,
+                    sure: bytes,
                     is_exact: true,
                     can_share: false,
                 }))

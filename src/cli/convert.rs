@@ -17,7 +17,7 @@ use std::time::Instant;
 use anyhow::Context;
 use ploopconv::Workers;
 use ploopconv::copy::Summary;
-use ploopconv::partition::{self, Warning};
+use ploopconv::partition::{self, FileSystem, Warning};
 use ploopconv::ploop::Severity;
 use ploopconv::qcow2::Layout;
 use ploopconv::sink::PartialFile;
@@ -181,9 +181,15 @@ fn say_what_is_in_a_journal(layout: &partition::Layout) {
     for (number, content) in whole.chain(parts) {
         let place = number.map_or_else(String::new, |number| format!(" in partition {number}"));
         if content.journal_dirty == Some(true) {
+            let what_next = match content.kind {
+                FileSystem::Ext2 | FileSystem::HfsPlus => "check the copy with fsck",
+                _ => {
+                    "its newest files may only be in its journal, which is replayed when the copy \
+                      is mounted writable"
+                }
+            };
             complain(&format!(
-                "warning: the {}{place} was not unmounted cleanly: its last changes may be in its \
-                 journal only, which the first mount of the copy replays if it may write",
+                "warning: the {}{place} was not unmounted cleanly: {what_next}",
                 content.kind.title()
             ));
         }

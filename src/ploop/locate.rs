@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use super::image::has_signature;
 use crate::error::{Error, Result};
-use crate::foreign::{Foreign, recognise};
+use crate::foreign::{Foreign, by_name, recognise};
 use crate::source::{FileSource, is_absence, is_there};
 
 /// Where containers live on OpenVZ and Virtuozzo hosts, and on Debian's OpenVZ.
@@ -199,7 +199,10 @@ fn file(path: &Path) -> Result<Located> {
         }
         found => Err(Error::NotPloop {
             path: path.to_owned(),
-            found,
+            found: match found {
+                Foreign::Unknown => by_name(path),
+                found => found,
+            },
         }),
     }
 }

@@ -58,6 +58,7 @@ mod qcow2_room;
 mod raw_ends;
 mod reading;
 mod readme;
+mod recipes;
 mod recover;
 mod room;
 mod safety;

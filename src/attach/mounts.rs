@@ -98,6 +98,12 @@ fn ways(kind: FileSystem, writable: bool) -> Option<&'static [(&'static str, &'s
         (FileSystem::Btrfs, false) => &[("btrfs", "rescue=nologreplay"), ("btrfs", "nologreplay")],
         (FileSystem::Btrfs, true) => &[("btrfs", "")],
         (FileSystem::Vfat, _) => &[("vfat", "")],
+        (FileSystem::ExFat, _) => &[("exfat", "")],
+        // A read-only mount replays nothing.
+        (FileSystem::Ntfs, _) => &[("ntfs3", "")],
+        (FileSystem::HfsPlus, _) => &[("hfsplus", "")],
+        (FileSystem::F2fs, false) => &[("f2fs", "norecovery")],
+        (FileSystem::F2fs, true) => &[("f2fs", "")],
         _ => return None,
     })
 }

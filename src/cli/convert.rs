@@ -11,6 +11,7 @@ mod promise;
 mod room;
 mod target;
 mod team;
+mod warnings;
 
 use std::iter;
 use std::path::PathBuf;
@@ -19,7 +20,6 @@ use std::time::Instant;
 use anyhow::Context;
 use ploopconv::Workers;
 use ploopconv::copy::Summary;
-use ploopconv::partition::{self, Warning};
 use ploopconv::ploop::Severity;
 use ploopconv::qcow2::Layout;
 use ploopconv::sink::PartialFile;
@@ -33,6 +33,7 @@ use self::lost::LostFile;
 use self::plan::{Digest, Plan};
 use self::room::Room;
 use self::target::Target;
+use self::warnings::of_contents;
 use super::Verdict;
 use super::exit::Noted;
 use super::losses::Account;
@@ -92,14 +93,9 @@ fn open(
     let opened = args.open.disk(examined)?;
     target.refuse_sources(&opened.files)?;
     let source = Side::ploop(opened, args.open.partition);
-    if let Ok(layout) = partition::read(source.disk.as_ref()) {
-        let mut more = what_is_in_a_journal(&layout);
-        if args.open.partition.is_none() {
-            more.splice(0..0, what_hides_partitions(&layout));
-        }
-        more.iter().for_each(say);
-        warnings.extend(more);
-    }
+    let more = of_contents(source.disk.as_ref(), source.partition);
+    more.iter().for_each(say);
+    warnings.extend(more);
     Ok((source, warnings))
 }
 
@@ -269,38 +265,6 @@ fn done(summary: Summary) -> String {
         0 => written,
         shared => format!("{} shared, {written}", short(shared)),
     }
-}
-
-/// In a disk with a table that counts in other sectors a machine may see no partition, and a disk
-/// that is encrypted as a whole shows none without its key. What else may be wrong with a table is
-/// for `info`: it is copied as it is.
-fn what_hides_partitions(layout: &partition::Layout) -> Vec<String> {
-    let warnings = layout.warnings.iter();
-    let hiding = warnings
-        .filter(|warning| matches!(warning, Warning::SectorSize(_) | Warning::WholeDiskLuks));
-    hiding
-        .map(|warning| format!("warning: {warning}"))
-        .collect()
-}
-
-/// A copy is as the disk was when it stopped. Where that was not a clean stop, what the file system
-/// wrote last stands in its journal only, and whoever reads the copy without replaying it misses it.
-fn what_is_in_a_journal(layout: &partition::Layout) -> Vec<String> {
-    let whole = layout.whole.iter().map(|content| (None, content));
-    let parts = layout.partitions.iter();
-    let parts = parts.filter_map(|part| Some((Some(part.number), part.content.as_ref()?)));
-    let dirty = whole
-        .chain(parts)
-        .filter(|(_, content)| content.journal_dirty == Some(true));
-    let line = |(number, content): (Option<u32>, &partition::Content)| {
-        let place = number.map_or_else(String::new, |number| format!(" in partition {number}"));
-        format!(
-            "warning: the {}{place} was not unmounted cleanly: its last changes may be in its \
-             journal only, which the first mount of the copy replays if it may write",
-            content.kind.title()
-        )
-    };
-    dirty.map(line).collect()
 }
 
 /// Accounts for what is lost of the disk, and writes it down.

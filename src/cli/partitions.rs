@@ -2,7 +2,7 @@
 
 use ploopconv::Error;
 use ploopconv::disk::VirtualDisk;
-use ploopconv::partition::{self, Content, FileSystem, Layout, Partition};
+use ploopconv::partition::{self, Content, Layout, Partition};
 use serde::Serialize;
 
 use super::output::story;
@@ -34,6 +34,8 @@ struct JsonPartition {
     size: u64,
     #[serde(rename = "type")]
     kind: String,
+    /// What the type is for, where it is a common one.
+    type_name: Option<&'static str>,
     name: Option<String>,
     extended: bool,
     #[serde(flatten)]
@@ -43,6 +45,9 @@ struct JsonPartition {
 #[derive(Debug, Default, Serialize)]
 struct JsonContent {
     filesystem: Option<&'static str>,
+    /// The word for people.
+    #[serde(skip)]
+    title: Option<&'static str>,
     label: Option<String>,
     uuid: Option<String>,
     journal_dirty: Option<bool>,
@@ -150,6 +155,7 @@ impl JsonPartition {
             start: partition.start,
             size: partition.len,
             kind: partition.kind.to_string(),
+            type_name: partition.kind.title(),
             name: (!name.is_empty()).then_some(name),
             extended: partition.is_extended,
             content: partition
@@ -161,7 +167,7 @@ impl JsonPartition {
 
     fn place(&self) -> String {
         let mut text = format!("{} at {}", human(self.size), short(self.start));
-        text += &format!(", type {}", self.kind);
+        text += &format!(", type {}", self.type_name.unwrap_or(&self.kind));
         if let Some(name) = &self.name {
             text += &format!(", name {name:?}");
         }
@@ -173,6 +179,7 @@ impl JsonContent {
     fn of(content: &Content) -> Self {
         Self {
             filesystem: Some(content.kind.name()),
+            title: Some(content.kind.title()),
             label: content.label.clone(),
             uuid: content.uuid.clone(),
             journal_dirty: content.journal_dirty,
@@ -183,10 +190,7 @@ impl JsonContent {
         let Some(filesystem) = self.filesystem else {
             return "unknown content".to_owned();
         };
-        let titled = [FileSystem::Luks, FileSystem::Lvm2]
-            .into_iter()
-            .find(|kind| kind.name() == filesystem);
-        let mut text = titled.map_or(filesystem, FileSystem::title).to_owned();
+        let mut text = self.title.unwrap_or(filesystem).to_owned();
         if let Some(label) = &self.label {
             text += &format!(", label {label:?}");
         }
@@ -195,7 +199,7 @@ impl JsonContent {
         }
         if self.journal_dirty == Some(true) {
             text += match filesystem {
-                "ext2" => ", not unmounted cleanly",
+                "ext2" | "hfsplus" => ", not unmounted cleanly",
                 _ => ", journal dirty: mount a writable copy once to replay it",
             };
         }

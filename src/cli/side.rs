@@ -52,7 +52,9 @@ impl Side {
             // Not a file of the image's folder, but the file that was given.
             Err(Error::NotPloop { path, found }) if path == *file => match found {
                 Foreign::Qcow | Foreign::Raw(_) | Foreign::Luks => Self::file(file),
-                Foreign::Empty | Foreign::Unknown => Self::file(file),
+                // A raw disk can be one of a CD, or be named like a package.
+                Foreign::Empty | Foreign::Unknown | Foreign::Iso => Self::file(file),
+                Foreign::ParallelsPackage | Foreign::Acronis => Self::file(file),
                 found => Err(Error::NotPloop { path, found }),
             },
             Err(error) => Err(error),

@@ -1,6 +1,9 @@
 //! What the first bytes of a partition or a disk say about what is inside: signatures, labels,
 //! UUIDs, and whether a journal has to be replayed.
 
+mod others;
+
+use self::others::{apfs, bitlocker, exfat, f2fs, hfs_plus, ntfs, reiserfs, zfs};
 use super::table::text;
 use super::xfs_log;
 use crate::bytes::{be_u16, be_u32, be_u64, field, le_u16, le_u32, le_u64};
@@ -30,6 +33,22 @@ pub enum FileSystem {
     Luks,
     /// A physical volume of LVM2.
     Lvm2,
+    /// What Windows uses.
+    Ntfs,
+    /// FAT for large files.
+    ExFat,
+    /// A volume that Windows encrypted.
+    BitLocker,
+    /// HFS+ and HFSX, which macOS used.
+    HfsPlus,
+    /// A container of macOS's newer file system.
+    Apfs,
+    /// A device of a ZFS pool.
+    Zfs,
+    /// F2FS.
+    F2fs,
+    /// ReiserFS.
+    ReiserFs,
 }
 
 impl FileSystem {
@@ -46,6 +65,14 @@ impl FileSystem {
             Self::Swap => "swap",
             Self::Luks => "luks",
             Self::Lvm2 => "lvm2",
+            Self::Ntfs => "ntfs",
+            Self::ExFat => "exfat",
+            Self::BitLocker => "bitlocker",
+            Self::HfsPlus => "hfsplus",
+            Self::Apfs => "apfs",
+            Self::Zfs => "zfs",
+            Self::F2fs => "f2fs",
+            Self::ReiserFs => "reiserfs",
         }
     }
 
@@ -55,6 +82,14 @@ impl FileSystem {
         match self {
             Self::Luks => "LUKS",
             Self::Lvm2 => "LVM2",
+            Self::Ntfs => "NTFS",
+            Self::ExFat => "exFAT",
+            Self::BitLocker => "BitLocker",
+            Self::HfsPlus => "HFS+",
+            Self::Apfs => "APFS",
+            Self::Zfs => "ZFS",
+            Self::F2fs => "F2FS",
+            Self::ReiserFs => "ReiserFS",
             other => other.name(),
         }
     }
@@ -102,13 +137,18 @@ impl Content {
 /// is known.
 pub(super) fn recognise(head: &[u8]) -> Option<Content> {
     // LUKS first: what looks like a file system behind its header is left over from before.
-    let kinds = [luks, lvm2, ext, xfs, btrfs, swap, vfat];
+    type Recogniser = fn(&[u8]) -> Option<Content>;
+    let kinds: [Recogniser; 15] = [
+        luks, lvm2, ext, xfs, btrfs, swap, ntfs, bitlocker, exfat, hfs_plus, apfs, zfs, f2fs,
+        reiserfs, vfat,
+    ];
     kinds.into_iter().find_map(|kind| kind(head))
 }
 
 /// Whether a boot sector belongs to what is inside, and is no partition table.
 pub(super) fn owns_boot_sector(kind: FileSystem) -> bool {
-    matches!(kind, FileSystem::Luks | FileSystem::Vfat | FileSystem::Xfs)
+    use FileSystem::{BitLocker, ExFat, Luks, Ntfs, Vfat, Xfs};
+    matches!(kind, Luks | Vfat | Xfs | Ntfs | ExFat | BitLocker)
 }
 
 fn part(bytes: &[u8], at: usize, len: usize) -> Option<&[u8]> {

@@ -1,5 +1,7 @@
 //! What a partition table says, whatever its kind, and what can be wrong with it.
 
+mod types;
+
 use std::fmt;
 
 use super::filesystem::FileSystem;
@@ -34,6 +36,17 @@ pub enum PartitionType {
     Guid(uuid::Uuid),
     /// In an MBR.
     Id(u8),
+}
+
+impl PartitionType {
+    /// What the type is for, in words; `None` where it is not a common one.
+    #[must_use]
+    pub fn title(&self) -> Option<&'static str> {
+        match self {
+            Self::Guid(guid) => types::of_guid(*guid),
+            Self::Id(id) => types::of_id(*id),
+        }
+    }
 }
 
 /// As `blkid` writes it: `0fc63daf-…` or `0x83`.

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use super::image::has_signature;
 use crate::error::{Error, Result};
-use crate::foreign::{Foreign, recognise};
+use crate::foreign::{Foreign, by_name, recognise};
 use crate::source::{FileSource, is_absence, is_there};
 
 /// Where containers live on OpenVZ and Virtuozzo hosts, and on Debian's OpenVZ.
@@ -130,7 +130,8 @@ pub(super) fn disk_folder(input: &Path, private_dirs: &[PathBuf]) -> Result<Path
     }
     match area::disk_in(&dir) {
         Ok(Some(disk)) if is_directory(&disk)? => Ok(disk),
-        _ => Ok(dir),
+        Ok(_) | Err(Error::SeveralDisks { .. }) => Ok(dir),
+        Err(error) => Err(error),
     }
 }
 
@@ -199,7 +200,10 @@ fn file(path: &Path) -> Result<Located> {
         }
         found => Err(Error::NotPloop {
             path: path.to_owned(),
-            found,
+            found: match found {
+                Foreign::Unknown => by_name(path),
+                found => found,
+            },
         }),
     }
 }
@@ -221,7 +225,7 @@ pub(super) fn descriptor_beside(path: &Path) -> Result<Option<PathBuf>> {
 /// The most entries of a folder that are looked at: a disk's folder has a few.
 pub(super) const MAX_ENTRIES: usize = 4096;
 
-/// The files in a folder that begin like a ploop image, sorted.
+/// The files in a folder that begin like a ploop image, sorted, and those that cannot be read.
 ///
 /// Only names of the kind that ploop gives are looked at, so that no other file is opened. A saved
 /// table (`FILE.idx`) begins like the image that it is of, and is none.
@@ -238,8 +242,10 @@ pub(super) fn images_in(dir: &Path) -> Vec<PathBuf> {
         .filter(|entry| has_image_name(&entry.file_name()))
         .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_file()))
         .map(|entry| entry.path())
-        .filter(|path| {
-            FileSource::open(path).is_ok_and(|source| has_signature(&source).unwrap_or(false))
+        // What cannot be read is there all the same.
+        .filter(|path| match FileSource::open(path) {
+            Ok(source) => has_signature(&source).unwrap_or(true),
+            Err(_) => true,
         })
         .collect();
     found.sort_unstable();

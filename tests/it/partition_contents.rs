@@ -225,3 +225,162 @@ fn names_and_labels_do_not_reach_the_terminal() {
         assert!(text.contains("[2J"), "{text}");
     }
 }
+
+/// Bytes at offsets of a disk.
+type Pieces = Vec<(u64, Vec<u8>)>;
+
+/// Contents of systems whose tools Debian does not have, or only with drivers of the kernel.
+fn by_hand() -> Vec<Pieces> {
+    let uuid = (1..=16).collect::<Vec<u8>>();
+    let hfs_plus = [b"H+\0\x04\x80\0\x01\0".to_vec(), vec![0; 32]].concat();
+    let blocks = [4096u32.to_be_bytes(), 8192u32.to_be_bytes()].concat();
+    let apfs = [
+        b"NXSB".to_vec(),
+        4096u32.to_le_bytes().to_vec(),
+        8192u64.to_le_bytes().to_vec(),
+    ];
+    let pair = |name: &str, kind: u32, value: Vec<u8>| {
+        let mut pair = u32::try_from(name.len()).unwrap().to_be_bytes().to_vec();
+        pair.extend(name.as_bytes());
+        pair.resize(pair.len().div_ceil(4) * 4, 0);
+        pair.extend(kind.to_be_bytes());
+        pair.extend(1u32.to_be_bytes());
+        pair.extend(value);
+        let size = u32::try_from(pair.len() + 8).unwrap().to_be_bytes();
+        [size.to_vec(), size.to_vec(), pair].concat()
+    };
+    let text = |text: &str| {
+        let len = u32::try_from(text.len()).unwrap().to_be_bytes();
+        let mut value = [len.to_vec(), text.as_bytes().to_vec()].concat();
+        value.resize(value.len().div_ceil(4) * 4, 0);
+        value
+    };
+    let list = [
+        vec![1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1],
+        pair("name", 9, text("tank")),
+        pair("pool_guid", 8, 77u64.to_be_bytes().to_vec()),
+        pair("guid", 8, 78u64.to_be_bytes().to_vec()),
+        vec![0; 8],
+    ];
+    let mut zfs = vec![(16 << 10, list.concat())];
+    for number in 0..8u64 {
+        let words = [0x00ba_b10c_u64, 5000, number + 1, 1, 1];
+        let bytes = words.iter().flat_map(|word| word.to_le_bytes()).collect();
+        zfs.push(((128 + number) << 10, bytes));
+    }
+    let bpb =
+        |oem: &[u8; 8]| [b"\xeb\x58\x90".to_vec(), oem.to_vec(), vec![0, 2, 8, 0, 0]].concat();
+    let bitlocker = vec![
+        (0, bpb(b"-FVE-FS-")),
+        (0xa0, vec![0x3b, 0xd6, 0x67, 0x49, 0x29, 0x2e, 0xd8, 0x4a]),
+        (0xa8, vec![0x83, 0x99, 0xf6, 0xa3, 0x39, 0xe3, 0xd0, 0x01]),
+        (0xb0, (1u64 << 20).to_le_bytes().to_vec()),
+        (510, vec![0x55, 0xaa]),
+        (1 << 20, b"-FVE-FS-\0\0\x02\0".to_vec()),
+    ];
+    let reiserfs = vec![
+        (65_536, 8192u32.to_le_bytes().to_vec()),
+        (65_536 + 12, 40u32.to_le_bytes().to_vec()), // where the journal is
+        (65_536 + 44, 4096u16.to_le_bytes().to_vec()),
+        (65_536 + 52, b"ReIsEr2Fs\0".to_vec()),
+        (65_536 + 84, uuid.clone()),
+        (65_536 + 100, b"old root".to_vec()),
+    ];
+    vec![
+        vec![(1024, hfs_plus), (1024 + 40, blocks)],
+        vec![(32, apfs.concat()), (24, vec![1, 0, 0, 0x80]), (72, uuid)],
+        zfs,
+        bitlocker,
+        reiserfs,
+    ]
+}
+
+#[test]
+fn what_other_systems_put_on_a_disk_is_named_as_blkid_names_it() {
+    let mut disks: Vec<Raw> = Vec::new();
+    for (package, program, args) in [
+        ("ntfs-3g", "mkntfs", &["-F", "-q", "-L", "win"][..]),
+        ("exfatprogs", "mkfs.exfat", &[]),
+        ("f2fs-tools", "mkfs.f2fs", &["-q", "-l", "flash drive"]),
+    ] {
+        let raw = Raw::new(64 * MIB);
+        make(package, program, args)(&raw.path);
+        disks.push(raw);
+    }
+    for pieces in by_hand() {
+        let raw = Raw::new(64 * MIB);
+        for (offset, bytes) in pieces {
+            raw.write(&bytes, offset);
+        }
+        disks.push(raw);
+    }
+    let mut kinds = Vec::new();
+    for raw in &disks {
+        let whole = &raw.info()["whole_disk"];
+        let probe = |tag| {
+            let mut blkid = Command::new("blkid");
+            blkid.args(["-p", "-o", "value", "-s", tag]).arg(&raw.path);
+            tool("util-linux", &mut blkid).trim().to_owned()
+        };
+        let theirs = probe("TYPE").to_lowercase();
+        let theirs = theirs.trim_end_matches("_member");
+        assert_eq!(whole["filesystem"], theirs, "{whole}");
+        // blkid gives the pool's number, and makes an identity of an HFS+ of its own.
+        if !["zfs", "hfsplus"].contains(&theirs) {
+            assert_eq!(whole["uuid"].as_str().unwrap_or_default(), probe("UUID"));
+        }
+        if ["f2fs", "zfs", "reiserfs"].contains(&theirs) {
+            assert_eq!(whole["label"].as_str().unwrap(), probe("LABEL"));
+        }
+        kinds.push(theirs.to_owned());
+    }
+    let all = [
+        "ntfs",
+        "exfat",
+        "f2fs",
+        "hfsplus",
+        "apfs",
+        "zfs",
+        "bitlocker",
+        "reiserfs",
+    ];
+    assert_eq!(kinds, all);
+}
+
+#[test]
+fn types_of_partitions_have_the_names_that_sfdisk_gives_them() {
+    let types = |label: &str| -> Vec<(String, String)> {
+        let mut sfdisk = Command::new("sfdisk");
+        let text = tool("fdisk", sfdisk.args(["-T", "-X", label]));
+        let pairs = text.lines().filter_map(|line| line.trim().split_once(' '));
+        let pairs = pairs.map(|(id, name)| (id.to_lowercase(), name.trim().to_owned()));
+        pairs.collect()
+    };
+    let mut known = 0;
+    for (label, most) in [("gpt", 100), ("dos", 4)] {
+        // An empty slot, extended partitions, which need more than a line, and what announces a GPT.
+        let single =
+            |(id, _): &(String, String)| !["id", "0", "5", "f", "85", "ee"].contains(&id.as_str());
+        let types: Vec<_> = types(label).into_iter().filter(single).collect();
+        for types in types.chunks(most) {
+            let raw = Raw::new(128 * MIB);
+            let lines: String = types
+                .iter()
+                .map(|(id, _)| format!("size=1M,type={id}\\n"))
+                .collect();
+            let path = raw.path.display();
+            let script = format!("printf 'label: {label}\\n{lines}' | sfdisk -q {path}");
+            tool("fdisk", Command::new("sh").args(["-c", &script]));
+            let report = raw.info();
+            let parts = report["partitions"].as_array().unwrap();
+            assert_eq!(parts.len(), types.len());
+            for (part, (id, name)) in parts.iter().zip(types) {
+                if let Some(ours) = part["type_name"].as_str() {
+                    assert_eq!(ours, name, "{label} {id}");
+                    known += 1;
+                }
+            }
+        }
+    }
+    assert!(known > 45, "{known}");
+}

@@ -132,17 +132,88 @@ fn not_ploop(path: &Path, found: Foreign, typed: &Typed) -> Vec<Hint> {
         let command = typed.again(folder_of(&descriptor));
         return vec![Hint::run(text, command)];
     }
-    let advice = match found {
-        Foreign::Qcow => "use qemu-img, which reads it: qemu-img convert -O raw",
-        Foreign::Vmdk | Foreign::Vhd | Foreign::Vhdx | Foreign::Vdi => {
-            "use qemu-img convert, which reads it"
-        }
-        Foreign::Luks => "it needs its key: cryptsetup open",
-        Foreign::Raw(_) => "it needs no conversion: use it as it is, or cp --sparse=always",
-        Foreign::Packed(_) => "unpack it first",
-        _ => return Vec::new(),
+    other_kind(path, found, typed)
+}
+
+/// What reads a file of another kind.
+fn other_kind(path: &Path, found: Foreign, typed: &Typed) -> Vec<Hint> {
+    let (file, target) = (quoted(path), typed.target());
+    let qemu_img = |format| {
+        let command = format!(
+            "qemu-img convert -f {format} -O {} {file} {target}",
+            format_of(&target)
+        );
+        vec![Hint::run("qemu-img reads it", command)]
     };
-    vec![Hint::say(advice)]
+    match found {
+        Foreign::Qcow => qemu_img("qcow2"),
+        Foreign::Vmdk => qemu_img("vmdk"),
+        Foreign::Vhd => qemu_img("vpc"),
+        Foreign::Vhdx => qemu_img("vhdx"),
+        Foreign::Vdi => qemu_img("vdi"),
+        Foreign::Qed => qemu_img("qed"),
+        Foreign::Dmg => qemu_img("dmg"),
+        Foreign::Luks => vec![Hint::say("it needs its key: cryptsetup open")],
+        Foreign::Raw(_) if format_of(&target) == "qcow2" => qemu_img("raw"),
+        Foreign::Raw(_) => vec![Hint::run(
+            "it needs no conversion: use it as it is, or copy it",
+            format!("cp --sparse=always {file} {target}"),
+        )],
+        Foreign::Iso => vec![Hint::run(
+            "to see what it holds",
+            format!("bsdtar -tf {file}"),
+        )],
+        Foreign::Acronis => vec![Hint::say(
+            "only Acronis's own programs read it: restore the disk there, as a raw or VHDX image",
+        )],
+        Foreign::ParallelsPackage => vec![Hint::say(
+            "Parallels Desktop unpacks it (prlctl unpack); the .pvm bundle that it makes is read here",
+        )],
+        Foreign::Wim => vec![Hint::say("wimlib-imagex (package wimtools) unpacks it")],
+        Foreign::Packed(how) => vec![Hint::run("unpack it first", unpack(how, path))],
+        _ => Vec::new(),
+    }
+}
+
+/// The format of qemu-img that a target's name asks for.
+fn format_of(target: &str) -> &'static str {
+    match target
+        .trim_end_matches('\'')
+        .to_ascii_lowercase()
+        .rsplit('.')
+        .next()
+    {
+        Some("qcow2" | "qcow") => "qcow2",
+        _ => "raw",
+    }
+}
+
+/// The command that unpacks a file beside where the user is, and keeps the file.
+fn unpack(how: &str, path: &Path) -> String {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let lower = name.to_ascii_lowercase();
+    let short = [".tgz", ".tbz", ".tbz2", ".txz", ".tzst"];
+    let is_tar = lower.contains(".tar") || short.iter().any(|end| lower.ends_with(end));
+    let file = quoted(path);
+    // What is left of the name without its last part.
+    let stem = path.file_stem().unwrap_or_default();
+    let whole = quoted(Path::new(stem));
+    let into = if *stem == *name {
+        format!("{whole}.unpacked")
+    } else {
+        whole
+    };
+    match how {
+        "tar" => format!("tar -xf {file}"),
+        "zip" => format!("unzip {file}"),
+        "7z" => format!("7z x {file}"),
+        "rar" => format!("unrar x {file}"),
+        "cpio" => format!("cpio --extract --make-directories --file={file}"),
+        "gzip" | "xz" | "bzip2" | "zstd" | "lz4" | "lzop" if is_tar => {
+            format!("{how} -dc {file} | tar -xf -")
+        }
+        how => format!("{how} -dc {file} > {into}"),
+    }
 }
 
 fn folder_of(descriptor: &Path) -> &Path {

@@ -37,6 +37,27 @@ impl Typed {
         self.words.first().is_some_and(|word| word == name)
     }
 
+    /// The target that was named, as a shell takes it, or a word that stands for one.
+    pub(crate) fn target(&self) -> String {
+        let mut words = self.words.iter();
+        let target = words.by_ref().find_map(|word| {
+            let text = word.to_str()?;
+            match text {
+                "-o" | "--output" => Some(None),
+                _ => text.strip_prefix("--output=").map(Some),
+            }
+        });
+        let target = match target {
+            Some(Some(target)) => Some(OsStr::new(target)),
+            Some(None) => words.next().map(OsString::as_os_str),
+            None => None,
+        };
+        match target {
+            Some(target) if target != "-" => super::quoted(Path::new(target)),
+            _ => "TARGET".to_owned(),
+        }
+    }
+
     /// The IMAGE that a message is about, as it was given.
     pub(crate) fn image(&self) -> &Path {
         Path::new(&self.image)
@@ -105,6 +126,19 @@ mod tests {
             "ploopconv convert '/vz/a b' -o out.raw --sparse"
         );
         assert!(typed.is_command("convert") && !typed.is_command("info"));
+    }
+
+    #[test]
+    fn the_target_is_what_was_named() {
+        for (given, target) in [
+            ("101 -o a.raw --sparse", "a.raw"),
+            ("101 --output=a.raw", "a.raw"),
+            ("--output a.raw 101", "a.raw"),
+            ("101 -o -", "TARGET"),
+            ("info 101", "TARGET"),
+        ] {
+            assert_eq!(typed(given).target(), target, "{given}");
+        }
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! What is not read by itself either, whatever the options say: an encrypted disk, and a part of a
 //! split one.
 
+use std::io::ErrorKind;
 use std::path::Path;
 
 use super::{Examined, folder_of};
@@ -27,9 +28,14 @@ impl Examined {
 }
 
 fn refuse_by_descriptor(path: &Path) -> Result<()> {
-    // What cannot be read here says nothing; whether it may be ignored is asked elsewhere.
-    let Ok(source) = FileSource::open(path) else {
-        return Ok(());
+    let source = match FileSource::open(path) {
+        Ok(source) => source,
+        // Another user can tell.
+        Err(Error::Io { source, .. }) if source.kind() == ErrorKind::PermissionDenied => {
+            return Err(Error::io("opening", path, source));
+        }
+        // What nothing can read says nothing: an image is rescued without it.
+        Err(_) => return Ok(()),
     };
     let held = source.len().min(Descriptor::MAX_LEN);
     let mut bytes = vec![0; usize::try_from(held).unwrap_or_default()];

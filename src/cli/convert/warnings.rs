@@ -1,0 +1,55 @@
+//! What somebody should know who uses the copy of a disk.
+
+use ploopconv::disk::VirtualDisk;
+use ploopconv::partition::{self, Content, FileSystem, Layout, Warning};
+
+/// Warnings about what a disk holds, or the partition of it that is copied: a line each.
+pub(super) fn of_contents(disk: &dyn VirtualDisk, partition: Option<u32>) -> Vec<String> {
+    // A table that cannot be read is for `info`: it is copied as it is.
+    let Ok(layout) = partition::read(disk) else {
+        return Vec::new();
+    };
+    let mut warnings = Vec::new();
+    if partition.is_none() {
+        warnings = what_hides_partitions(&layout);
+    }
+    warnings.extend(what_is_in_a_journal(&layout));
+    warnings
+}
+
+/// In a disk with a table that counts in other sectors a machine may see no partition, and a disk
+/// that is encrypted as a whole shows none without its key.
+fn what_hides_partitions(layout: &Layout) -> Vec<String> {
+    let warnings = layout.warnings.iter();
+    let hiding = warnings
+        .filter(|warning| matches!(warning, Warning::SectorSize(_) | Warning::WholeDiskLuks));
+    hiding
+        .map(|warning| format!("warning: {warning}"))
+        .collect()
+}
+
+/// A copy is as the disk was when it stopped. Where that was not a clean stop, what the file system
+/// wrote last stands in its journal only, and whoever reads the copy without replaying it misses it.
+fn what_is_in_a_journal(layout: &Layout) -> Vec<String> {
+    let whole = layout.whole.iter().map(|content| (None, content));
+    let parts = layout.partitions.iter();
+    let parts = parts.filter_map(|part| Some((Some(part.number), part.content.as_ref()?)));
+    let dirty = whole
+        .chain(parts)
+        .filter(|(_, content)| content.journal_dirty == Some(true));
+    let line = |(number, content): (Option<u32>, &Content)| {
+        let place = number.map_or_else(String::new, |number| format!(" in partition {number}"));
+        let what_next = match content.kind {
+            FileSystem::Ext2 | FileSystem::HfsPlus => "check the copy with fsck",
+            _ => {
+                "its newest files may only be in its journal, which is replayed when the copy is \
+                 mounted writable"
+            }
+        };
+        format!(
+            "warning: the {}{place} was not unmounted cleanly: {what_next}",
+            content.kind.title()
+        )
+    };
+    dirty.map(line).collect()
+}

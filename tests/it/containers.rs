@@ -1,0 +1,254 @@
+//! What a directory stands for: a container's private area, a bundle, all containers of a host, one
+//! without a disk; and what cannot be looked at is never taken for absent.
+
+use crate::support::{
+    ChainBuilder, ImageBuilder, Outcome, Program, Scratch, convert, info, program,
+};
+use ploopconv::ploop::{OpenOptions, examine};
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::path::{Path, PathBuf};
+
+fn disk(dir: &Path, seed: u64) -> Vec<u8> {
+    let chain = ChainBuilder::base(&ImageBuilder::v2().seed(seed).store(0)).write(dir);
+    chain.model().content()
+}
+
+#[track_caller]
+fn reads(scratch: &Scratch, image: &Path, right: &[u8]) -> Outcome {
+    let run = convert(image, &scratch.target()).run().status(0);
+    assert!(fs::read(scratch.target()).unwrap() == right);
+    fs::remove_file(scratch.target()).unwrap();
+    run
+}
+
+#[test]
+fn a_bundle_or_a_container_with_one_disk_of_any_name_is_that_disk() {
+    for (area, name) in [
+        ("Win 10.pvm", "harddisk.hdd"),
+        ("Win 10.pvm", "Windows 10-0.HDD"),
+        ("101", "system.hdd"),
+    ] {
+        let scratch = Scratch::new();
+        let area = scratch.source().join(area);
+        let right = disk(&area.join(name), 3);
+        fs::write(
+            area.join("config.pvs"),
+            "<?xml version=\"1.0\"?><ParallelsVirtualMachine/>",
+        )
+        .unwrap();
+        reads(&scratch, &area, &right).done();
+        // Layers that are named by hand lie there too.
+        let by_hand = convert(&area, &scratch.target()).args(["--layers", "root.hds"]);
+        by_hand.run().status(0);
+    }
+}
+
+#[test]
+fn a_second_disk_is_named_wherever_it_is_known_from() {
+    let scratch = Scratch::new();
+    let area = scratch.source().join("302");
+    let right = disk(&area.join("root.hdd"), 1);
+    disk(&area.join("data.hdd"), 2);
+    disk(&scratch.source().join("elsewhere/logs.hdd"), 3);
+    let logs = scratch.source().join("elsewhere/logs.hdd");
+    let config = format!(
+        "OSTEMPLATE=\"debian-8\"\nDISK=\"image={},mnt=/var/log,image={}\"\n",
+        logs.display(),
+        area.join("root.hdd").display()
+    );
+    fs::write(area.join("ve.conf"), config).unwrap();
+    let run = reads(&scratch, &area, &right).says(["another disk", "data.hdd", "logs.hdd"]);
+    assert_eq!(
+        run.stderr.matches("another disk").count(),
+        2,
+        "{}",
+        run.stderr
+    );
+    let report = info(&area).run().status(0).json();
+    assert_eq!(report["other_disks"].as_array().unwrap().len(), 2);
+    let text = Program::new(["info"]).arg(&area).run().status(0);
+    text.prints("data.hdd").prints("logs.hdd");
+    // A disk that is named itself has no others.
+    reads(&scratch, &area.join("root.hdd"), &right).done();
+}
+
+#[test]
+fn the_hosts_configuration_of_a_container_names_its_disks() {
+    let scratch = Scratch::new();
+    let area = scratch.source().join("302");
+    disk(&area.join("root.hdd"), 1);
+    let config = scratch.path().join("conf");
+    fs::create_dir(&config).unwrap();
+    fs::write(config.join("302.conf"), "DISK=\"image=/vz/d2.hdd\"\n").unwrap();
+    let options = OpenOptions {
+        private_dirs: vec![scratch.source()],
+        config_dir: config,
+        ..OpenOptions::default()
+    };
+    let examined = examine(Path::new("302"), &options).unwrap();
+    assert_eq!(examined.other_disks, [PathBuf::from("/vz/d2.hdd")]);
+}
+
+#[test]
+fn several_disks_and_none_called_root_are_named_and_none_is_taken() {
+    let scratch = Scratch::new();
+    let area = scratch.source().join("vm.pvm");
+    disk(&area.join("a.hdd"), 1);
+    disk(&area.join("b.hdd"), 2);
+    let run = convert(&area, &scratch.target()).run();
+    run.refused(
+        1,
+        &[
+            "several disks: a.hdd, b.hdd",
+            "to read a.hdd",
+            "to read b.hdd",
+        ],
+    );
+}
+
+#[test]
+fn the_folder_of_all_containers_is_no_container_and_they_are_named() {
+    let scratch = Scratch::new();
+    let uuid = "d0c2f7a0-1111-4222-8333-444444444444";
+    for id in ["101", "102", uuid] {
+        disk(&scratch.source().join(id).join("root.hdd"), 1);
+    }
+    fs::create_dir_all(scratch.source().join("103/fs/etc")).unwrap();
+    for dir in ["usr", "var", "bin"] {
+        fs::create_dir(scratch.source().join("103/fs").join(dir)).unwrap();
+    }
+    fs::create_dir(scratch.source().join("empty")).unwrap();
+    let run = convert(&scratch.source(), &scratch.target()).run();
+    run.refused(
+        1,
+        &["holds containers", "101, 102, 103", uuid, "to read 101"],
+    );
+}
+
+#[test]
+fn a_container_of_plain_files_is_named_with_what_to_do() {
+    for layout in ["", "fs"] {
+        let scratch = Scratch::new();
+        let root = scratch.source().join("301").join(layout);
+        for dir in ["etc", "usr", "var", "bin", "home"] {
+            fs::create_dir_all(root.join(dir)).unwrap();
+        }
+        for image in [scratch.source().join("301"), PathBuf::from("301")] {
+            let run = convert(&image, &scratch.target())
+                .args(["--private-dir", scratch.source().to_str().unwrap()])
+                .run();
+            run.refused(1, &["simfs", "tar --numeric-owner"]);
+        }
+    }
+}
+
+/// Runs the program as an ordinary user.
+fn as_nobody(scratch: &Scratch, args: &[&str]) -> Outcome {
+    let mut command = scratch.as_nobody();
+    let output = command.args(args).output().unwrap();
+    Outcome::new(output, format!("{args:?}"))
+}
+
+#[test]
+fn a_directory_that_the_user_may_not_enter_is_not_said_to_be_empty() {
+    let scratch = Scratch::new();
+    let private = scratch.source();
+    let area = private.join("101");
+    disk(&area.join("root.hdd"), 1);
+    let target = scratch.target();
+    let (area_text, target) = (area.to_str().unwrap(), target.to_str().unwrap());
+    let lock = |path: &Path| fs::set_permissions(path, Permissions::from_mode(0o700)).unwrap();
+    let open = |path: &Path| fs::set_permissions(path, Permissions::from_mode(0o755)).unwrap();
+    let by_id = [
+        "101",
+        "--private-dir",
+        private.to_str().unwrap(),
+        "-o",
+        target,
+    ];
+    for locked in [area.join("root.hdd"), area.clone(), private.clone()] {
+        lock(&locked);
+        for args in [
+            &[area_text, "-o", target][..],
+            &by_id,
+            &["info", area_text],
+            &["check", area_text],
+            &[area_text, "--layers", "root.hds", "-o", target],
+            &["info", private.to_str().unwrap()],
+        ] {
+            // The folder of all containers can be listed while one of them is locked.
+            if args.contains(&private.to_str().unwrap()) && args.len() == 2 && locked != private {
+                continue;
+            }
+            let run = as_nobody(&scratch, args).status(1);
+            let said = run.says(["permission denied", "root"]);
+            assert!(!said.stderr.contains("neither"), "{}", said.stderr);
+            assert!(!said.stderr.contains("no container"), "{}", said.stderr);
+        }
+        open(&locked);
+    }
+}
+
+#[test]
+fn a_layer_and_a_descriptor_that_may_not_be_read_are_no_missing_ones() {
+    let scratch = Scratch::new();
+    let dir = scratch.source().join("root.hdd");
+    disk(&dir, 1);
+    for file in ["root.hds", "DiskDescriptor.xml"] {
+        let file = dir.join(file);
+        fs::set_permissions(&file, Permissions::from_mode(0o600)).unwrap();
+        let run = as_nobody(&scratch, &["info", dir.to_str().unwrap()]).status(1);
+        run.says(["permission denied", "root"]);
+        fs::set_permissions(&file, Permissions::from_mode(0o644)).unwrap();
+    }
+}
+
+#[test]
+fn links_in_a_circle_are_said_to_be_that() {
+    let scratch = Scratch::new();
+    let area = scratch.source().join("101");
+    fs::create_dir(&area).unwrap();
+    symlink("root.hdd", area.join("root.hdd")).unwrap();
+    symlink("b", scratch.source().join("a")).unwrap();
+    symlink("a", scratch.source().join("b")).unwrap();
+    for image in [area, scratch.source().join("a")] {
+        let run = convert(&image, &scratch.target()).run();
+        run.refused(1, &["symbolic links", "circle"]);
+    }
+}
+
+#[test]
+fn an_io_error_of_a_folder_is_no_empty_folder() {
+    let scratch = Scratch::new();
+    let area = scratch.source().join("101");
+    disk(&area.join("root.hdd"), 1);
+    for (call, says) in [
+        ("newfstatat,statx,lstat,stat", "DiskDescriptor.xml"),
+        ("getdents64", "listing"),
+    ] {
+        // The first call about the folder itself succeeds.
+        let image = if call == "getdents64" {
+            scratch.source()
+        } else {
+            area.clone()
+        };
+        let mut strace = std::process::Command::new("strace");
+        strace.args(["-f", "-o", "/dev/null", "-P"]);
+        let about = if call == "getdents64" {
+            scratch.source()
+        } else {
+            area.join("DiskDescriptor.xml")
+        };
+        strace.arg(about).args(["-e", &format!("trace={call}")]);
+        strace.args(["-e", &format!("inject={call}:error=EIO")]);
+        let output = strace
+            .arg(program::path())
+            .arg(image)
+            .args(["-o", "x"])
+            .output()
+            .unwrap();
+        let run = Outcome::new(output, call.to_owned());
+        run.status(1).says(["input/output error", says]);
+    }
+}

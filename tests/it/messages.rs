@@ -189,7 +189,7 @@ fn a_report_of_a_conversion_has_its_time_its_digest_and_its_warnings() {
         .child(&ImageBuilder::v2().seed(2).store(1))
         .write(&scratch.source());
     let target = scratch.target();
-    let base = convert(&chain.files[0], &target).args(["--single-layer", "--json"]);
+    let base = convert(&chain.files[1], &target).args(["--single-layer", "--json"]);
     for options in [&["--checksum"][..], &["--checksum", "-q", "-f"]] {
         let outcome = base.clone().args(options).run().status(0);
         let report = outcome.json();

@@ -1,8 +1,13 @@
 //! What the name of a target promises: a format that is written, or one that is not, and what to
 //! type for that.
 
+mod formats;
+
 use std::path::{Path, PathBuf};
 
+use self::formats::{
+    BEHIND, BEHIND_A_DISK, DISKS, Disk, FOR_OVA, Instead, OTHERS, Other, PACKERS, Packer,
+};
 use super::args::Format;
 use crate::cli::command_line::CommandLine;
 use crate::cli::hints::{Hint, quoted, shell_word};
@@ -20,193 +25,6 @@ enum Promise {
     /// Something else that is not written: what it is, and what to make instead.
     Other(&'static Other),
 }
-
-/// A disk format that qemu-img writes.
-#[derive(Debug, PartialEq, Eq)]
-struct Disk {
-    /// Ends of names, and names in qemu.
-    names: &'static [&'static str],
-    /// What people call it.
-    title: &'static str,
-    /// What `qemu-img convert` needs to be told.
-    options: &'static str,
-}
-
-const DISKS: [Disk; 6] = [
-    Disk {
-        names: &["vmdk"],
-        title: "VMDK",
-        options: "-O vmdk",
-    },
-    Disk {
-        names: &["vdi"],
-        title: "VDI",
-        options: "-O vdi",
-    },
-    Disk {
-        names: &["vhd", "vpc"],
-        title: "VHD",
-        // Without it the disk gets the size of some number of cylinders.
-        options: "-O vpc -o force_size=on",
-    },
-    Disk {
-        names: &["vhdx"],
-        title: "VHDX",
-        options: "-O vhdx",
-    },
-    Disk {
-        names: &["qed"],
-        title: "QED",
-        options: "-O qed",
-    },
-    Disk {
-        names: &["hdd", "parallels", "ploop"],
-        title: "a Parallels image",
-        options: "-O parallels",
-    },
-];
-
-/// What VMware and VirtualBox import in place of a whole machine.
-const FOR_OVA: Disk = Disk {
-    names: &[],
-    title: "VMDK",
-    options: "-O vmdk -o subformat=streamOptimized",
-};
-
-/// A program that packs what comes through a pipe.
-#[derive(Debug, PartialEq, Eq)]
-struct Packer {
-    names: &'static [&'static str],
-    /// How it is called, to read a pipe and to write to stdout.
-    command: &'static str,
-}
-
-const PACKERS: [Packer; 7] = [
-    Packer {
-        names: &["gz", "gzip"],
-        command: "gzip",
-    },
-    Packer {
-        names: &["xz"],
-        command: "xz",
-    },
-    Packer {
-        names: &["zst", "zstd"],
-        command: "zstd",
-    },
-    Packer {
-        names: &["bz2"],
-        command: "bzip2",
-    },
-    Packer {
-        names: &["lz4"],
-        command: "lz4",
-    },
-    Packer {
-        names: &["lzma"],
-        command: "xz --format=lzma",
-    },
-    Packer {
-        names: &["gpg", "pgp"],
-        command: "gpg --symmetric",
-    },
-];
-
-/// A format that neither this program nor qemu-img makes of a disk.
-#[derive(Debug, PartialEq, Eq)]
-struct Other {
-    names: &'static [&'static str],
-    /// What it is, with its article.
-    what: &'static str,
-    /// What is good to know about it.
-    note: &'static str,
-    /// What is made in its place.
-    instead: Instead,
-}
-
-#[derive(Debug, PartialEq, Eq)]
-enum Instead {
-    /// A raw disk of another name.
-    Raw,
-    /// A qcow2 disk of another name.
-    Qcow2,
-    /// A raw disk of another name, which the command then packs.
-    Pack(&'static str),
-    /// A VMDK of another name.
-    Vmdk,
-}
-
-const OTHERS: [Other; 10] = [
-    Other {
-        names: &["ova", "ovf"],
-        what: "a machine with its description",
-        note: "VMware and VirtualBox take the disk of a machine alone, too",
-        instead: Instead::Vmdk,
-    },
-    Other {
-        names: &["iso"],
-        what: "a CD",
-        note: "a disk that can be written to a device byte by byte is raw",
-        instead: Instead::Raw,
-    },
-    Other {
-        names: &["dmg"],
-        what: "a disk image of macOS",
-        note: "macOS takes raw disks, too",
-        instead: Instead::Raw,
-    },
-    Other {
-        names: &["vma", "xva"],
-        what: "a machine with its description",
-        note: "Proxmox VE and Xen import the disk of a machine alone, too",
-        instead: Instead::Qcow2,
-    },
-    Other {
-        names: &["zip"],
-        what: "an archive of files",
-        note: "the disk can be put into one",
-        instead: Instead::Pack("zip"),
-    },
-    Other {
-        names: &["7z", "rar", "lzh"],
-        what: "an archive of files",
-        note: "the disk can be put into one once it is there",
-        instead: Instead::Raw,
-    },
-    Other {
-        names: &["lz", "lzo", "sz", "rz", "zpaq"],
-        what: "a packed file",
-        note: "the disk can be packed once it is there",
-        instead: Instead::Raw,
-    },
-    Other {
-        names: &["squashfs", "sqfs", "sqsh", "sfs", "wim", "erofs"],
-        what: "a packed file system",
-        note: "a disk is raw or qcow2",
-        instead: Instead::Raw,
-    },
-    Other {
-        names: &["age", "luks"],
-        what: "an encrypted file",
-        note: "the disk can be encrypted once it is there",
-        instead: Instead::Raw,
-    },
-    Other {
-        names: &["tib", "tibx", "pvmp", "vbk", "gho", "e01", "aff"],
-        what: "what a backup program makes",
-        note: "a disk is raw or qcow2",
-        instead: Instead::Raw,
-    },
-];
-
-/// Ends that say something only behind that of a disk: host names end like this.
-const BEHIND_A_DISK: [&str; 7] = ["br", "z", "cab", "enc", "asc", "ar", "pkg"];
-const BEHIND: Other = Other {
-    names: &[],
-    what: "a packed or encrypted file",
-    note: "that can be done once the disk is there",
-    instead: Instead::Raw,
-};
 
 /// The end of a name in lower case, without its dot, and what is in front of it.
 fn split(name: &str) -> Option<(&str, String)> {

@@ -11,12 +11,12 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 /// A program that holds something until it is dropped.
-struct Holder(Child);
+pub(crate) struct Holder(Child);
 
 impl Holder {
     /// Runs a line of shell with the path as `$1`; it says when it has what it is to hold, and
     /// then waits for its standard input to end.
-    fn new(line: &str, path: &Path) -> Self {
+    pub(crate) fn new(line: &str, path: &Path) -> Self {
         let mut child = Command::new("bash")
             .args(["-c", &format!("{line}; echo ready; read -r _"), "holder"])
             .arg(path)

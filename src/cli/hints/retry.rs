@@ -63,12 +63,24 @@ impl Typed {
         Path::new(&self.image)
     }
 
-    /// The same command with one more option.
+    /// The same command with one more option, in the place of the same option with another value.
     pub(crate) fn adding(&self, option: &str) -> String {
-        let words = self.words.iter().map(|word| shell_word(word));
-        let words = std::iter::once("ploopconv".to_owned()).chain(words);
-        let words = words.chain([option.to_owned()]);
-        words.collect::<Vec<_>>().join(" ")
+        let (name, value) = option.split_once(' ').unwrap_or((option, ""));
+        let is_joined = |word: &OsStr| {
+            let rest = word.to_str().and_then(|word| word.strip_prefix(name));
+            rest.is_some_and(|rest| rest.starts_with('='))
+        };
+        let mut said = vec!["ploopconv".to_owned()];
+        let mut words = self.words.iter();
+        while let Some(word) = words.next() {
+            if word == name && !value.is_empty() {
+                words.next();
+            } else if word != name && !is_joined(word) {
+                said.push(shell_word(word));
+            }
+        }
+        said.push(option.to_owned());
+        said.join(" ")
     }
 
     /// The same command for another image.
@@ -126,6 +138,21 @@ mod tests {
             "ploopconv convert '/vz/a b' -o out.raw --sparse"
         );
         assert!(typed.is_command("convert") && !typed.is_command("info"));
+    }
+
+    #[test]
+    fn an_option_is_added_once() {
+        let add = "--cluster-size 8K";
+        for given in [
+            "101 -o a.qcow2",
+            "101 --cluster-size 4K -o a.qcow2",
+            "--cluster-size=4K 101 -o a.qcow2",
+        ] {
+            let expected = "ploopconv 101 -o a.qcow2 --cluster-size 8K";
+            assert_eq!(typed(given).adding(add), expected);
+        }
+        let flags = typed("101 --salvage -o a").adding("--salvage");
+        assert_eq!(flags, "ploopconv 101 -o a --salvage");
     }
 
     #[test]

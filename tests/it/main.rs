@@ -33,6 +33,8 @@ mod faults;
 mod fixtures;
 mod full;
 mod hints;
+mod hints_files;
+mod hints_table;
 mod hostile;
 mod image_forms;
 mod in_use;

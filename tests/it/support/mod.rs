@@ -12,6 +12,7 @@ pub(crate) mod descriptor;
 pub(crate) mod divided;
 pub(crate) mod guard;
 pub(crate) mod guide;
+pub(crate) mod hints;
 pub(crate) mod image;
 pub(crate) mod mapfile;
 pub(crate) mod model;

@@ -113,7 +113,10 @@ fn explain(error: &clap::Error, typed: &[OsString]) -> Option<Mistake> {
         habits(&mut words, &mut mistake);
         promised = format_of_target(&mut words, &mut mistake);
     }
-    positions(error, &mut words, &mut mistake);
+    // Where an option is not known, the rest cannot be told apart.
+    if words.unknown().is_empty() {
+        positions(error, &mut words, &mut mistake);
+    }
     if mistake.lines.is_empty() {
         return None;
     }
@@ -306,12 +309,11 @@ fn positions(error: &clap::Error, words: &mut Words, mistake: &mut Mistake) {
         (None | Some("convert"), [first, second]) if !words.has_output() => {
             if words.is_image_like(*first) && words.exists(*second) {
                 one_at_a_time(words, &positions, mistake);
+            } else if words.is_plain(*first) && !words.is_image_like(*first) {
+                mistake.says(no_such(words, *first));
+                words.spoil();
             } else {
                 mistake.says("the target goes after -o");
-                if !words.is_image_like(*first) {
-                    let name = words.shell_word(*first);
-                    mistake.says(format!("and there is no file {name}, and no such command"));
-                }
                 words.insert_before(*second, "-o");
             }
         }
@@ -321,7 +323,7 @@ fn positions(error: &clap::Error, words: &mut Words, mistake: &mut Mistake) {
                 mistake.says(format!("there is no target for {name}; it goes after -o"));
                 mistake.hints.extend(without_target(words));
             } else {
-                mistake.says(format!("there is no file {name}, and no such command"));
+                mistake.says(no_such(words, *image));
             }
             words.spoil();
         }
@@ -338,6 +340,13 @@ fn positions(error: &clap::Error, words: &mut Words, mistake: &mut Mistake) {
         }
         _ => {}
     }
+}
+
+fn no_such(words: &Words, at: usize) -> String {
+    format!(
+        "there is no file {}, and no such command",
+        words.shell_word(at)
+    )
 }
 
 /// What can be done with an image that has no target.

@@ -4,7 +4,7 @@
 use crate::support::running::{big, signal};
 use crate::support::system::Mounted;
 use crate::support::{
-    Chain, ChainBuilder, Fill, ImageBuilder, Outcome, Program, Scratch, field, program,
+    Chain, ChainBuilder, Fill, ImageBuilder, Outcome, Program, Scratch, SourceGuard, field, program,
 };
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -338,6 +338,7 @@ fn rooms(cases: &mut Cases) {
     let option = path("--sparse");
     cases.fails("no-room", 1, &[&image, path("-o"), &target]);
     cases.fails("full", 1, &[&image, path("-o"), &target, option]);
+    let guard = SourceGuard::new(&cases.scratch.source());
     let mut command = Command::new("sh");
     command.args(["-c", "ulimit -f 2048; exec \"$0\" \"$@\""]);
     command.arg(program::path()).arg(&image).arg("-o");
@@ -345,7 +346,8 @@ fn rooms(cases: &mut Cases) {
     let what = "[\"--json\"]".to_owned();
     let outcome = Outcome::new(command.output().unwrap(), what);
     cases.is("file-too-large", &outcome.refused(1, &["too large"]));
-    // 65536 clusters of 1 TiB in all need larger clusters than these.
+    drop(guard);
+    // So large a disk needs larger clusters than these.
     let huge = cases.scratch.source().join("huge.hds");
     let built = ImageBuilder::v2().cluster_sectors(2048).clusters(16 << 20);
     built.store(0).write(&huge);
@@ -363,6 +365,7 @@ fn ends(cases: &mut Cases) {
     let image = big(&scratch, 16);
     let pipe = scratch.out().join("pipe");
     nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let _guard = SourceGuard::new(&scratch.source());
     let start = || {
         let mut command = Command::new(program::path());
         command.arg(&image).arg("-o").arg(&pipe).arg("--json");
@@ -393,6 +396,7 @@ fn permissions(cases: &mut Cases) {
     ImageBuilder::v2().store(0).write(&image);
     let mode = std::fs::Permissions::from_mode(0o600);
     std::fs::set_permissions(&image, mode).unwrap();
+    let _guard = SourceGuard::new(&scratch.source());
     let mut command = scratch.as_nobody();
     command.arg("info").arg(&image).arg("--json");
     let what = "[\"--json\"]".to_owned();

@@ -18,24 +18,24 @@ impl Place {
         for (name, seed) in [("IMG", 1), ("IMG2", 2)] {
             let image = ImageBuilder::v2().seed(seed).store_all([2, 0]);
             image.write(&scratch.source().join(name));
+            let link = scratch.out().join(name);
+            std::os::unix::fs::symlink(scratch.source().join(name), link).unwrap();
         }
-        std::fs::write(scratch.source().join("old.raw"), "the only copy").unwrap();
+        std::fs::write(scratch.out().join("old.raw"), "the only copy").unwrap();
         Self { scratch }
     }
 
     fn run(&self, args: &[&str]) -> Outcome {
+        let _guard = SourceGuard::new(&self.scratch.source());
         let mut command = Command::new(program::path());
-        let output = command
-            .current_dir(self.scratch.source())
-            .args(args)
-            .output();
+        let output = command.current_dir(self.scratch.out()).args(args).output();
         Outcome::new(output.unwrap(), args.join(" "))
     }
 
     /// A usage error that writes nothing.
     #[track_caller]
     fn wrong(&self, args: &[&str], says: &[&str]) -> Outcome {
-        let _guard = SourceGuard::new(&self.scratch.source());
+        let _guard = SourceGuard::new(self.scratch.path());
         let outcome = self.run(args).refused(2, says);
         for word in ["subcommand", "os error", "found in string"] {
             assert!(
@@ -57,17 +57,18 @@ impl Place {
             .collect();
         assert_eq!(proposed, [meant], "{args:?}");
         // It can be typed.
+        let _guard = SourceGuard::new(&self.scratch.source());
         let folder = program::path().parent().unwrap().to_owned();
         let mut shell = Command::new("sh");
-        shell.args(["-c", meant]).current_dir(self.scratch.source());
+        shell.args(["-c", meant]).current_dir(self.scratch.out());
         let path = format!("{}:/usr/bin:/bin", folder.display());
         let output = shell.env("PATH", path).output().unwrap();
         assert!(output.status.success(), "{meant}: {output:?}");
         for made in ["out.raw", "out.qcow2", "out"] {
-            let made = self.scratch.source().join(made);
+            let made = self.scratch.out().join(made);
             if made.exists() {
                 let mut compare = Command::new(program::path());
-                compare.current_dir(self.scratch.source());
+                compare.current_dir(self.scratch.out());
                 let equal = compare.args(["compare", "-q", "IMG"]).arg(&made).status();
                 assert!(equal.unwrap().success(), "{meant}");
                 std::fs::remove_file(made).unwrap();
@@ -144,8 +145,8 @@ fn the_format_of_an_image_is_not_asked_for() {
     );
     // A file of that name is meant.
     std::fs::copy(
-        place.scratch.source().join("IMG"),
-        place.scratch.source().join("raw"),
+        place.scratch.out().join("IMG"),
+        place.scratch.out().join("raw"),
     )
     .unwrap();
     place.run(&["-o", "out.raw", "-f", "raw"]).done();
@@ -263,8 +264,8 @@ fn values_go_after_an_equals_sign() {
         &["--overlay=/var/tmp/layer"],
     );
     // Alone it has a meaning, and what follows is IMAGE.
-    let _ = std::fs::remove_file(place.scratch.source().join("out"));
-    let _ = std::fs::remove_file(place.scratch.source().join("out.sha256"));
+    let _ = std::fs::remove_file(place.scratch.out().join("out"));
+    let _ = std::fs::remove_file(place.scratch.out().join("out.sha256"));
     place.run(&["-o", "out", "--sparse", "IMG"]).done();
 }
 
@@ -284,8 +285,8 @@ fn commands_of_a_later_version_are_not_images() {
         place.wrong(&["IMG", "-o", "out", option, "lxc"], &[&says]);
     }
     // A file of that name is an image.
-    let image = place.scratch.source().join("cat");
-    std::fs::copy(place.scratch.source().join("IMG"), image).unwrap();
+    let image = place.scratch.out().join("cat");
+    std::fs::copy(place.scratch.out().join("IMG"), image).unwrap();
     place.run(&["cat", "-o", "out"]).done();
 }
 
@@ -307,8 +308,23 @@ fn a_command_that_is_mistyped_or_in_the_wrong_place_is_found() {
         &["the command goes first"],
         "ploopconv info IMG",
     );
-    place.wrong(&["frobnicate"], &["no file frobnicate", "no such command"]);
-    place.wrong(&["frobnicate", "out.raw"], &["no file frobnicate"]);
+    for args in [
+        &["frobnicate"][..],
+        &["frobnicate", "out.raw"],
+        &["umount", "IMG"],
+    ] {
+        let outcome = place.wrong(args, &["there is no file", "and no such command"]);
+        assert!(!outcome.stderr.contains("perhaps"), "{}", outcome.stderr);
+    }
+    // What is mistyped otherwise is left to the parser.
+    for args in [
+        &["IMG", "--otput", "x"][..],
+        &["IMG", "--", "x"],
+        &["IMG", "-Z", "x"],
+    ] {
+        let outcome = place.run(args).status(2);
+        assert!(outcome.stderr.starts_with("error: "), "{}", outcome.stderr);
+    }
 }
 
 #[test]
@@ -331,7 +347,7 @@ fn one_image_at_a_time() {
         );
     }
     place.wrong(&["compare", "IMG", "IMG2", "old.raw"], &["two disks"]);
-    let _ = std::fs::remove_file(place.scratch.source().join("out"));
+    let _ = std::fs::remove_file(place.scratch.out().join("out"));
     place.run(&["IMG", "-o", "out"]).done();
     let meant = "ploopconv verify out --against IMG";
     place.meant(&["verify", "out", "IMG"], &["--against"], meant);
@@ -345,6 +361,7 @@ fn an_image_without_a_target_can_be_converted_or_looked_at() {
         .write(&scratch.source());
     let dir = chain.dir.to_str().unwrap();
     let base = crate::support::guid(0);
+    let _guard = SourceGuard::new(&scratch.source());
     for args in [&[dir][..], &["convert", dir], &[dir, "--snapshot", &base]] {
         let outcome = Program::new(args).run().refused(2, &["no target", "-o"]);
         let commands = outcome.stderr.lines().filter_map(|line| {

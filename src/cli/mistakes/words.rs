@@ -211,6 +211,12 @@ impl Words {
         self.exists(at) || self.text(at).bytes().all(|byte| byte.is_ascii_digit())
     }
 
+    /// Whether a word could be the name of a command.
+    pub(super) fn is_plain(&self, at: usize) -> bool {
+        let is_plain = |byte: u8| byte.is_ascii_alphabetic() || byte == b'-';
+        self.text(at).bytes().all(is_plain)
+    }
+
     /// `if=IMAGE of=TARGET`, as dd takes it.
     pub(super) fn split_dd_style(&mut self) {
         for at in self.positions() {
@@ -235,6 +241,14 @@ impl Words {
     pub(super) fn replace(&mut self, at: usize, by: &[&str]) {
         if let Some(meant) = self.meant.get_mut(at) {
             *meant = by.iter().map(OsString::from).collect();
+        }
+        // What was not known is known now.
+        if let Some(role) = self
+            .roles
+            .get_mut(at)
+            .filter(|role| **role == Role::Unknown)
+        {
+            *role = Role::Option;
         }
     }
 

@@ -278,3 +278,20 @@ fn the_room_a_cut_disk_takes_and_its_size_are_those_of_the_whole_disk() {
         .status(3)
         .finds("raw-truncated", "damage");
 }
+
+#[test]
+fn a_part_of_a_split_disk_that_is_alone_says_that_it_is_not_all() {
+    let bytes = gpt();
+    let scratch = Scratch::new();
+    // The first of two parts, which is called like the only one.
+    let name = format!("disk.hdd.0.{}.hds", crate::support::TOP);
+    let half = scratch.path().join("half");
+    std::fs::write(&half, &bytes[..SIZE as usize / 2]).unwrap();
+    let mut qemu = Command::new("qemu-img");
+    qemu.args(["convert", "-f", "raw", "-O", "parallels"])
+        .arg(half);
+    tool("qemu-utils", qemu.arg(scratch.source().join(&name)));
+    let run = convert(&scratch.source().join(&name), &scratch.target()).run();
+    run.status(0)
+        .says(["GPT", &SIZE.to_string(), "may be missing"]);
+}

@@ -261,7 +261,7 @@ fn as_tar(what_is_read: &str, target: &Path) -> Vec<Hint> {
     vec![
         Hint::run(
             "as root, attach the disk",
-            format!("ploopconv attach {what_is_read} --mount /mnt"),
+            format!("ploopconv attach {what_is_read} --mount /mnt --overlay"),
         ),
         Hint::run(
             "let tar read it",

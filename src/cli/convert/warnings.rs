@@ -1,20 +1,52 @@
 //! What somebody should know who uses the copy of a disk.
 
 use ploopconv::disk::VirtualDisk;
-use ploopconv::partition::{self, Content, FileSystem, Layout, Warning};
+use ploopconv::partition::{self, Content, FileSystem, GptError, Layout, Warning};
 
 /// Warnings about what a disk holds, or the partition of it that is copied: a line each.
 pub(super) fn of_contents(disk: &dyn VirtualDisk, partition: Option<u32>) -> Vec<String> {
     // A table that cannot be read is for `info`: it is copied as it is.
     let Ok(layout) = partition::read(disk) else {
-        return Vec::new();
+        return what_is_missing(disk).into_iter().collect();
     };
     let mut warnings = Vec::new();
+    if reaches_past_the_end(&layout, disk.size()) {
+        warnings.extend(what_is_missing(disk));
+    }
     if partition.is_none() {
-        warnings = what_hides_partitions(&layout);
+        warnings.extend(what_hides_partitions(&layout));
     }
     warnings.extend(what_is_in_a_journal(&layout));
     warnings
+}
+
+/// Whether the table or a file system was made for a larger disk.
+fn reaches_past_the_end(layout: &Layout, size: u64) -> bool {
+    let is_larger = |content: &Content, room| content.size.is_some_and(|size| size > room);
+    let is_outside =
+        |warning: &Warning| matches!(warning, Warning::BackupDamaged(GptError::Outside { .. }));
+    let mut parts = layout.partitions.iter();
+    layout.warnings.iter().any(is_outside)
+        || layout.whole.iter().any(|whole| is_larger(whole, size))
+        || parts.any(|part| {
+            part.content
+                .iter()
+                .any(|inside| is_larger(inside, part.len))
+        })
+}
+
+/// The first part of a split disk, and a layer that is read alone, can be shorter than the disk that
+/// their table was made for.
+fn what_is_missing(disk: &dyn VirtualDisk) -> Option<String> {
+    let stated = partition::stated_end(disk).ok()??;
+    (stated.end > disk.size()).then(|| {
+        format!(
+            "warning: {} states a disk of {} bytes, and this one has {}: part of it may be missing",
+            stated.by,
+            stated.end,
+            disk.size()
+        )
+    })
 }
 
 /// In a disk with a table that counts in other sectors a machine may see no partition, and a disk

@@ -168,7 +168,12 @@ impl Survey {
             return lines;
         };
         say("to read it:", command);
-        if self.found_images.len() > 1 {
+        if self.found_images.len() == 1 {
+            say(
+                "",
+                "(if the disk had snapshots, their layers are missing here, and this is an old state)",
+            );
+        } else {
             say(
                 "",
                 "(base first, the others by their last change: nothing else tells the order, and \

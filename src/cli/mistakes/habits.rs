@@ -9,7 +9,7 @@ pub(super) struct Coming {
 
 const ATTACH: (&str, Option<&str>) = (
     "today root can see the files with",
-    Some("ploopconv attach IMAGE --mount /mnt"),
+    Some("ploopconv attach IMAGE --mount /mnt --overlay"),
 );
 const ONE_BY_ONE: &str = "today, one disk at a time";
 

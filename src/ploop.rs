@@ -43,5 +43,5 @@ pub use header::{ClusterSize, Header, HeaderError, State, Version};
 pub use image::Image;
 pub use locate::{DEFAULT_CONFIG_DIR, DEFAULT_PRIVATE_DIRS, Located, locate};
 pub use names::{ImageName, is_named_like_a_delta};
-pub use open::{Examined, LayerInfo, LayerName, OpenOptions, SnapshotInfo, examine};
+pub use open::{Examined, ImageInfo, LayerInfo, LayerName, OpenOptions, SnapshotInfo, examine};
 pub use snapshots::SnapshotName;

@@ -202,9 +202,6 @@ fn io_error(doing: &str, error: &io::Error, typed: &Typed) -> Vec<Hint> {
         (_, ErrorKind::PermissionDenied) if is_looking => {
             "this user may not read it: run the same command as root, or as its owner"
         }
-        (_, ErrorKind::FileTooLarge) => {
-            "the file system (or a limit of this shell) takes no file of this size"
-        }
         _ => return Vec::new(),
     };
     vec![Hint::say(text)]

@@ -2,7 +2,7 @@
 //! without a disk; and what cannot be looked at is never taken for absent.
 
 use crate::support::{
-    ChainBuilder, ImageBuilder, Outcome, Program, Scratch, convert, info, program,
+    ChainBuilder, ImageBuilder, Outcome, Program, Scratch, SourceGuard, convert, info, program,
 };
 use ploopconv::ploop::{OpenOptions, examine};
 use std::fs::{self, Permissions};
@@ -223,6 +223,7 @@ fn an_io_error_of_a_folder_is_no_empty_folder() {
     let scratch = Scratch::new();
     let area = scratch.source().join("101");
     disk(&area.join("root.hdd"), 1);
+    let _guard = SourceGuard::new(&scratch.source());
     for (call, says) in [
         ("newfstatat,statx,lstat,stat", "DiskDescriptor.xml"),
         ("getdents64", "listing"),

@@ -104,7 +104,7 @@ const TABLE: &[(&str, &str)] = &[
     ("unpack it first", "packed_images_lead_to_what_unpacks_them"),
     (
         "to see what it holds",
-        "what_only_another_program_reads_is_named_with_it",
+        "an_iso_leads_to_what_lists_its_files",
     ),
 ];
 

@@ -1,6 +1,7 @@
 //! Following the commands that messages propose, as a user who pastes them.
 
 use super::{Outcome, Scratch, program};
+use std::ffi::OsString;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
@@ -87,6 +88,10 @@ pub(crate) fn judge(run: &Outcome, target: &Path, right: &Right, command: &str) 
 
 /// Runs a command line as a user who pastes it.
 pub(crate) fn shell(command: &str) -> Outcome {
+    // Words between quotes have no quotes inside.
+    let words = command.split(|c: char| c.is_whitespace() || c == '\'');
+    let words: Vec<_> = words.map(OsString::from).collect();
+    let _guards = program::guards(&words);
     let folder = program::path().parent().unwrap().to_owned();
     let path = format!("{}:{}", folder.display(), std::env::var("PATH").unwrap());
     let mut sh = Command::new("sh");

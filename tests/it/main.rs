@@ -32,6 +32,7 @@ mod fixtures;
 mod hostile;
 mod image_forms;
 mod in_use;
+mod install;
 mod interrupted;
 mod kills;
 mod library;

@@ -38,6 +38,7 @@ mod hints_table;
 mod hostile;
 mod image_forms;
 mod in_use;
+mod install;
 mod interrupted;
 mod kills;
 mod library;

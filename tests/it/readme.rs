@@ -101,11 +101,12 @@ fn every_option_in_readme_exists() {
     })
     .collect();
     let words = README.split(|c: char| !(c.is_ascii_alphanumeric() || c == '-'));
-    // Those of cargo, nbdfuse, nbdinfo and mdadm.
+    // Those of cargo, tests/run, nbdfuse, nbdinfo and mdadm.
     let foreign = [
         "--release",
         "--path",
         "--open",
+        "--install",
         "--readonly",
         "--map",
         "--stop",

@@ -359,6 +359,7 @@ const ALWAYS: &[&str] = &[
     "bash",
     "cargo",
     "coreutils",
+    "gzip",
     "diffutils",
     "dpkg",
     "ploopconv",

@@ -1,6 +1,6 @@
 //! `DiskDescriptor.xml`, and the chains that can be chosen from it.
 
-use ploopconv::ploop::{ChainPlan, Descriptor};
+use ploopconv::ploop::{ChainPlan, Descriptor, ImageName, LayerForm};
 use ploopconv::text;
 
 /// Parses a descriptor and chooses every chain of it.
@@ -17,12 +17,17 @@ pub fn try_input(input: &[u8]) {
         assert_eq!(plan.layers.last().map(|layer| layer.guid), Some(plan.top));
         assert!(wanted.is_none_or(|wanted| wanted == plan.top));
         for (at, layer) in plan.layers.iter().enumerate() {
-            assert!(!layer.raw || at == 0, "only the base is raw");
+            assert!(
+                layer.form == LayerForm::Image || at == 0,
+                "only the base is raw"
+            );
             let again = plan.layers.iter().filter(|other| other.guid == layer.guid);
             assert_eq!(again.count(), 1, "no layer comes twice");
         }
     }
     for image in &descriptor.images {
+        let name = ImageName::parse(image.file.as_ref());
+        assert!(name.is_none_or(|name| !name.stem.is_empty()));
         let shown = text::safe(&image.file);
         assert!(!shown.chars().any(text::is_unsafe), "{shown:?}");
     }

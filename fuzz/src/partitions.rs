@@ -23,6 +23,9 @@ pub fn try_input(input: &[u8]) {
         }
     }
     let disk = RawDisk::over(Box::new(file), Path::new("input")).expect("it has a size");
+    // Whatever is cut off or makes no sense, what is stated has an end.
+    let stated = partition::stated_end(&disk).expect("the disk can be read");
+    assert!(stated.is_none_or(|stated| stated.end > 0 && !stated.by.to_string().is_empty()));
     let Ok(layout) = partition::read(&disk) else {
         return;
     };

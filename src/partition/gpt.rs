@@ -223,10 +223,12 @@ pub(super) fn stated(disk: &dyn VirtualDisk) -> Result<Option<Stated>> {
             Ok(mut table) => table.entries().unwrap_or_default(),
             Err(_) => Vec::new(),
         };
-        let backup = header.alternate_lba.saturating_add(1);
-        let ends = entries.iter().map(Entry::end);
-        let ends = ends.chain([backup.saturating_mul(sector_size)]);
-        let end = ends.max().unwrap_or_default();
+        // A backup in front of the table is none: the program that wrote it made no backup.
+        let backup = Some(header.alternate_lba).filter(|&lba| lba > 1);
+        let backup = backup.map(|lba| lba.saturating_add(1).saturating_mul(sector_size));
+        let Some(end) = entries.iter().map(Entry::end).chain(backup).max() else {
+            continue;
+        };
         if found.as_ref().is_none_or(|found| found.end < end) {
             found = Some(Stated { end, entries });
         }

@@ -75,11 +75,11 @@ impl Record {
     }
 
     /// Where the disk ends by the entry that announces a GPT, in bytes; `None` without one, and
-    /// where it holds the largest number, which programs write that do not say.
+    /// where it holds no number or the largest one, which programs write that do not say.
     pub(super) fn protected_end(&self) -> Option<u64> {
         let protective = self.slots.iter().find(|slot| slot.kind == PROTECTIVE)?;
         let sectors = u64::from(protective.start).saturating_add(protective.sectors.into());
-        (protective.sectors != u32::MAX).then(|| sectors.saturating_mul(512))
+        (![0, u32::MAX].contains(&protective.sectors)).then(|| sectors.saturating_mul(512))
     }
 
     /// All partitions, those of the chain too; not yet compared with the disk and each other.

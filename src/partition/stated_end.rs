@@ -81,6 +81,7 @@ pub fn stated_end(disk: &dyn VirtualDisk) -> Result<Option<StatedEnd>> {
     let whole = whole.and_then(|whole| Some((whole.size?, Witness::Whole(whole.kind))));
     found.extend(whole);
     let farthest = found.into_iter().max_by_key(|(end, _)| *end);
+    let farthest = farthest.filter(|(end, _)| *end > 0);
     Ok(farthest.map(|(end, by)| StatedEnd { end, by }))
 }
 
@@ -158,7 +159,9 @@ mod tests {
         record[446 + 8..446 + 16].copy_from_slice(&[1, 0, 0, 0, 0xff, 0, 0, 0]);
         record[510..512].copy_from_slice(&[0x55, 0xaa]);
         assert_eq!(end_of(record.clone()).unwrap().0, 256 * 512);
-        record[446 + 12..446 + 16].copy_from_slice(&[0xff; 4]);
-        assert_eq!(end_of(record), None);
+        for nothing in [[0xff; 4], [0; 4]] {
+            record[446 + 12..446 + 16].copy_from_slice(&nothing);
+            assert_eq!(end_of(record.clone()), None);
+        }
     }
 }

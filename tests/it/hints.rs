@@ -398,6 +398,12 @@ fn several_disks_and_containers_are_named_each_by_its_own_command() {
     let typed = format!("{} -o OUT", quoted(&scratch.source().join("vm.pvm")));
     follow(&scratch, &typed, 1, &Right::OneOf(disks)).says(["a.hdd", "b.hdd"]);
 
+    let disk = write("one.pvm/a.hdd", 5);
+    let config = scratch.source().join("one.pvm/config.pvs");
+    fs::write(&config, "<?xml version=\"1.0\"?><ParallelsVirtualMachine/>").unwrap();
+    let typed = format!("{} -o OUT", quoted(&config));
+    follow(&scratch, &typed, 1, &Right::Bytes(disk)).says(["of the bundle"]);
+
     let containers = vec![
         write("private/101/root.hdd", 3),
         write("private/102/root.hdd", 4),

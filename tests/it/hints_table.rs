@@ -86,6 +86,10 @@ const TABLE: &[(&str, &str)] = &[
         "a_file_of_another_kind_leads_to_the_disk_beside_it_or_away",
     ),
     (
+        "to read the disk of the bundle that it belongs to",
+        "several_disks_and_containers_are_named_each_by_its_own_command",
+    ),
+    (
         "to read {}",
         "several_disks_and_containers_are_named_each_by_its_own_command",
     ),

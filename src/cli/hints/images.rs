@@ -47,6 +47,13 @@ pub(super) fn hint(error: &Error, typed: &Typed) -> Vec<Hint> {
         } => vec![Hint::say(
             "only the product that encrypted it can read its data: decrypt the disk there first",
         )],
+        Error::Descriptor {
+            path,
+            source: DescriptorError::NotADescriptor(_),
+        } if path.extension().is_some_and(|end| end == "pvs") => {
+            let text = "to read the disk of the bundle that it belongs to";
+            vec![Hint::run(text, typed.again(folder_of(path)))]
+        }
         Error::LoneLayer {
             descriptor,
             snapshot,

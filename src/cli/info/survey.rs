@@ -221,7 +221,10 @@ impl Found {
             Ok(examined) => examined,
             Err(error) => {
                 found.error = Some(error.to_string());
-                found.lines.push(format!("{error}{changed}"));
+                // The line above has the name.
+                let text = error.to_string();
+                let text = text.strip_prefix(&found.file).unwrap_or(&text).trim_start();
+                found.lines.push(format!("{text}{changed}"));
                 return found;
             }
         };

@@ -42,28 +42,33 @@ impl Candidate {
 /// Why nobody can say that these images, in this order, are the layers of one disk, base first;
 /// `None` where their names and times support it.
 pub(super) fn doubt(layers: &[Candidate]) -> Option<String> {
-    if let Some(bad) = layers.iter().find(|layer| layer.error.is_some()) {
-        return Some(format!(
+    let unreadable = || {
+        let bad = layers.iter().find(|layer| layer.error.is_some())?;
+        Some(format!(
             "{} cannot be read, so no chain is proposed",
             bad.name
-        ));
-    }
-    doubt_about_names(layers).or_else(|| doubt_about_times(layers))
+        ))
+    };
+    doubt_about_parts(layers)
+        .or_else(unreadable)
+        .or_else(|| doubt_about_names(layers))
+        .or_else(|| doubt_about_times(layers))
 }
 
-fn doubt_about_names(layers: &[Candidate]) -> Option<String> {
+fn doubt_about_parts(layers: &[Candidate]) -> Option<String> {
     let names: Vec<_> = layers.iter().filter_map(Candidate::parsed).collect();
     let is_part = |name: &ImageName| {
         name.part.is_some_and(|part| part > 0)
             || names.iter().any(|other| other.is_other_part_of(name))
     };
-    if names.iter().any(is_part) {
-        return Some(
-            "by their names these are parts of a disk that is split into several files, which lie \
-             behind one another and not over each other: without the descriptor they are not read"
-                .to_owned(),
-        );
-    }
+    names.iter().any(is_part).then(|| {
+        "by their names these are parts of a disk that is split into several files, which lie one \
+         after the other and not over each other: without the descriptor they are not read"
+            .to_owned()
+    })
+}
+
+fn doubt_about_names(layers: &[Candidate]) -> Option<String> {
     let bases: Vec<_> = layers.iter().filter(|layer| !layer.is_delta()).collect();
     let base = match bases[..] {
         [base] => base,

@@ -1,5 +1,5 @@
 //! What the name of an image file tells of its place in a disk. Names are hints of the programs that
-//! gave them, never proof: whoever moves a file can rename it.
+//! gave them, never proof: a file can be renamed.
 
 use std::ffi::OsStr;
 

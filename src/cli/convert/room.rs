@@ -48,8 +48,8 @@ impl Room {
         let is_certain = if args.sparse == Sparse::Never {
             free.is_exact
         } else {
-            // Nobody knows how much of the data is zeros, how small it becomes, and which blocks
-            // the file system is going to share, before it is done.
+            // How much of the data is zeros, how small it becomes and which blocks the file
+            // system shares shows only when it is done.
             let may_share =
                 free.can_share && args.reflink != Reflink::Never && lies_on(directory, source);
             free.is_exact && !may_share && !args.may_shrink()

@@ -61,7 +61,7 @@ fn what_hides_partitions(layout: &Layout) -> Vec<String> {
 }
 
 /// A copy is as the disk was when it stopped. Where that was not a clean stop, what the file system
-/// wrote last stands in its journal only, and whoever reads the copy without replaying it misses it.
+/// wrote last stands in its journal only, and a reader that does not replay it misses that.
 fn what_is_in_a_journal(layout: &Layout) -> Vec<String> {
     let whole = layout.whole.iter().map(|content| (None, content));
     let parts = layout.partitions.iter();

@@ -38,7 +38,7 @@ pub(super) struct Words {
     commands: Vec<String>,
     all: Vec<WithEquals>,
     has_output: bool,
-    /// Whether nobody can say what is meant.
+    /// Whether it cannot be said what is meant.
     is_spoiled: bool,
 }
 

@@ -20,7 +20,7 @@ struct Outside {
 impl Examined {
     /// Refuses a descriptor that leads to somebody else's disk: a copied or cloned container keeps
     /// the absolute names of the original. Options do not help, because the names may be right or
-    /// wrong; whoever knows can name the files.
+    /// wrong; a user who knows can name the files.
     pub(super) fn refuse_other_disks(&self, plan: &ChainPlan, descriptor: &Path) -> Result<()> {
         let folder = folder_of(descriptor);
         let Ok(real_folder) = folder.canonicalize() else {

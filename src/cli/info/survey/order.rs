@@ -39,7 +39,7 @@ impl Candidate {
     }
 }
 
-/// Why nobody can say that these images, in this order, are the layers of one disk, base first;
+/// Why it is not known that these images, in this order, are the layers of one disk, base first;
 /// `None` where their names and times support it.
 pub(super) fn doubt(layers: &[Candidate]) -> Option<String> {
     let unreadable = || {

@@ -4,7 +4,7 @@
 
 use crate::support::guide::{Guide, Place};
 use crate::support::vm::Vm;
-use crate::support::{Scratch, names_in};
+use crate::support::{Scratch, convert, names_in};
 use crate::tools::tool;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
@@ -133,4 +133,29 @@ fn an_attached_disk_gives_the_same_files() {
         .file(&scratch.source().join("private"), "/vz/private")
         .run_guide(&page, "modprobe ext4; cd /tmp");
     assert_complete(&target, &scratch);
+}
+
+#[test]
+fn a_target_named_like_an_archive_leads_to_one_with_the_containers_files() {
+    let scratch = container();
+    let image = scratch.source().join("private/201");
+    let run = convert(&image, Path::new("201.tar")).run();
+    let run = run.refused(2, &["tar archive"]);
+    // The commands of the message, for the path that the image has in the guest.
+    let commands = run.stderr.lines().filter_map(|line| {
+        let at = [": ploopconv ", ": tar "].map(|start| line.find(start));
+        let command = &line[at.into_iter().flatten().min()? + 2..];
+        Some(command.replace(image.to_str().unwrap(), "/vz/private/201"))
+    });
+    let commands: Vec<_> = commands
+        .map(|command| format!("# {command}\n…\n"))
+        .collect();
+    assert_eq!(commands.len(), 3, "{}", run.stderr);
+    let look = "# tar -tf 201.tar ./etc/os-release ./srv/new\n./etc/os-release\n./srv/new\n";
+    let page = format!("```console\n{}{look}```\n", commands.concat());
+    Vm::new(None)
+        .with("--module", &["nbd", "ext4"])
+        .with("--binary", &["tar"])
+        .file(&scratch.source().join("private"), "/vz/private")
+        .run_guide(&Guide::parse("message", &page), "modprobe ext4; cd /tmp");
 }

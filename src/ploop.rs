@@ -32,7 +32,7 @@ mod names;
 mod open;
 mod snapshots;
 
-pub use alternative::Alternative;
+pub use alternative::{Alternative, OtherReading};
 pub use bat::{BadEntries, BadEntry, Bat, BatFindings, Slot};
 pub use chain::{ChainPlan, LayerForm, PlannedLayer, SelectError};
 pub use check::{Finding, FindingKind, Severity};

@@ -11,7 +11,7 @@ use std::path::Path;
 use nix::errno::Errno;
 use ploopconv::attach::AttachError;
 use ploopconv::partition::FileSystem;
-use ploopconv::ploop::{Alternative, FindingKind, SelectError, SnapshotInfo};
+use ploopconv::ploop::{Alternative, FindingKind, OtherReading, SelectError, SnapshotInfo};
 use ploopconv::qcow2::LayoutError;
 use ploopconv::source::is_bad_sector;
 use ploopconv::{Error, text};
@@ -158,7 +158,11 @@ pub(crate) fn alternative(instead: &Alternative, typed: &Typed) -> Option<Hint> 
             "the disk as it was at the nearest snapshot below, which is closed and complete",
             typed.with(image, &[format!("--snapshot {}", bare(&guid.to_string()))]),
         )),
-        Alternative::Layers { folder, layers } => {
+        Alternative::Layers {
+            folder,
+            layers,
+            why,
+        } => {
             let names = layers.iter().map(|layer| {
                 let raw = if layer.raw { "raw:" } else { "" };
                 // A comma separates the layers.
@@ -166,12 +170,21 @@ pub(crate) fn alternative(instead: &Alternative, typed: &Typed) -> Option<Hint> 
                 Some(format!("{raw}{name}"))
             });
             let names = names.collect::<Option<Vec<_>>>()?.join(",");
-            let text = match layers.first() {
-                Some(base) if base.raw => "if its base is a raw disk and the label is wrong",
-                _ => "if the files in the folder of the descriptor are the disk's own",
-            };
             let layers = format!("--layers {}", shell_word(names.as_ref()));
-            Some(Hint::run(text, typed.with(folder, &[layers])))
+            let command = typed.with(folder, &[layers]);
+            Some(match why {
+                OtherReading::RawBase => {
+                    Hint::run("if its base is a raw disk and the label is wrong", command)
+                }
+                OtherReading::ImageBase => Hint::run(
+                    "if its base is a ploop image and the label is wrong",
+                    command,
+                ),
+                OtherReading::BesideDescriptor => Hint::run(
+                    "if the files in the folder of the descriptor are the disk's own",
+                    command,
+                ),
+            })
         }
         Alternative::OtherDisk(folder) => Some(Hint::say(format!(
             "that file belongs to the disk in {}, and the descriptor may be a copy of its \
@@ -198,6 +211,9 @@ fn io_error(doing: &str, error: &io::Error, typed: &Typed) -> Vec<Hint> {
              with ddrescue first"
         }
         (Some(Errno::ELOOP), _) => "symbolic links on the way lead in a circle",
+        (Some(Errno::ENOENT), _) if doing == "resolving" => {
+            "it is a symbolic link, and what it leads to is not there"
+        }
         (Some(Errno::ENOTCONN), _) => "the server of this mount is gone: unmount it",
         (_, ErrorKind::PermissionDenied) if is_looking => {
             "this user may not read it: run the same command as root, or as its owner"

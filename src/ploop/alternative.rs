@@ -18,7 +18,20 @@ pub enum Alternative {
         folder: PathBuf,
         /// The files.
         layers: Vec<LayerName>,
+        /// What would have to be so.
+        why: OtherReading,
     },
     /// The disk that another descriptor describes, which names the file too.
     OtherDisk(PathBuf),
+}
+
+/// On which condition another reading of a descriptor is the right one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OtherReading {
+    /// The files beside the descriptor are the disk's own, and not those that it names elsewhere.
+    BesideDescriptor,
+    /// The base is a raw disk, whatever its label says.
+    RawBase,
+    /// The base is an image, whatever its label says.
+    ImageBase,
 }

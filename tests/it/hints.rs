@@ -229,6 +229,24 @@ fn a_clone_leads_to_its_own_file_and_never_to_the_originals() {
 }
 
 #[test]
+fn a_layer_of_another_disk_is_never_put_under_this_one() {
+    let scratch = Scratch::new();
+    let area = |id: &str| scratch.source().join(id).join("root.hdd");
+    let original = ChainBuilder::base(&image(1).store_all([0, 2])).write(&area("201"));
+    let clone = ChainBuilder::base(&image(4).store_all([0, 2]))
+        .child(&image(2).store(1))
+        .write_with(&area("202"), |descriptor| {
+            descriptor.images()[0].file = original.files[0].display().to_string();
+        });
+    // The base of the clone was left behind: the original's is not its own.
+    fs::remove_file(&clone.files[0]).unwrap();
+    let typed = format!("{} -o OUT", quoted(&scratch.source().join("202")));
+    for typed in [typed.clone(), format!("{typed} --allow-outside")] {
+        follow(&scratch, &typed, 1, &Right::Nothing).says(["belongs to the disk in"]);
+    }
+}
+
+#[test]
 fn a_link_to_another_folder_is_followed_where_that_is_the_disk() {
     let scratch = Scratch::new();
     let elsewhere = scratch.path().join("storage/root.hdd");

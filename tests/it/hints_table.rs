@@ -38,8 +38,8 @@ const TABLE: &[(&str, &str)] = &[
         "a_clone_leads_to_its_own_file_and_never_to_the_originals",
     ),
     (
-        "if what lies there is the disk that is meant",
-        "a_link_to_another_folder_is_followed_where_that_is_the_disk",
+        "if its base is a ploop image and the label is wrong",
+        "labels_that_lie_lead_to_the_other_reading",
     ),
     (
         "to read on over what the device does not give",

@@ -74,10 +74,10 @@ pub(super) fn hint(error: &Error, typed: &Typed) -> Vec<Hint> {
             let look = Hint::look(text, "info", folder_of(descriptor), typed);
             look.into_iter().chain([alone()]).collect()
         }
-        Error::Outside { .. } => {
-            let text = "if what lies there is the disk that is meant";
-            vec![Hint::add(text, "--allow-outside", typed)]
-        }
+        // No command: whether the file is this disk's own is not known here.
+        Error::Outside { .. } => vec![Hint::say(
+            "--allow-outside follows it, where you know that this file is the disk's own",
+        )],
         Error::SeveralDisks { disks: each, .. }
         | Error::Containers {
             containers: each, ..

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::{Examined, LayerName, folder_of};
 use crate::error::{Error, Result};
-use crate::ploop::alternative::Alternative;
+use crate::ploop::alternative::{Alternative, OtherReading};
 use crate::ploop::chain::{ChainPlan, LayerForm, PlannedLayer};
 use crate::ploop::locate::descriptor_in;
 
@@ -43,14 +43,14 @@ impl Examined {
             let instead = Alternative::Layers {
                 folder: folder.to_owned(),
                 layers: layers.collect(),
+                why: OtherReading::BesideDescriptor,
             };
             return refuse(&first.file, instead);
         }
-        if let Some(last) = outside.last().and_then(Option::as_ref)
-            && outside.iter().all(Option::is_some)
-            && let Some(other) = other_disk(&last.file, descriptor)
-        {
-            return refuse(&last.file, Alternative::OtherDisk(other));
+        let mut outside = outside.iter().flatten();
+        let others = outside.find_map(|it| Some((it, other_disk(&it.file, descriptor)?)));
+        if let Some((layer, other)) = others {
+            return refuse(&layer.file, Alternative::OtherDisk(other));
         }
         Ok(())
     }

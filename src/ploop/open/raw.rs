@@ -7,7 +7,7 @@ use super::{Examined, LayerName, folder_of};
 use crate::disk::{LossKind, RawDisk};
 use crate::error::{Error, Result};
 use crate::partition::{self, StatedEnd, stated_end};
-use crate::ploop::alternative::Alternative;
+use crate::ploop::alternative::{Alternative, OtherReading};
 use crate::ploop::chain::ChainPlan;
 use crate::ploop::check::{Finding, FindingKind as Kind};
 use crate::ploop::descriptor::Descriptor;
@@ -199,6 +199,11 @@ impl Examined {
         Some(Alternative::Layers {
             folder: folder.to_owned(),
             layers: layers.collect::<Option<_>>()?,
+            why: if raw_base {
+                OtherReading::RawBase
+            } else {
+                OtherReading::ImageBase
+            },
         })
     }
 }

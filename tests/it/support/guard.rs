@@ -31,7 +31,7 @@ impl SourceGuard {
     fn with(dir: &Path, most: u64) -> Self {
         Self {
             dir: dir.to_owned(),
-            before: record(dir, most),
+            before: record(dir, most, None),
             most,
         }
     }
@@ -40,13 +40,19 @@ impl SourceGuard {
 impl Drop for SourceGuard {
     fn drop(&mut self) {
         if !std::thread::panicking() {
-            let now = record(&self.dir, self.most);
+            let now = record(&self.dir, self.most, Some(&self.before));
             assert_eq!(now, self.before, "the source was changed");
         }
     }
 }
 
-fn record(dir: &Path, most: u64) -> BTreeMap<PathBuf, String> {
+/// The room of a file grows when it is written back, so each is looked at as it was `before`.
+fn record(
+    dir: &Path,
+    most: u64,
+    before: Option<&BTreeMap<PathBuf, String>>,
+) -> BTreeMap<PathBuf, String> {
+    const LARGE: &str = "inode changed ";
     let mut all = BTreeMap::new();
     let mut todo = vec![dir.to_owned()];
     while let Some(path) = todo.pop() {
@@ -67,8 +73,11 @@ fn record(dir: &Path, most: u64) -> BTreeMap<PathBuf, String> {
             || kind.is_block_device()
         {
             "special".to_owned()
-        } else if meta.blocks() * 512 > most {
-            format!("inode changed {}.{:09}", meta.ctime(), meta.ctime_nsec())
+        } else if before
+            .and_then(|before| before.get(&path))
+            .map_or(meta.blocks() * 512 > most, |it| it.starts_with(LARGE))
+        {
+            format!("{LARGE}{}.{:09}", meta.ctime(), meta.ctime_nsec())
         } else {
             content_digest(&path)
         };

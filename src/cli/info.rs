@@ -148,13 +148,16 @@ impl View {
 pub(crate) fn run(args: &InfoArgs) -> anyhow::Result<Verdict> {
     let workers = args.open.workers()?;
     let examined = match args.open.examine(&workers) {
-        Err(error @ Error::NoImage { .. }) => {
-            if let Error::NoImage { path, images } = &error {
-                survey::without_descriptor(args, path, images, &workers)?;
-            }
-            return Err(Reported::after(error));
+        Err(error) => {
+            return Err(match &error {
+                Error::NoImage { path, images } if !images.is_empty() => {
+                    survey::without_descriptor(args, path, images, &workers)?;
+                    Reported::after(error)
+                }
+                _ => error.into(),
+            });
         }
-        other => other?,
+        Ok(examined) => examined,
     };
     let damaged = examined.is_damaged();
     let view = View::of(&args.open, &examined, &workers)?;

@@ -227,6 +227,12 @@ impl Descriptor {
     /// The most bytes a descriptor may have: thousands of times what any writer makes.
     pub const MAX_LEN: u64 = 4 << 20;
 
+    /// The size of the disk that it states, in bytes; the larger one of two.
+    #[must_use]
+    pub fn stated_size(&self) -> Option<u64> {
+        self.disk_size.max(self.end)
+    }
+
     /// Reads a descriptor.
     ///
     /// # Errors

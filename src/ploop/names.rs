@@ -47,7 +47,7 @@ impl ImageName {
     /// GUID in the names of Parallels products, and none in those of libploop.
     #[must_use]
     pub fn is_of_a_delta(&self) -> bool {
-        self.guid != Guid::CONSTANT_TOP
+        self.guid != Guid::CONSTANT_TOP || self.part.is_none()
     }
 
     /// Whether `other` is the name of another part of the same layer of a split disk.
@@ -142,6 +142,9 @@ mod tests {
             format!("a.hdd.0.{{{GUID}}}.hds").as_ref()
         ));
         assert!(!is_named_like_a_delta("a.hdd".as_ref()));
+        assert!(is_named_like_a_delta(
+            format!("root.hds.{{{TOP}}}").as_ref()
+        ));
     }
 
     #[test]

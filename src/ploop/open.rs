@@ -206,7 +206,7 @@ impl Examined {
             self.judge_temporary(&plan);
         }
         if layers.len() == plan.layers.len() {
-            self.judge_raw(&mut layers, Some(&descriptor))?;
+            self.judge_raw(&mut layers, Some(&descriptor), None)?;
             self.judge_chain(&layers, Some(&descriptor));
             let disk = PloopDisk::new(layers, Some(source));
             self.look_beside(path, disk.layers().last().map_or(0, Layer::virtual_size));

@@ -425,3 +425,10 @@ fn every_failure_has_a_report_with_a_code() {
         .collect();
     assert!(missing.is_empty(), "{missing:?}");
 }
+
+#[test]
+fn info_of_an_empty_folder_has_a_report_too() {
+    let scratch = crate::support::Scratch::new();
+    let run = crate::support::info(&scratch.source()).run().status(1);
+    assert_eq!(run.json()["code"], "no-image");
+}

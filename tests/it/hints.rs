@@ -539,3 +539,72 @@ fn a_device_that_is_not_attached_leads_to_the_list_of_those_that_are() {
         shell(&command).status(0);
     }
 }
+
+#[test]
+fn a_raw_disk_that_was_cut_stays_refused_where_its_label_or_folder_is_wrong() {
+    // Nothing in it says how long it was: only the descriptor does.
+    let cut = |bend: fn(&mut crate::support::Descriptor)| {
+        let scratch = Scratch::new();
+        let chain = ChainBuilder::raw_base(&pattern(3, 0, 4 * 32768), 64)
+            .write_with(&scratch.source(), bend);
+        cut_off(&chain.files[0], 32768);
+        scratch
+    };
+    for scratch in [
+        cut(|_| {}),
+        cut(|descriptor| "Compressed".clone_into(&mut descriptor.images()[0].kind)),
+    ] {
+        let dir = quoted(&scratch.source());
+        let by_hand = format!("{dir} --layers raw:root.hds -o OUT");
+        for typed in [format!("{dir} -o OUT"), by_hand] {
+            follow(&scratch, &typed, 3, &Right::Nothing);
+        }
+    }
+}
+
+#[test]
+fn a_link_to_a_part_a_delta_or_an_encrypted_image_is_what_it_leads_to() {
+    let scratch = Scratch::new();
+    let dir = scratch.source();
+    let part = dir.join(format!("h.hdd.1.{TOP}.hds"));
+    image(1).store(0).write(&part);
+    symlink(&part, scratch.path().join("part")).unwrap();
+    let link = quoted(&scratch.path().join("part"));
+    for option in ["", "--single-layer"] {
+        let typed = format!("{link} {option} -o OUT");
+        follow(&scratch, &typed, 1, &Right::Nothing).says(["part 1"]);
+    }
+
+    let delta = dir.join(format!("root.hds.{}", guid(5)));
+    image(1).store(0).write(&delta);
+    symlink(&delta, scratch.path().join("delta")).unwrap();
+    let run = convert(&scratch.path().join("delta"), &scratch.target()).run();
+    run.status(0).says(["[single-layer]"]);
+
+    let scratch = Scratch::new();
+    let chain = encrypted(&scratch, 1);
+    let backup = chain.dir.join("DiskDescriptor.xml.Backup");
+    fs::rename(chain.descriptor(), backup).unwrap();
+    symlink(&chain.files[0], scratch.path().join("link")).unwrap();
+    let typed = format!("{} -o OUT", quoted(&scratch.path().join("link")));
+    follow(&scratch, &typed, 1, &Right::Nothing).says(["encrypted"]);
+}
+
+#[test]
+fn a_lowest_layer_that_is_a_delta_is_warned_about_by_hand_too() {
+    let scratch = Scratch::new();
+    let chain = three(&scratch, false);
+    let names: Vec<_> = chain
+        .files
+        .iter()
+        .map(|file| file.file_name().unwrap().to_str().unwrap().to_owned())
+        .collect();
+    let by_hand = |layers: &str| {
+        let _ = fs::remove_file(scratch.target());
+        let run = convert(&chain.dir, &scratch.target()).args(["--layers", layers]);
+        run.run().status(0)
+    };
+    by_hand(&names[1]).says(["[single-layer]"]);
+    by_hand(&names[1..].join(",")).says(["[single-layer]"]);
+    by_hand(&names.join(",")).done();
+}

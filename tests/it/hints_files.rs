@@ -35,11 +35,8 @@ fn disks_of_other_programs_lead_to_qemu_img_and_the_same_bytes() {
     }
     let table = scratch.source().join("table");
     fs::write(&table, divided(bytes)).unwrap();
-    let run = convert(&table, &scratch.target())
-        .run()
-        .refused(1, &["boot sector"]);
-    paste(&run, "or copy it: ", scratch.path());
-    assert!(fs::read(scratch.target()).unwrap() == fs::read(&table).unwrap());
+    let run = convert(&table, &scratch.target()).run();
+    run.refused(1, &["boot sector", "if it is the whole disk"]);
 }
 
 #[test]

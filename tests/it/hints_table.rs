@@ -101,10 +101,6 @@ const TABLE: &[(&str, &str)] = &[
         "qemu-img reads it",
         "disks_of_other_programs_lead_to_qemu_img_and_the_same_bytes",
     ),
-    (
-        "it needs no conversion: use it as it is, or copy it",
-        "disks_of_other_programs_lead_to_qemu_img_and_the_same_bytes",
-    ),
     ("unpack it first", "packed_images_lead_to_what_unpacks_them"),
     (
         "to see what it holds",

@@ -146,6 +146,12 @@ fn not_ploop(path: &Path, found: Foreign, typed: &Typed) -> Vec<Hint> {
 fn other_kind(path: &Path, found: Foreign, typed: &Typed) -> Vec<Hint> {
     let (file, target) = (quoted(path), typed.target());
     let qemu_img = |format| {
+        // A command that is pasted replaces no file.
+        if Path::new(target.trim_matches('\'')).exists() {
+            let text =
+                format!("qemu-img reads it (-f {format}), into a file that is not there yet");
+            return vec![Hint::say(text)];
+        }
         let command = format!(
             "qemu-img convert -f {format} -O {} {file} {target}",
             format_of(&target)
@@ -161,10 +167,9 @@ fn other_kind(path: &Path, found: Foreign, typed: &Typed) -> Vec<Hint> {
         Foreign::Qed => qemu_img("qed"),
         Foreign::Dmg => qemu_img("dmg"),
         Foreign::Luks => vec![Hint::say("it needs its key: cryptsetup open")],
-        Foreign::Raw(_) if format_of(&target) == "qcow2" => qemu_img("raw"),
-        Foreign::Raw(_) => vec![Hint::run(
-            "it needs no conversion: use it as it is, or copy it",
-            format!("cp --sparse=always {file} {target}"),
+        // No command: it may be the base of layers, a part, or a copy that was cut short.
+        Foreign::Raw(_) => vec![Hint::say(
+            "a raw disk needs no conversion: if it is the whole disk, it is used as it is",
         )],
         Foreign::Iso => vec![Hint::run(
             "to see what it holds",
@@ -205,7 +210,7 @@ fn unpack(how: &str, path: &Path) -> String {
     // What is left of the name without its last part.
     let stem = path.file_stem().unwrap_or_default();
     let whole = quoted(Path::new(stem));
-    let into = if *stem == *name {
+    let into = if *stem == *name || Path::new(stem).exists() {
         format!("{whole}.unpacked")
     } else {
         whole

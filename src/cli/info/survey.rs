@@ -60,9 +60,6 @@ pub(super) fn without_descriptor(
     images: &[PathBuf],
     workers: &Workers,
 ) -> anyhow::Result<()> {
-    if images.is_empty() {
-        return Ok(());
-    }
     let survey = Survey::new(folder, images, workers);
     if args.json {
         return json(&Report {

@@ -5,13 +5,16 @@ use std::convert::Infallible;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use super::{Examined, folder_of};
+use super::{Examined, folder_of, read_descriptor};
 use crate::error::{Error, Result};
 use crate::foreign::recognise;
 use crate::ploop::chain::ChainPlan;
+use crate::ploop::check::{Finding, FindingKind as Kind};
 use crate::ploop::disk::PloopDisk;
+use crate::ploop::gate::Gate;
 use crate::ploop::image::has_signature;
-use crate::ploop::locate::disk_folder;
+use crate::ploop::locate::{descriptor_beside, disk_folder};
+use crate::ploop::names::is_named_like_a_delta;
 use crate::source::FileSource;
 
 /// A layer as a user names it: a file, and whether it is a raw disk.
@@ -78,11 +81,29 @@ impl Examined {
         }
         self.only_last_is_written(names.len());
         if layers.len() == names.len() {
-            self.judge_raw(&mut layers, None)?;
+            let base = layers.first().map(|base| base.source().path().to_owned());
+            let base = base.unwrap_or_default();
+            let descriptor = descriptor_beside(&base)?;
+            let stated = descriptor.as_deref().and_then(stated_size);
+            self.judge_raw(&mut layers, None, stated)?;
+            self.judge_base_by_hand(&base, names.len(), descriptor.as_deref());
             self.judge_chain(&layers, None);
             self.disk = Some(PloopDisk::new(layers, None));
         }
         Ok(())
+    }
+
+    /// Warns where the lowest layer that was named has others below it, or an only one others over it.
+    fn judge_base_by_hand(&mut self, base: &Path, layers: usize, descriptor: Option<&Path>) {
+        let is_delta = base.file_name().is_some_and(is_named_like_a_delta);
+        if layers == 1 {
+            self.judge_single(base, descriptor);
+        } else if is_delta {
+            let message = "the lowest layer that was named has the name of a layer over others: what \
+                           none of them stores reads as zeros";
+            let finding = Finding::new(Kind::SingleLayer, message.to_owned());
+            self.findings.push(finding.of(0, base));
+        }
     }
 
     /// What a path stands for, without links. One that leads out of the file's folder is refused:
@@ -101,4 +122,11 @@ impl Examined {
             file: real,
         })
     }
+}
+
+/// The size that a descriptor states, where it can be read.
+fn stated_size(descriptor: &Path) -> Option<u64> {
+    let gate = Gate::new(descriptor, true).ok()?;
+    let (_, descriptor) = read_descriptor(descriptor, &gate).ok()?;
+    descriptor.stated_size()
 }

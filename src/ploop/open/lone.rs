@@ -34,7 +34,8 @@ impl Examined {
                      reads as zeros"
                 }
             },
-            None => match told_by_names(path) {
+            None => match told_by_names(path).or_else(|| told_by_names(&path.canonicalize().ok()?))
+            {
                 Some(why) => why,
                 None => return,
             },

@@ -88,6 +88,11 @@ fn beside_name(planned: &PlannedLayer, outside: Option<&Outside>) -> LayerName {
 fn other_disk(file: &Path, descriptor: &Path) -> Option<PathBuf> {
     let folder = file.parent()?;
     let other = descriptor_in(folder).ok()??;
-    let is_another = other.canonicalize().ok()? != descriptor.canonicalize().ok()?;
+    let identity = |path: &Path| {
+        let meta = std::fs::metadata(path).ok()?;
+        Some((meta.dev(), meta.ino()))
+    };
+    // A folder can have two names.
+    let is_another = identity(&other)? != identity(descriptor)?;
     is_another.then(|| folder.to_owned())
 }

@@ -31,11 +31,13 @@ enum Needed {
 }
 
 impl Examined {
-    /// Judges a raw base: whether it was cut short, and whether it is one at all.
+    /// Judges a raw base: whether it was cut short, and whether it is one at all. Of a chain that is
+    /// named by hand, `stated` is the size that a descriptor beside it has for the current state.
     pub(super) fn judge_raw(
         &mut self,
         layers: &mut [Layer],
         descriptor: Option<&Descriptor>,
+        stated: Option<u64>,
     ) -> Result<()> {
         let (base, above) = match layers {
             [Layer::Raw(base), above @ ..] => (base, above),
@@ -44,7 +46,7 @@ impl Examined {
         if let Some(descriptor) = descriptor {
             self.judge_label(base, descriptor)?;
         }
-        let needed = self.needed(above, descriptor);
+        let needed = self.needed(above, descriptor, stated);
         let size = base.file().len();
         match needed {
             _ if size == 0 => {} // which is a finding of its own
@@ -91,14 +93,19 @@ impl Examined {
     }
 
     /// How long the base has to be, by the layers above it or by the descriptor.
-    fn needed(&self, above: &[Layer], descriptor: Option<&Descriptor>) -> Needed {
+    fn needed(
+        &self,
+        above: &[Layer],
+        descriptor: Option<&Descriptor>,
+        by_hand: Option<u64>,
+    ) -> Needed {
         if let Some(child) = above.first() {
             // A layer is as large as the one below it when it is made, and only ever grows.
             return Needed::UnlessGrown(child.virtual_size());
         }
-        let stated = descriptor.map(|descriptor| [descriptor.disk_size, descriptor.end]);
-        let stated = stated.into_iter().flatten().flatten().max();
-        match stated {
+        match descriptor.map_or(by_hand, Descriptor::stated_size) {
+            // What was named by hand may be an older state.
+            Some(stated) if descriptor.is_none() => Needed::UnlessGrown(stated),
             Some(stated) if self.is_current() => Needed::Exactly(stated),
             Some(stated) => Needed::UnlessGrown(stated),
             None => Needed::Unknown,

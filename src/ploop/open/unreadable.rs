@@ -18,12 +18,18 @@ impl Examined {
         if let Some(descriptor) = descriptor_beside(image)? {
             refuse_by_descriptor(&descriptor)?;
         }
-        // What Parallels products keep of the descriptor, should it be lost.
-        let backup = folder_of(image).join(format!("{DESCRIPTOR}.Backup"));
-        if backup.is_file() {
-            refuse_by_descriptor(&backup)?;
+        // A link has another name and lies in another folder than what it leads to.
+        let real = image.canonicalize();
+        let real = real.map_err(|error| Error::io("resolving", image, error))?;
+        for image in [image, &real] {
+            // What Parallels products keep of the descriptor, should it be lost.
+            let backup = folder_of(image).join(format!("{DESCRIPTOR}.Backup"));
+            if backup.is_file() {
+                refuse_by_descriptor(&backup)?;
+            }
+            refuse_part(image)?;
         }
-        refuse_part(image)
+        Ok(())
     }
 }
 

@@ -412,7 +412,7 @@ pub fn is_there(path: &Path) -> Result<bool> {
     }
 }
 
-/// Whether an error means that there is no such file, and not that nobody could look.
+/// Whether an error means that there is no such file, and not that the search failed.
 #[must_use]
 pub fn is_absence(error: &io::Error) -> bool {
     use io::ErrorKind::{InvalidFilename, NotADirectory, NotFound};

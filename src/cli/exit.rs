@@ -136,7 +136,7 @@ pub(crate) fn report(error: anyhow::Error, line: &CommandLine) -> ExitCode {
     };
     let to_stdout = error.is::<Stdout>();
     if to_stdout && error.chain().any(is_broken_pipe) {
-        // Whoever closes a pipe has read enough of a result: nothing is said.
+        // A reader that closes the pipe has read enough of a result: nothing is said.
         return ExitCode::SUCCESS;
     }
     let as_json = line.wants_json() && !is_reported && !to_stdout;

@@ -1,4 +1,4 @@
-//! Whether a target fits, as it is told beforehand, and what is said when the room runs out all the
+//! Whether a target fits, by the dry run, and what is said when the room runs out all the
 //! same: what is full, what is left behind and how much is needed, and nothing that only a programmer
 //! can read.
 

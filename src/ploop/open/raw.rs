@@ -1,5 +1,5 @@
-//! A raw disk has no header that says how long it is: whether its file is whole is told by the
-//! descriptor, by the layer above it, and by what the disk holds.
+//! A raw disk has no header that says how long it is: the descriptor, the layer above it and what the
+//! disk holds say whether its file is whole.
 
 use std::fmt;
 

@@ -1,5 +1,5 @@
-//! A raw disk has no header that says how long it is: the descriptor, the layer above it and what the
-//! disk holds say whether its file is whole.
+//! A raw disk has no header that says how long it is: the descriptor, the layer above it and what
+//! the disk holds say whether its file is whole.
 
 use std::fmt;
 
@@ -31,8 +31,8 @@ enum Needed {
 }
 
 impl Examined {
-    /// Judges a raw base: whether it was cut short, and whether it is one at all. Of a chain that is
-    /// named by hand, `stated` is the size that a descriptor beside it has for the current state.
+    /// Judges a raw base: whether it was cut short, and whether it is one at all. Of a chain that
+    /// is named by hand, `stated` is the size that a descriptor beside it has for the current state.
     pub(super) fn judge_raw(
         &mut self,
         layers: &mut [Layer],
@@ -72,7 +72,7 @@ impl Examined {
         Ok(())
     }
 
-    /// Judges a base that is shorter than the disk, and that holds nothing that reaches past its end.
+    /// Judges a base that is shorter than the disk and holds nothing that reaches past its end.
     fn judge_short_base(&mut self, base: &mut RawLayer, needed: u64, stated: Option<StatedEnd>) {
         let size = base.file().len();
         let sizes = format!("the file has {size} bytes and the disk {needed}");

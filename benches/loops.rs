@@ -12,13 +12,14 @@
 
 use divan::counter::{BytesCount, ItemsCount};
 use divan::{Bencher, black_box};
-use ploopconv::copy::{Observer, stored_bytes};
-use ploopconv::disk::VirtualDisk;
+use ploopconv::Workers;
+use ploopconv::disk::{VirtualDisk, stored_bytes};
+use ploopconv::format::qcow2::{Qcow2Layout, Qcow2Options, Qcow2Sink};
 use ploopconv::hash::{Algorithm, Hasher};
-use ploopconv::ploop::{Bat, Header, OpenOptions, PloopDisk, examine};
-use ploopconv::qcow2::{Layout, Qcow2Options, Qcow2Sink};
-use ploopconv::sink::{FileSinkOptions, Partials, Reflink, Sink};
-use ploopconv::{Workers, is_zero};
+use ploopconv::observe::Observer;
+use ploopconv::ploop::{Bat, Header, IfInUse, IfUnreadable, OpenOptions, PloopDisk, examine};
+use ploopconv::sink::{Durability, FileSinkOptions, IfExists, Partials, Reflink, Sink};
+use ploopconv::util::bytes::is_zero;
 use std::fs::File;
 use std::io::Write;
 use std::sync::Arc;
@@ -76,7 +77,7 @@ fn disk(dir: &TempDir, order: Order) -> PloopDisk {
     file.write_all(&bytes).unwrap();
     file.set_len(len).unwrap();
     let examined = examine(&path, &OpenOptions::default()).unwrap();
-    examined.into_disk(false).unwrap()
+    examined.into_disk(IfInUse::Refuse).unwrap()
 }
 
 #[divan::bench(args = [Order::Disk, Order::None])]
@@ -86,7 +87,7 @@ fn bat_scan(bencher: Bencher, order: Order) {
     let workers = Workers::new(1).unwrap();
     bencher
         .counter(ItemsCount::new(ENTRIES))
-        .bench(|| workers.install(|| Bat::read(&bytes, &header, len, false).unwrap()));
+        .bench(|| workers.install(|| Bat::read(&bytes, &header, len, IfUnreadable::Fail).unwrap()));
 }
 
 #[divan::bench(args = [Order::Disk, Order::None])]
@@ -131,17 +132,17 @@ fn sha256(bencher: Bencher) {
 #[divan::bench]
 fn blkhash_blocks(bencher: Bencher) {
     let unit = vec![7; UNIT];
-    let blocks = Hasher::new(Algorithm::Blkhash).beforehand().unwrap();
+    let blocks = Hasher::new(Algorithm::Blkhash).piece_digest().unwrap();
     bencher
         .counter(BytesCount::new(UNIT))
         .bench(|| blocks(black_box(&unit)));
 }
 
 /// The layout of a disk of 1 TiB of which every second MiB is stored.
-fn half_full() -> Layout {
+fn half_full() -> Qcow2Layout {
     let ranges = (0..u64::from(ENTRIES) / 2).map(|at| 2 * at * CLUSTER..(2 * at + 1) * CLUSTER);
     let options = Qcow2Options::default();
-    Layout::plan(1 << 40, options, ranges.map(Ok)).unwrap()
+    Qcow2Layout::plan(1 << 40, options, ranges.map(Ok)).unwrap()
 }
 
 #[divan::bench]
@@ -161,9 +162,9 @@ fn qcow2_tables(bencher: Bencher) {
         .with_inputs(half_full)
         .bench_values(|layout| {
             let options = FileSinkOptions {
-                replace: true,
+                if_exists: IfExists::Replace,
                 allocate: false,
-                sync: false,
+                durability: Durability::Unsynced,
                 reflink: Reflink::Never,
             };
             let partials = Arc::new(Partials::default());

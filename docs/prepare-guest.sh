@@ -5,8 +5,8 @@
 #
 # Nothing of the guest is started, nothing is installed, and no link is followed out of DIR. What is
 # changed or removed is said, a line each, and kept in /root/from-container of the guest. A second
-# run changes nothing. Debian, Ubuntu, CentOS and their kin are known, with systemd, upstart or sysvinit.
-# docs/migrate-to-kvm.md says when to run it and what each part is for.
+# run changes nothing. Debian, Ubuntu, CentOS and their kin are known, with systemd, upstart or
+# sysvinit. docs/migrate-to-kvm.md says when to run it and what each part is for.
 set -eu
 export LC_ALL=C
 
@@ -26,7 +26,7 @@ fstype=$(findmnt -n -o FSTYPE --mountpoint "$root")
 new=$(mktemp)
 trap 'rm -f "$new"' EXIT
 
-# --- Tools -----------------------------------------------------------------------------------
+# --- Tools ----------------------------------------------------------------------------------------
 
 say() { printf '%-8s %s\n' "$1" "$2"; }
 
@@ -137,7 +137,7 @@ naming() {
     done
 }
 
-# --- Disks: the root device by UUID; neither ploop devices nor simfs ---------------------------------
+# --- Disks: the root device by UUID; neither ploop devices nor simfs ------------------------------
 
 if inside etc; then
     [ -e "$root/etc/fstab" ] || : >"$new"
@@ -163,7 +163,7 @@ if inside etc; then
     put etc/fstab 644
 fi
 
-# --- Devices: udev instead of nodes that the host had made --------------------------------------------
+# --- Devices: udev instead of nodes that the host had made ----------------------------------------
 
 drop etc/udev/devices lib/udev/devices etc/udev/rules.d/70-persistent-net.rules
 if inside sbin/start_udev && inside etc/rc.d/rc.sysinit; then
@@ -175,7 +175,7 @@ if inside sbin/start_udev && inside etc/rc.d/rc.sysinit; then
     fi
 fi
 
-# --- Services: off what belongs to a container, on what a container cannot use ----------------------
+# --- Services: off what belongs to a container, on what a container cannot use --------------------
 
 masked='systemd-udev* udev* eudev* getty@* getty.target serial-getty@*
     systemd-remount-fs.service systemd-fsck* systemd-modules-load.service kmod-static-nodes.service
@@ -213,7 +213,7 @@ fi
 # Nothing in a container has labels of SELinux, so nothing would be allowed.
 edit etc/selinux/config 's/^SELINUX=enforcing/SELINUX=permissive/'
 
-# --- Console: a login on the first serial port, and one on the screen -------------------------------
+# --- Console: a login on the first serial port, and one on the screen -----------------------------
 
 if inside etc/securetty; then
     cat "$real" >"$new"
@@ -250,7 +250,7 @@ elif inside etc/inittab; then
     put etc/inittab 644
 fi
 
-# --- Network: from venet0 to eth0, which asks for its address ------------------------------------------
+# --- Network: from venet0 to eth0, which asks for its address -------------------------------------
 
 for path in $(naming venet0 etc/network/interfaces 'etc/network/interfaces.d/*' \
     'etc/sysconfig/network-scripts/ifcfg-venet0*' 'etc/systemd/network/*' 'etc/netplan/*'); do

@@ -2,19 +2,19 @@
 //!
 //! Both are walked together. What neither of them stores is skipped; what one of them stores is
 //! read and has to be zeros; what both store is read and compared. All of that is done in
-//! parallel, and the difference that is told is the lowest one all the same: units are given out
+//! parallel, and the difference in the report is the lowest one all the same: units are given out
 //! in the order of the disk, and those below a difference (or an error) are always finished.
 //!
 //! ```
 //! use std::sync::atomic::AtomicBool;
 //! use ploopconv::Workers;
 //! use ploopconv::compare::compare;
-//! use ploopconv::ploop::{OpenOptions, examine};
+//! use ploopconv::ploop::{IfInUse, OpenOptions, examine};
 //!
 //! let open = |snapshot: Option<&str>| {
 //!     let snapshot = snapshot.map(|guid| guid.parse().expect("a GUID"));
 //!     let options = OpenOptions { snapshot, ..OpenOptions::default() };
-//!     examine("fixtures/101".as_ref(), &options)?.into_disk(false)
+//!     examine("fixtures/101".as_ref(), &options)?.into_disk(IfInUse::Refuse)
 //! };
 //! let now = open(None)?;
 //! let before = open(Some("{10101012-5151-4222-8333-444444444444}"))?;
@@ -27,20 +27,21 @@ mod plan;
 #[cfg(test)]
 mod tests;
 
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
 
 use self::plan::{Plan, Unit};
-use crate::bytes::is_zero;
-use crate::copy::Progress;
 use crate::disk::VirtualDisk;
 use crate::error::{Error, Result};
+use crate::observe::Progress;
+use crate::util::bytes::{is_zero, to_usize};
+use crate::util::sync::{StopOthers, into_inner, lock};
 use crate::workers::Workers;
 
 /// What became of a comparison.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Comparison {
-    /// The lowest offset in bytes at which the disks differ. Behind its end, a disk counts as
+    /// The lowest offset in bytes at which the disks differ. Past its end, a disk counts as
     /// zeros; whether the sizes are the same is for the caller to judge.
     pub first_difference: Option<u64>,
     /// Bytes that were read from one disk or both; with a difference, those in front of it.
@@ -55,8 +56,9 @@ pub struct Comparison {
 ///
 /// # Errors
 ///
-/// The first error of either disk, [`Error::Stopped`] where `stop` was set, [`Error::Changed`]
-/// where a disk changed. An error behind the first difference is none.
+/// The first error of either disk, [`ErrorKind::Stopped`](crate::ErrorKind::Stopped) where `stop`
+/// was set, [`ErrorKind::Changed`](crate::ErrorKind::Changed) where a disk changed. An error after
+/// the first difference is none.
 pub fn compare(
     a: &dyn VirtualDisk,
     b: &dyn VirtualDisk,
@@ -77,14 +79,11 @@ pub fn compare(
     a.check_unchanged()?;
     b.check_unchanged()?;
     let first = job.first.into_inner();
-    let plan = job
-        .plan
-        .into_inner()
-        .unwrap_or_else(PoisonError::into_inner);
+    let plan = into_inner(job.plan);
     let (compared, skipped) = if first == NOWHERE {
         plan.given_out()
     } else {
-        // Threads may have gone farther; what is told does not depend on that.
+        // Threads may have gone farther; the report does not depend on that.
         count(Plan::new(a, b), first)?
     };
     Ok(Comparison {
@@ -111,7 +110,7 @@ fn count(units: Plan<'_>, end: u64) -> Result<(u64, u64)> {
 /// The most bytes that are read at once from each disk.
 const PIECE: u64 = 128 << 10;
 
-/// Behind every disk.
+/// Past every disk.
 const NOWHERE: u64 = u64::MAX;
 
 /// An error, and the offset in the disks that it is about.
@@ -134,14 +133,11 @@ impl Job<'_> {
         let lowest: Mutex<Option<ErrorAt>> = Mutex::new(None);
         let work = || {
             // Also when this worker panics, the others have to stop.
-            let mut end = End {
-                failed: &self.failed,
-                well: false,
-            };
+            let stop_others = StopOthers::new(|| self.failed.store(true, Ordering::Relaxed));
             match self.work() {
-                Ok(()) => end.well = true,
+                Ok(()) => stop_others.ended_well(),
                 Err((offset, error)) => {
-                    let mut lowest = lowest.lock().unwrap_or_else(PoisonError::into_inner);
+                    let mut lowest = lock(&lowest);
                     if lowest.as_ref().is_none_or(|(other, _)| offset < *other) {
                         *lowest = Some((offset, error));
                     }
@@ -149,7 +145,7 @@ impl Job<'_> {
             }
         };
         workers.beside(work, || ());
-        match lowest.into_inner().unwrap_or_else(PoisonError::into_inner) {
+        match into_inner(lowest) {
             Some((offset, error)) if offset <= self.first.load(Ordering::Relaxed) => Err(error),
             _ => Ok(()),
         }
@@ -177,7 +173,7 @@ impl Job<'_> {
 
     fn check_stop(&self) -> std::result::Result<(), ErrorAt> {
         if self.stop.load(Ordering::Relaxed) {
-            return Err((0, Error::Stopped));
+            return Err((0, Error::stopped()));
         }
         Ok(())
     }
@@ -188,7 +184,7 @@ impl Job<'_> {
         if self.failed.load(Ordering::Relaxed) {
             return Ok(None);
         }
-        let mut plan = self.plan.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut plan = lock(&self.plan);
         let at = plan.at();
         let unit = plan.next().transpose().map_err(|error| (at, error))?;
         Ok(unit.filter(|unit| unit.offset < self.first.load(Ordering::Relaxed)))
@@ -197,7 +193,7 @@ impl Job<'_> {
     /// Where in a piece of a unit the disks differ first.
     fn differ(&self, unit: Unit, a: &mut Vec<u8>, b: &mut Vec<u8>) -> Result<Option<usize>> {
         let read = |disk: &dyn VirtualDisk, into: &mut Vec<u8>| {
-            into.resize(usize::try_from(unit.len).unwrap_or(0), 0);
+            into.resize(to_usize(unit.len), 0);
             disk.read_at(into, unit.offset)
         };
         let nonzero = |bytes: &[u8]| match is_zero(bytes) {
@@ -216,20 +212,6 @@ impl Job<'_> {
                 }
                 Ok(a.iter().zip(b.iter()).position(|(a, b)| a != b))
             }
-        }
-    }
-}
-
-/// Tells the others when a worker ends in another way than well.
-struct End<'a> {
-    failed: &'a AtomicBool,
-    well: bool,
-}
-
-impl Drop for End<'_> {
-    fn drop(&mut self) {
-        if !self.well {
-            self.failed.store(true, Ordering::Relaxed);
         }
     }
 }

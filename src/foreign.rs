@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::Path;
 
 use crate::source::Source;
+use crate::util::bytes::to_usize;
 
 /// What a file that is no ploop image seems to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -122,7 +123,7 @@ pub(crate) fn recognise(source: &dyn Source) -> Foreign {
         return Foreign::Unknown;
     };
     let mut head = [0; 4104];
-    let held = usize::try_from(size).map_or(head.len(), |size| size.min(head.len()));
+    let held = to_usize(size).min(head.len());
     let head = &mut head[..held];
     if source.read_exact_at(head, 0).is_err() {
         return Foreign::Unknown;

@@ -4,9 +4,9 @@ use std::fmt::Write;
 
 use sha2::{Digest, Sha256};
 
-use crate::bytes::zero_pieces;
-use crate::copy::{Beforehand, Observer};
+use crate::observe::{Observer, PieceDigest};
 use crate::sys::sha256_of_four;
+use crate::util::bytes::{to_usize, zero_pieces};
 
 /// How a digest is computed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,14 +60,14 @@ impl Hasher {
 }
 
 impl Observer for Hasher {
-    fn grain(&self) -> u64 {
+    fn alignment(&self) -> u64 {
         match self {
             Self::Sha256(_) => 1,
             Self::Blkhash(_) => BLOCK as u64,
         }
     }
 
-    fn beforehand(&self) -> Option<Beforehand> {
+    fn piece_digest(&self) -> Option<PieceDigest> {
         match self {
             Self::Sha256(_) => None,
             Self::Blkhash(_) => Some(block_digests),
@@ -120,7 +120,7 @@ impl Blkhash {
         for _ in 0..len / BLOCK as u64 {
             self.outer.update(self.zero_block);
         }
-        let rest = usize::try_from(len % BLOCK as u64).unwrap_or(0);
+        let rest = to_usize(len % BLOCK as u64);
         if let Some(rest) = ZEROS.get(..rest).filter(|rest| !rest.is_empty()) {
             self.outer.update(Sha256::digest(rest));
         }
@@ -133,7 +133,7 @@ impl Blkhash {
     }
 }
 
-/// The digests of the blocks of `data`, one behind the other; the last block may be short.
+/// The digests of the blocks of `data`, one after the other; the last block may be short.
 fn block_digests(data: &[u8]) -> Vec<u8> {
     let mut digests = Vec::with_capacity(data.len().div_ceil(BLOCK) * 32);
     for group in data.chunks(4 * BLOCK) {
@@ -171,7 +171,7 @@ mod tests {
             if sparse && unit.iter().all(|&byte| byte == 0) {
                 hasher.zeros(unit.len() as u64);
             } else {
-                hasher.data(unit, &hasher.beforehand().unwrap()(unit));
+                hasher.data(unit, &hasher.piece_digest().unwrap()(unit));
             }
         }
         hasher.finish()

@@ -12,12 +12,18 @@
 //! mark in the image's header says the same.
 
 mod locks;
+mod process;
+mod watched;
 mod writers;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use std::os::unix::fs::MetadataExt;
+pub use self::process::Process;
+pub use self::watched::Watched;
+
+use self::process::line_of;
+use self::watched::{Identity, identity};
 
 /// Where the kernel shows what happens on a host.
 #[derive(Debug, Clone)]
@@ -31,16 +37,6 @@ impl Default for Host {
     fn default() -> Self {
         Self::at(Path::new("/"))
     }
-}
-
-/// A file that may be in use.
-#[derive(Debug, Clone)]
-pub struct Watched {
-    /// Its path.
-    pub path: PathBuf,
-    /// Whether a device that has the file as one of its layers writes to it: only the last layer
-    /// of a chain, or a lone image.
-    pub top: bool,
 }
 
 /// A sign that a file is in use.
@@ -77,15 +73,6 @@ pub enum User {
     },
 }
 
-/// A program that runs, as far as it can be told.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Process {
-    /// Its number; `None` where the kernel does not say.
-    pub id: Option<u32>,
-    /// Its name: somebody else's text. Empty where it is not known.
-    pub name: String,
-}
-
 impl fmt::Display for User {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -95,24 +82,6 @@ impl fmt::Display for User {
             Self::Writer { process } => write!(f, "open for writing in {process}"),
         }
     }
-}
-
-impl fmt::Display for Process {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.id {
-            Some(id) if self.name.is_empty() => write!(f, "process {id}"),
-            Some(id) => write!(f, "process {id} ({})", self.name),
-            None => f.write_str("a program"),
-        }
-    }
-}
-
-/// Device and inode number.
-type Identity = (u64, u64);
-
-fn identity(path: &Path) -> Option<Identity> {
-    let meta = std::fs::metadata(path).ok()?;
-    Some((meta.dev(), meta.ino()))
 }
 
 impl Host {
@@ -208,20 +177,6 @@ fn last_delta(dir: &Path) -> Option<PathBuf> {
 
 fn is_read_only(dir: &Path) -> bool {
     line_of(&dir.join("ro")).is_some_and(|ro| ro == "1")
-}
-
-/// The only line of a file in `/sys`.
-fn line_of(path: &Path) -> Option<String> {
-    let text = std::fs::read_to_string(path).ok()?;
-    Some(text.strip_suffix('\n').unwrap_or(&text).to_owned())
-}
-
-/// A running program, by its number.
-fn process(proc: &Path, id: u32) -> Process {
-    Process {
-        id: Some(id),
-        name: line_of(&proc.join(id.to_string()).join("comm")).unwrap_or_default(),
-    }
 }
 
 #[cfg(test)]

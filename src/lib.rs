@@ -2,9 +2,11 @@
 //! snapshots) and turns them into something that other hypervisors take.
 //!
 //! A byte's way: it is read through a [`source`], is given meaning by [`ploop`], becomes part of a
-//! [`disk`], may be seen through a [`partition`], is moved by [`copy`](mod@copy) and lands in a [`sink`];
-//! one of them writes [`qcow2`]. Where images are damaged, [`salvage`] makes a disk that reads all
-//! the same and knows what is lost, and [`ext4`] tells which files that cost.
+//! [`disk`], may be seen through a [`partition`], is moved by [`copy`](mod@copy) and lands in a
+//! [`sink`], which a [`format`](mod@format) makes. [`convert`] is all of that with every promise of
+//! a target. Where images are damaged, [`salvage`] makes a disk that reads all the same and knows
+//! what is lost, and [`ext4`] tells which files that cost. It reads the files too, without
+//! mounting, as a [`tree`].
 //!
 //! Or the disk stays where it is and is read in place: by clients of [`nbd`], or as a device of
 //! this machine ([`attach`]), with an [`overlay`] where it has to be written to.
@@ -13,10 +15,10 @@
 //!
 //! ```
 //! use ploopconv::disk::VirtualDisk;
-//! use ploopconv::ploop::{OpenOptions, examine};
+//! use ploopconv::ploop::{IfInUse, OpenOptions, examine};
 //!
 //! let container = "fixtures/101".as_ref();
-//! let disk = examine(container, &OpenOptions::default())?.into_disk(false)?;
+//! let disk = examine(container, &OpenOptions::default())?.into_disk(IfInUse::Refuse)?;
 //! let mut signature = [0; 8];
 //! disk.read_at(&mut signature, 512)?;
 //! assert_eq!(&signature, b"EFI PART");
@@ -28,23 +30,31 @@
 //! | to | see |
 //! |---|---|
 //! | open an image, a chain or a snapshot, and learn what is wrong with it | [`ploop`] |
-//! | read a disk at any offset, or walk over what it stores | [`disk`] |
+//! | read a disk at any offset, walk over what it stores, make one of several | [`disk`] |
 //! | find the partitions, and read one as a disk | [`partition`] |
-//! | copy a disk to a file, a device or a stream, with a digest | [`copy`](mod@copy), [`sink`], [`hash`], [`qcow2`] |
+//! | convert a disk as the program does, with its promises | [`convert`] |
+//! | copy a disk, or ranges of it, into a sink | [`copy`](mod@copy), [`sink`] |
+//! | write or read another format of targets | [`format`](mod@format) |
+//! | compute a digest on the way | [`hash`] |
 //! | compare two disks of any kind | [`compare`] |
+//! | learn what a container's files need on another host | [`guest`] |
 //! | serve a disk to NBD clients | [`nbd`] |
 //! | read over damage | [`salvage`] |
+//! | read the files of a container | [`ext4`], [`tree`] |
+//! | write them into a directory | [`extract`](mod@extract) |
 //!
 //! # What holds everywhere
 //!
 //! - Offsets and lengths are `u64` and count bytes.
 //! - Sources are opened for reading only and never locked. What changes while it is read is
-//!   [`Error::Changed`] at the end of a copy or comparison, or when
+//!   [`ErrorKind::Changed`] at the end of a copy or comparison, or when
 //!   [`check_unchanged`](disk::VirtualDisk::check_unchanged) is asked.
-//! - What a header claims sizes no allocation; a number out of a file that makes no sense is an error,
-//!   never a panic.
+//! - What a header claims sizes no allocation; a number out of a file that makes no sense is an
+//!   error, never a panic.
 //! - Nothing is printed, no signal is handled, no environment is read. An [`Error`] says what was
-//!   being done, to which file and at which offset; its [`Class`] says what a caller can do about it.
+//!   being done, to which file and at which offset; its [`ErrorKind`] says what a caller can do
+//!   about it, and [`Error::detail`] gives what only one module knows, as in
+//!   [`ploop::OpenError`].
 //! - Disks are `Send + Sync`, and are read by many threads at once. [`Workers`] are the threads of
 //!   those functions that need some.
 //!
@@ -61,28 +71,32 @@
 )]
 
 pub mod attach;
-mod bytes;
 pub mod compare;
+pub mod convert;
 pub mod copy;
 pub mod disk;
 mod error;
 pub mod ext4;
+pub mod extract;
 mod foreign;
+pub mod format;
+pub mod guest;
 pub mod hash;
 pub mod in_use;
 pub mod nbd;
+pub mod observe;
 pub mod overlay;
 pub mod partition;
 pub mod ploop;
-pub mod qcow2;
+
 pub mod salvage;
 pub mod sink;
 pub mod source;
 mod sys;
-pub mod text;
+pub mod tree;
+pub mod util;
 mod workers;
 
-pub use bytes::is_zero;
-pub use error::{Class, Error, Limit, Refused, Result};
+pub use error::{Detail, Error, ErrorKind, Result};
 pub use foreign::Foreign;
-pub use workers::Workers;
+pub use workers::{Workers, WorkersError};

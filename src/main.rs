@@ -8,8 +8,23 @@
     )
 )]
 
+mod advice;
 mod cli;
+mod mistakes;
 
-fn main() -> std::process::ExitCode {
-    cli::main()
+use std::process::ExitCode;
+
+use cli::command_line::CommandLine;
+use cli::commands::Command;
+
+fn main() -> ExitCode {
+    let words: Vec<_> = std::env::args_os().skip(1).collect();
+    let (matches, read) = match Command::read(&words) {
+        Ok(read) => read,
+        Err(error) => return mistakes::report(&error, &words),
+    };
+    if let Some(mistake) = mistakes::misread(&words, &matches) {
+        return mistakes::say(mistake, &words);
+    }
+    cli::run(&CommandLine::new(matches, read))
 }

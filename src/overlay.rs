@@ -10,14 +10,18 @@ use std::io;
 use std::ops::{Deref, Range};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, RwLock};
 
 use nix::fcntl::{FallocateFlags, fallocate};
 
-use crate::bytes::zero_pieces;
-use crate::disk::{Extent, ExtentKind, Joined, VirtualDisk};
+use crate::disk::DiskError;
+use crate::disk::{
+    Extent, ExtentKind, Extents, Joined, Losses, Role, Store, StoreId, VirtualDisk, Writable,
+};
 use crate::error::{Error, Result};
-use crate::nbd::Writable;
+use crate::source::Source;
+use crate::util::bytes::{to_usize, zero_pieces};
+use crate::util::sync;
 
 /// The unit of what is private, in bytes: the block that file systems write.
 const BLOCK: u64 = 4096;
@@ -34,16 +38,14 @@ impl Bitmap {
     fn new(size: u64) -> Self {
         let pages = size.div_ceil(BLOCK * PAGE_BLOCKS);
         let mut bitmap = Self::default();
-        bitmap
-            .pages
-            .resize_with(usize::try_from(pages).unwrap_or(usize::MAX), || None);
+        bitmap.pages.resize_with(to_usize(pages), || None);
         bitmap
     }
 
     /// The page of a block, the word in it, and the bit in that.
     fn place(block: u64) -> (usize, usize, u64) {
-        let page = usize::try_from(block / PAGE_BLOCKS).unwrap_or(usize::MAX);
-        let word = usize::try_from(block % PAGE_BLOCKS / 64).unwrap_or(usize::MAX);
+        let page = to_usize(block / PAGE_BLOCKS);
+        let word = to_usize(block % PAGE_BLOCKS / 64);
         (page, word, 1 << (block % 64))
     }
 
@@ -87,10 +89,10 @@ impl Bitmap {
 pub struct Overlay<P> {
     below: P,
     /// Holds the blocks that were written, each at its place in the disk.
-    file: File,
+    file: Arc<File>,
     path: PathBuf,
-    /// The number of this layer: one more than the highest below.
-    layer: usize,
+    /// Those of the disk below, and at last this layer's file.
+    stores: Vec<Store>,
     written: RwLock<Bitmap>,
     /// Held while blocks become written, so that two writes into one block do not each bring
     /// along what the other replaces.
@@ -101,32 +103,35 @@ impl<P> Overlay<P>
 where
     P: Deref<Target: VirtualDisk> + Debug + Send + Sync,
 {
-    /// Puts a layer over `below`, whose highest layer is `layer - 1`. `file` has to be empty, and
-    /// is used by nobody else; `path` is what errors call it.
+    /// Puts a layer over `below`. `file` has to be empty, and has no other user; `path` is its name
+    /// in errors.
     ///
     /// # Errors
     ///
-    /// [`Error::Io`] where the file cannot be as large as the disk.
-    pub fn new(below: P, layer: usize, file: File, path: &Path) -> Result<Self> {
+    /// [`ErrorKind::Io`](crate::ErrorKind::Io) where the file cannot be as large as the disk.
+    pub fn new(below: P, file: File, path: &Path) -> Result<Self> {
         let size = below.size();
         file.set_len(size)
             .map_err(|source| Error::io("making room for a private layer in", path, source))?;
+        let file = Arc::new(file);
+        let private = Private {
+            file: Arc::clone(&file),
+            size,
+        };
+        let stores = below.stores().iter().map(Store::unshared);
+        let private = Store::over(Arc::new(private), path, Role::Private);
         Ok(Self {
             written: RwLock::new(Bitmap::new(size)),
+            stores: stores.chain([private]).collect(),
             below,
             file,
             path: path.to_owned(),
-            layer,
             first_write: Mutex::new(()),
         })
     }
 
     fn check_range(&self, offset: u64, len: u64) -> Result<Range<u64>> {
-        let size = self.below.size();
-        match offset.checked_add(len) {
-            Some(end) if end <= size => Ok(offset..end),
-            _ => Err(Error::OutOfRange { offset, len, size }),
-        }
+        Ok(DiskError::check_range(offset, len, self.below.size())?)
     }
 
     /// Splits a range into runs that are all in the private layer or all below it.
@@ -136,7 +141,7 @@ where
             if at >= range.end {
                 return None;
             }
-            let written = self.written.read().unwrap_or_else(PoisonError::into_inner);
+            let written = sync::read(&self.written);
             let (blocks, is_written) = written.run(at / BLOCK, range.end.div_ceil(BLOCK));
             let run = at..(blocks.end * BLOCK).min(range.end);
             at = run.end;
@@ -145,9 +150,7 @@ where
     }
 
     fn lock(&self) -> MutexGuard<'_, ()> {
-        self.first_write
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        sync::lock(&self.first_write)
     }
 
     fn is_written(&self, range: &Range<u64>) -> bool {
@@ -174,7 +177,7 @@ where
         self.bring_along(first * BLOCK..range.start)?;
         self.bring_along(range.end..(end * BLOCK).min(self.below.size()))?;
         write().map_err(put)?;
-        let mut written = self.written.write().unwrap_or_else(PoisonError::into_inner);
+        let mut written = sync::write(&self.written);
         written.set(first..end);
         Ok(())
     }
@@ -184,7 +187,7 @@ where
         if range.is_empty() || self.is_written(&range) {
             return Ok(());
         }
-        let mut buf = vec![0; usize::try_from(range.end - range.start).unwrap_or(0)];
+        let mut buf = vec![0; to_usize(range.end - range.start)];
         self.below.read_at(&mut buf, range.start)?;
         self.file
             .write_all_at(&buf, range.start)
@@ -254,9 +257,9 @@ where
         let range = self.check_range(offset, buf.len() as u64)?;
         let mut rest = buf;
         for (run, written) in self.runs(range) {
-            let len = usize::try_from(run.end - run.start).unwrap_or(usize::MAX);
-            let (part, behind) = rest.split_at_mut(len.min(rest.len()));
-            rest = behind;
+            let len = to_usize(run.end - run.start);
+            let (part, later) = rest.split_at_mut(len.min(rest.len()));
+            rest = later;
             if written {
                 self.file
                     .read_exact_at(part, run.start)
@@ -268,17 +271,14 @@ where
         Ok(())
     }
 
-    fn extents(&self) -> Box<dyn Iterator<Item = Result<Extent>> + Send + '_> {
-        self.extents_in(0..self.size())
+    fn stores(&self) -> &[Store] {
+        &self.stores
     }
 
-    fn extents_in(
-        &self,
-        range: Range<u64>,
-    ) -> Box<dyn Iterator<Item = Result<Extent>> + Send + '_> {
+    fn extents_in(&self, range: Range<u64>) -> Extents<'_> {
         let range = range.start..range.end.min(self.size());
         let runs = self.runs(range).flat_map(|(run, written)| {
-            let extents: Box<dyn Iterator<Item = Result<Extent>> + Send + '_> = if written {
+            let extents: Extents<'_> = if written {
                 Box::new(std::iter::once(Ok(self.private(&run))))
             } else {
                 self.below.extents_in(run)
@@ -288,16 +288,31 @@ where
         Box::new(Joined::new(runs))
     }
 
-    fn next_data(&self, layer: usize, host_offset: u64) -> Result<Option<Range<u64>>> {
-        if layer < self.layer {
-            return self.below.next_data(layer, host_offset);
-        }
-        let size = self.size();
-        Ok((host_offset < size).then_some(host_offset..size))
+    fn losses_in(&self, range: Range<u64>) -> Losses<'_> {
+        let range = range.start..range.end.min(self.size());
+        let below = self.runs(range).filter(|(_, written)| !written);
+        Box::new(below.flat_map(|(run, _)| self.below.losses_in(run)))
     }
 
     fn check_unchanged(&self) -> Result<()> {
         self.below.check_unchanged()
+    }
+}
+
+/// The file of a private layer. Its holes say nothing: a block that was never written is not here.
+#[derive(Debug)]
+struct Private {
+    file: Arc<File>,
+    size: u64,
+}
+
+impl Source for Private {
+    fn size(&self) -> io::Result<u64> {
+        Ok(self.size)
+    }
+
+    fn read_exact_at(&self, buf: &mut [u8], offset: u64) -> io::Result<()> {
+        self.file.read_exact_at(buf, offset)
     }
 }
 
@@ -307,7 +322,7 @@ impl<P> Overlay<P> {
             offset: run.start,
             len: run.end - run.start,
             kind: ExtentKind::Data {
-                layer: self.layer,
+                store: StoreId::at(self.stores.len().saturating_sub(1)),
                 host_offset: run.start,
             },
         }

@@ -1,13 +1,14 @@
 //! Partition tables, and what partitions and whole disks hold.
 //!
 //! A table is read with its checksums and believed only where all of it makes sense: no partition
-//! is cut to fit. What lies inside is told by its first bytes alone.
+//! is cut to fit. The first bytes alone decide what lies inside.
 //!
 //! ```
 //! use ploopconv::disk::VirtualDisk;
-//! use ploopconv::ploop::{OpenOptions, examine};
+//! use ploopconv::ploop::{IfInUse, OpenOptions, examine};
 //!
-//! let disk = examine("fixtures/101".as_ref(), &OpenOptions::default())?.into_disk(false)?;
+//! let examined = examine("fixtures/101".as_ref(), &OpenOptions::default())?;
+//! let disk = examined.into_disk(IfInUse::Refuse)?;
 //! let layout = ploopconv::partition::read(&disk)?;
 //! let first = layout.partition(1)?;
 //! let content = first.content.as_ref().expect("a file system that is known");
@@ -27,6 +28,8 @@
 #![warn(clippy::arithmetic_side_effects, clippy::as_conversions)]
 #![cfg_attr(test, allow(clippy::arithmetic_side_effects, clippy::as_conversions))]
 
+mod content;
+mod error;
 mod filesystem;
 mod gpt;
 mod mbr;
@@ -36,7 +39,8 @@ mod xfs_log;
 
 use std::ops::Deref;
 
-pub use self::filesystem::{Content, FileSystem};
+pub use self::content::{Content, FileSystem};
+pub use self::error::PartitionError;
 pub use self::stated_end::{StatedEnd, Witness, stated_end};
 pub use self::table::{GptError, PartitionType, TableError, TableKind, Warning};
 
@@ -45,10 +49,11 @@ use self::mbr::Record;
 use self::table::{Entry, Role};
 use crate::disk::{Slice, VirtualDisk};
 use crate::error::{Error, Result};
+use crate::util::bytes::to_usize;
 
 /// How a disk is divided, and what it holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Layout {
+pub struct PartitionLayout {
     /// The partition table; `None` where there is none.
     pub table: Option<Table>,
     /// What the disk holds as a whole, where there is no table.
@@ -93,23 +98,24 @@ impl Partition {
     ///
     /// # Errors
     ///
-    /// [`Error::OutOfRange`] where this is another disk, and too small.
+    /// [`DiskError::OutOfRange`](crate::disk::DiskError::OutOfRange) where this is another disk,
+    /// and too small.
     pub fn of<P: Deref<Target: VirtualDisk>>(&self, disk: P) -> Result<Slice<P>> {
         Slice::new(disk, self.start, self.len)
     }
 }
 
-impl Layout {
+impl PartitionLayout {
     /// The partition with this number.
     ///
     /// # Errors
     ///
-    /// [`Error::NoTable`], [`Error::NoSuchPartition`], or [`Error::ExtendedPartition`] for one
-    /// that only holds others.
+    /// [`PartitionError::NoTable`], [`PartitionError::NoSuchPartition`], or
+    /// [`PartitionError::Extended`] for one that only holds others.
     pub fn partition(&self, number: u32) -> Result<&Partition> {
         if self.table.is_none() {
             let whole = self.whole.as_ref().map(|content| content.kind);
-            return Err(Error::NoTable { whole });
+            return Err(PartitionError::NoTable { whole }.into());
         }
         let found = self.partitions.iter().find(|part| part.number == number);
         let available = || {
@@ -117,15 +123,17 @@ impl Layout {
             plain.map(|part| part.number).collect()
         };
         match found {
-            Some(partition) if partition.is_extended => Err(Error::ExtendedPartition {
+            Some(partition) if partition.is_extended => Err(PartitionError::Extended {
                 number,
                 available: available(),
-            }),
+            }
+            .into()),
             Some(partition) => Ok(partition),
-            None => Err(Error::NoSuchPartition {
+            None => Err(PartitionError::NoSuchPartition {
                 number,
                 available: available(),
-            }),
+            }
+            .into()),
         }
     }
 
@@ -192,9 +200,9 @@ impl Layout {
 ///
 /// # Errors
 ///
-/// [`Error::PartitionTable`] where there is a table that cannot be believed; whatever the disk
-/// says when it is read.
-pub fn read(disk: &dyn VirtualDisk) -> Result<Layout> {
+/// [`PartitionError::Table`] where there is a table that cannot be believed; whatever the disk says
+/// when it is read.
+pub fn read(disk: &dyn VirtualDisk) -> Result<PartitionLayout> {
     let whole = probe(disk, 0, disk.size())?;
     let boot = boot_record(disk)?;
     let announced = boot.as_ref().is_some_and(Record::is_protective);
@@ -222,7 +230,7 @@ pub fn read(disk: &dyn VirtualDisk) -> Result<Layout> {
     let owned = |whole: &Content| filesystem::owns_boot_sector(whole.kind);
     if let (Some(boot), false) = (&plain, whole.as_ref().is_some_and(owned)) {
         match mbr_layout(disk, boot, whole.as_ref(), warnings.clone()) {
-            Err(error @ Error::PartitionTable { .. }) => failure = Some(error),
+            Err(error) if is_of_table(&error) => failure = Some(error),
             other => return other,
         }
     }
@@ -231,13 +239,13 @@ pub fn read(disk: &dyn VirtualDisk) -> Result<Layout> {
             if failure.is_some() {
                 warnings.push(Warning::TableIgnored);
             }
-            Ok(Layout::whole(content, warnings))
+            Ok(PartitionLayout::whole(content, warnings))
         }
         (None, Some(failure)) => Err(failure),
         (None, None) if announced => Err(damaged(TableKind::Gpt, TableError::NoGpt)),
-        (None, None) => Ok(Layout {
+        (None, None) => Ok(PartitionLayout {
             warnings,
-            ..Layout::nothing()
+            ..PartitionLayout::nothing()
         }),
     }
 }
@@ -246,13 +254,13 @@ fn gpt_layout(
     disk: &dyn VirtualDisk,
     mut found: gpt::Table,
     whole: Option<&Content>,
-) -> Result<Layout> {
+) -> Result<PartitionLayout> {
     let kind = TableKind::Gpt;
     let sector_size = found.sector_size;
     let entries = found.entries().map_err(|source| damaged(kind, source))?;
     let mut warnings = found.warnings;
     warnings.extend(whole.map(|content| Warning::Besides(content.kind)));
-    Layout::divided(disk, Table { kind, sector_size }, entries, warnings)
+    PartitionLayout::divided(disk, Table { kind, sector_size }, entries, warnings)
 }
 
 /// An MBR does not say how large its sectors are. They have 512 bytes, unless that makes no sense
@@ -262,7 +270,7 @@ fn mbr_layout(
     boot: &Record,
     whole: Option<&Content>,
     warnings: Vec<Warning>,
-) -> Result<Layout> {
+) -> Result<PartitionLayout> {
     let read = |sector_size| {
         let kind = TableKind::Mbr;
         let mut warnings = warnings.clone();
@@ -270,10 +278,10 @@ fn mbr_layout(
         let entries = boot
             .entries(disk, sector_size, &mut warnings)?
             .map_err(|source| damaged(kind, source))?;
-        Layout::divided(disk, Table { kind, sector_size }, entries, warnings)
+        PartitionLayout::divided(disk, Table { kind, sector_size }, entries, warnings)
     };
     let knows_something =
-        |layout: &Layout| layout.partitions.iter().any(|part| part.content.is_some());
+        |layout: &PartitionLayout| layout.partitions.iter().any(|part| part.content.is_some());
     match read(512) {
         Ok(usual) if knows_something(&usual) => Ok(usual),
         usual => match read(4096) {
@@ -283,8 +291,12 @@ fn mbr_layout(
     }
 }
 
+fn is_of_table(error: &Error) -> bool {
+    matches!(error.detail(), Some(PartitionError::Table { .. }))
+}
+
 fn damaged(kind: TableKind, source: TableError) -> Error {
-    Error::PartitionTable { kind, source }
+    PartitionError::Table { kind, source }.into()
 }
 
 fn boot_record(disk: &dyn VirtualDisk) -> Result<Option<Record>> {
@@ -299,7 +311,7 @@ fn boot_record(disk: &dyn VirtualDisk) -> Result<Option<Record>> {
 /// The bytes from `start` on that tell what begins there, as far as the disk has them.
 fn head_of(disk: &dyn VirtualDisk, start: u64, len: u64) -> Result<Vec<u8>> {
     let len = len.min(disk.size().saturating_sub(start));
-    let mut head = vec![0; usize::try_from(len.min(filesystem::HEAD)).unwrap_or(0)];
+    let mut head = vec![0; to_usize(len.min(filesystem::HEAD))];
     disk.read_at(&mut head, start)?;
     Ok(head)
 }

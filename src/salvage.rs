@@ -2,7 +2,7 @@
 //!
 //! ```
 //! use ploopconv::disk::VirtualDisk;
-//! use ploopconv::ploop::{OpenOptions, examine};
+//! use ploopconv::ploop::{IfInUse, OpenOptions, examine};
 //! use ploopconv::salvage::Salvaged;
 //!
 //! # let dir = tempfile::tempdir().unwrap();
@@ -11,9 +11,9 @@
 //! let bytes = std::fs::read("fixtures/qemu/disk.hdd").unwrap();
 //! std::fs::write(image, &bytes[..bytes.len() - 65536]).unwrap();
 //!
-//! examine(image, &OpenOptions::default())?.into_disk(false).unwrap_err();
+//! examine(image, &OpenOptions::default())?.into_disk(IfInUse::Refuse).unwrap_err();
 //! let options = OpenOptions { salvage: true, ..OpenOptions::default() };
-//! let disk = Salvaged::new(Box::new(examine(image, &options)?.into_disk(false)?));
+//! let disk = Salvaged::new(Box::new(examine(image, &options)?.into_disk(IfInUse::Refuse)?));
 //! let lost: u64 = disk.losses_in(0..disk.size()).map(|loss| loss.unwrap().len).sum();
 //! assert_eq!(lost, 65536);
 //! # Ok::<(), ploopconv::Error>(())
@@ -22,104 +22,92 @@
 mod bad;
 mod mapfile;
 mod trusted;
+mod view;
 
 use std::fmt::Debug;
 use std::ops::{Deref, Range};
-use std::sync::{PoisonError, RwLock, RwLockReadGuard};
+use std::sync::{RwLock, RwLockReadGuard};
 
 pub use self::mapfile::{Mapfile, SIGNATURE};
 pub use self::trusted::Trusted;
+pub use self::view::View;
 
 use self::bad::BadSectors;
-use crate::disk::{Extent, ExtentKind, Loss, LossKind, VirtualDisk};
-use crate::error::{Error, Result};
-use crate::ploop::{Layer, PloopDisk};
-use crate::source::{Source, rescue};
+use crate::disk::DiskError;
+use crate::disk::{
+    Extent, ExtentKind, Extents, Joined, Loss, LossKind, Losses, Store, StoreId, VirtualDisk,
+    joined,
+};
+use crate::error::{Detail, Error, ErrorKind, Result};
+use crate::source::rescue;
+use crate::util::bytes::to_usize;
+use crate::util::sync::{read, write};
 
-/// A ploop disk that reads over its damage.
+/// A disk that reads over its damage, whatever it is made of.
 ///
-/// What its images claim to store and cannot is a hole here. What a device does not give is read
+/// What its stores should hold and do not is a hole here. What a device does not give is read
 /// down to the sector, and zeros from then on, so that every reader sees the same disk. Neither is
-/// ever taken from the layer below: that would be old data.
+/// ever taken from the layer below: that would be old data. A compressed cluster that a device does
+/// not give is an error: no part of it can be unpacked.
 ///
 /// `P` points to the disk: a reference, a `Box` or an `Arc`.
 #[derive(Debug)]
 pub struct Salvaged<P> {
     disk: P,
+    /// Those of the disk, unshared: a kernel that takes bytes from file to file knows nothing of
+    /// what is lost, and a target that shares blocks with a failing device fails with it.
+    stores: Vec<Store>,
     bad: RwLock<BadSectors>,
 }
 
-impl<P: Deref<Target = PloopDisk>> Salvaged<P> {
+impl<P: Deref<Target: VirtualDisk>> Salvaged<P> {
     /// Nothing is known to be unreadable yet.
     pub fn new(disk: P) -> Self {
         Self {
+            stores: disk.stores().iter().map(Store::unshared).collect(),
             disk,
             bad: RwLock::default(),
         }
     }
 
     /// The disk as it is stored: lost ranges are an error when they are read.
-    pub fn stored(&self) -> &PloopDisk {
+    pub fn stored(&self) -> &P::Target {
         &self.disk
     }
 
-    /// Everything in `range` that is not what it was, in the order of the disk, as far as it is
-    /// known: unreadable sectors are found by reading. Runs of one kind that touch are one.
-    ///
-    /// Memory is bounded by the tables of the images and the number of unreadable ranges.
-    pub fn losses_in(&self, range: Range<u64>) -> impl Iterator<Item = Result<Loss>> + '_ {
-        let extents = self.disk.extents_in(range);
-        let losses = extents.flat_map(|extent| match extent {
-            Ok(extent) => self.losses_of(extent).into_iter().map(Ok).collect(),
-            Err(error) => vec![Err(error)],
-        });
-        joined(losses)
-    }
-
-    fn losses_of(&self, extent: Extent) -> Vec<Loss> {
-        let range = extent.offset..extent.end();
-        let layer = match extent.kind {
-            ExtentKind::Lost { layer } => {
-                let layer = self.disk.layers().get(layer);
-                let kind = layer.map_or(LossKind::Missing, Layer::loss_kind);
-                return vec![Loss::of(range, kind)];
-            }
-            ExtentKind::Data { layer, .. } => layer,
-            ExtentKind::Hole | ExtentKind::Compressed { .. } => return Vec::new(),
-        };
+    /// What is known of a range after it was read: a loss of the tables, unless sectors in it are
+    /// unreadable, which says more.
+    fn judged(&self, loss: Loss) -> Vec<Loss> {
+        let range = loss.offset..loss.end();
+        if loss.kind == LossKind::Missing {
+            return vec![loss];
+        }
         let unreadable = self.bad().within(&range);
-        let layer = self.disk.layers().get(layer);
-        let doubtful = layer.map_or_else(Vec::new, |layer| layer.doubtful_in(range));
-        let mut losses: Vec<Loss> = doubtful
+        without(range, &unreadable)
             .into_iter()
-            .flat_map(|range| without(range, &unreadable))
-            .map(|range| Loss::of(range, LossKind::Doubtful))
-            .collect();
-        let unreadable = unreadable.into_iter();
-        losses.extend(unreadable.map(|range| Loss::of(range, LossKind::Unreadable)));
-        losses.sort_unstable_by_key(|loss| loss.offset);
-        losses
+            .map(|range| Loss::of(range, loss.kind))
+            .collect()
     }
 
     fn bad(&self) -> RwLockReadGuard<'_, BadSectors> {
-        self.bad.read().unwrap_or_else(PoisonError::into_inner)
+        read(&self.bad)
     }
 
-    /// Reads what one layer stores of the disk from `offset` on.
+    /// Reads what a store has of the disk from `offset` on.
     fn read_stored(
         &self,
         buf: &mut [u8],
-        (layer, host_offset): (usize, u64),
+        (store, host_offset): (StoreId, u64),
         offset: u64,
     ) -> Result<()> {
-        let layer = self.disk.layers().get(layer);
-        let source = layer.map(|layer| layer.source()).ok_or(Error::Lost {
+        let store = self.disk.store(store).ok_or(DiskError::Lost {
             offset,
             len: buf.len() as u64,
         })?;
+        let source = store.source();
         let range = offset..offset.saturating_add(buf.len() as u64);
         let known = self.bad().within(&range);
-        let failed = |at, error| Error::io_at("reading", source.path(), at, error);
+        let failed = |at, error| Error::io_at("reading", store.path(), at, error);
         if known.is_empty() {
             let read = source.read_exact_at(buf, host_offset);
             if read.is_ok() {
@@ -127,7 +115,7 @@ impl<P: Deref<Target = PloopDisk>> Salvaged<P> {
             }
         }
         let cut = |range: &Range<u64>| {
-            let place = |at: u64| usize::try_from(at - offset).unwrap_or(usize::MAX);
+            let place = |at: u64| to_usize(at - offset);
             place(range.start)..place(range.end)
         };
         for range in &known {
@@ -153,21 +141,22 @@ impl<P: Deref<Target = PloopDisk>> Salvaged<P> {
 
     fn remember(&self, range: Range<u64>) -> Result<()> {
         let offset = range.start;
-        let mut bad = self.bad.write().unwrap_or_else(PoisonError::into_inner);
+        let mut bad = write(&self.bad);
         if bad.add(range) {
             Ok(())
         } else {
-            Err(Error::TooManyLosses {
+            Err(TooManyLosses {
                 offset,
                 most: BadSectors::MOST,
-            })
+            }
+            .into())
         }
     }
 }
 
 impl<P> VirtualDisk for Salvaged<P>
 where
-    P: Deref<Target = PloopDisk> + Debug + Send + Sync,
+    P: Deref<Target: VirtualDisk> + Debug + Send + Sync,
 {
     fn size(&self) -> u64 {
         self.disk.size()
@@ -178,55 +167,53 @@ where
     }
 
     fn read_at(&self, buf: &mut [u8], offset: u64) -> Result<()> {
-        let len = buf.len() as u64;
-        let size = self.size();
-        let end = offset.checked_add(len).filter(|&end| end <= size);
-        let end = end.ok_or(Error::OutOfRange { offset, len, size })?;
+        let range = DiskError::check_range(offset, buf.len() as u64, self.size())?;
         let mut rest = buf;
-        for extent in self.disk.extents_in(offset..end) {
+        for extent in self.disk.extents_in(range) {
             let extent = extent?;
-            let len = usize::try_from(extent.len).unwrap_or(usize::MAX);
+            let len = to_usize(extent.len);
             let (now, later) = rest.split_at_mut(len.min(rest.len()));
             match extent.kind {
-                ExtentKind::Data { layer, host_offset } => {
-                    self.read_stored(now, (layer, host_offset), extent.offset)?;
+                ExtentKind::Data { store, host_offset } => {
+                    self.read_stored(now, (store, host_offset), extent.offset)?;
                 }
-                ExtentKind::Hole | ExtentKind::Lost { .. } | ExtentKind::Compressed { .. } => {
-                    now.fill(0);
-                }
+                ExtentKind::Compressed { .. } => self.disk.read_at(now, extent.offset)?,
+                ExtentKind::Hole | ExtentKind::Lost { .. } => now.fill(0),
             }
             rest = later;
         }
         Ok(())
     }
 
-    fn extents(&self) -> Box<dyn Iterator<Item = Result<Extent>> + Send + '_> {
-        self.extents_in(0..self.size())
+    fn stores(&self) -> &[Store] {
+        &self.stores
     }
 
-    fn extents_in(
-        &self,
-        range: Range<u64>,
-    ) -> Box<dyn Iterator<Item = Result<Extent>> + Send + '_> {
+    fn extents_in(&self, range: Range<u64>) -> Extents<'_> {
         let extents = self.disk.extents_in(range);
-        Box::new(crate::disk::Joined::new(
-            extents.map(|extent| extent.map(readable)),
-        ))
+        Box::new(Joined::new(extents.map(|extent| extent.map(readable))))
     }
 
-    fn next_data(&self, layer: usize, host_offset: u64) -> Result<Option<Range<u64>>> {
-        self.disk.next_data(layer, host_offset)
+    /// Everything in `range` that is not what it was, as far as it is known: unreadable sectors are
+    /// found by reading.
+    ///
+    /// Memory is bounded by the tables of the images and the number of unreadable ranges.
+    fn losses_in(&self, range: Range<u64>) -> Losses<'_> {
+        let unreadable = self.bad().within(&range).into_iter();
+        let unreadable = unreadable.map(|range| Ok(Loss::of(range, LossKind::Unreadable)));
+        let told = self.disk.losses_in(range).flat_map(|loss| match loss {
+            Ok(loss) => self.judged(loss).into_iter().map(Ok).collect(),
+            Err(error) => vec![Err(error)],
+        });
+        Box::new(joined(in_order(told, unreadable)))
     }
-
-    // No `layer_file`: a kernel that takes bytes from file to file knows nothing of what is lost, and
-    // a target that shares blocks with a failing device fails with it.
 
     fn check_unchanged(&self) -> Result<()> {
         self.disk.check_unchanged()
     }
 }
 
-/// An extent as whoever reads over damage sees it.
+/// An extent as a reader over damage sees it.
 fn readable(extent: Extent) -> Extent {
     match extent.kind {
         ExtentKind::Lost { .. } => Extent {
@@ -254,20 +241,44 @@ fn without(range: Range<u64>, holes: &[Range<u64>]) -> Vec<Range<u64>> {
     left
 }
 
-/// Makes one of losses of a kind that touch.
-fn joined(losses: impl Iterator<Item = Result<Loss>>) -> impl Iterator<Item = Result<Loss>> {
-    let mut losses = losses.peekable();
+/// The losses of two lists, each in the order of the disk, in that order.
+fn in_order(
+    a: impl Iterator<Item = Result<Loss>>,
+    b: impl Iterator<Item = Result<Loss>>,
+) -> impl Iterator<Item = Result<Loss>> {
+    let (mut a, mut b) = (a.peekable(), b.peekable());
+    let at = |loss: Option<&Result<Loss>>| match loss {
+        Some(Ok(loss)) => loss.offset,
+        Some(Err(_)) => 0,
+        None => u64::MAX,
+    };
     std::iter::from_fn(move || {
-        let mut loss = match losses.next()? {
-            Ok(loss) => loss,
-            error => return Some(error),
-        };
-        let continues = |loss: &Loss, next: &Result<Loss>| matches!(next, Ok(next) if next.kind == loss.kind && next.offset == loss.end());
-        while let Some(Ok(next)) = losses.next_if(|next| continues(&loss, next)) {
-            loss.len += next.len;
+        if at(a.peek()) <= at(b.peek()) {
+            a.next().or_else(|| b.next())
+        } else {
+            b.next()
         }
-        Some(Ok(loss))
     })
+}
+
+/// So many ranges of a disk cannot be read that a list of them makes no sense.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("more than {most} ranges cannot be read, the last one at offset {offset:#x} of the disk")]
+pub struct TooManyLosses {
+    /// Where the last one begins, in bytes of the disk.
+    pub offset: u64,
+    /// How many are remembered.
+    pub most: usize,
+}
+
+impl Detail for TooManyLosses {
+    fn kind(&self) -> ErrorKind {
+        ErrorKind::Unsupported
+    }
+
+    fn code(&self) -> &'static str {
+        "too-many-losses"
+    }
 }
 
 #[cfg(test)]
@@ -280,20 +291,5 @@ mod tests {
         assert_eq!(without(0..10, &[0..2, 4..5, 9..10]), [2..4, 5..9]);
         assert_eq!(without(3..5, &[0..10]), []);
         assert_eq!(without(3..5, &[0..3, 5..9]), [3..5]);
-    }
-
-    #[test]
-    fn losses_of_one_kind_that_touch_are_one() {
-        let loss = |range, kind| Ok(Loss::of(range, kind));
-        let all = [
-            loss(0..5, LossKind::Missing),
-            loss(5..6, LossKind::Missing),
-            loss(6..8, LossKind::Doubtful),
-            loss(9..10, LossKind::Doubtful),
-        ];
-        let ranges: Vec<_> = joined(all.into_iter())
-            .map(|loss| loss.map(|loss| (loss.offset, loss.len)).unwrap())
-            .collect();
-        assert_eq!(ranges, [(0, 6), (6, 2), (9, 1)]);
     }
 }

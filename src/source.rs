@@ -1,5 +1,6 @@
 //! Where image bytes come from: a file opened for reading only, or a byte vector in tests.
 
+mod error;
 mod rescue;
 mod resolved;
 
@@ -10,14 +11,17 @@ use std::ops::Range;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, PosixFadviseAdvice, posix_fadvise};
 use nix::unistd::{Whence, lseek64};
 
+pub use self::error::SourceError;
 pub use self::rescue::{is_bad_sector, rescue};
 use crate::error::{Error, Result};
 use crate::sys;
+use crate::util::bytes::to_usize;
 
 /// Bytes that can be read at any offset, by many threads.
 pub trait Source: Debug + Send + Sync {
@@ -66,19 +70,19 @@ impl Source for Vec<u8> {
     }
 
     fn read_exact_at(&self, buf: &mut [u8], offset: u64) -> io::Result<()> {
-        let bytes = usize::try_from(offset)
-            .ok()
-            .and_then(|start| self.get(start..)?.get(..buf.len()))
+        let bytes = self
+            .get(to_usize(offset)..)
+            .and_then(|bytes| bytes.get(..buf.len()))
             .ok_or(io::ErrorKind::UnexpectedEof)?;
         buf.copy_from_slice(bytes);
         Ok(())
     }
 }
 
-/// A file of an image, opened for reading and nothing else.
-#[derive(Debug)]
+/// A file of an image, opened for reading and nothing else. A clone is the same open file.
+#[derive(Debug, Clone)]
 pub struct FileSource {
-    file: File,
+    file: Arc<File>,
     path: PathBuf,
     /// What the file was when it was opened; see [`FileSource::check_unchanged`].
     opened: FileState,
@@ -141,8 +145,8 @@ impl FileSource {
     ///
     /// # Errors
     ///
-    /// [`Error::Io`] where it cannot be opened, [`Error::NotAFile`] where it is a directory, a
-    /// device, a pipe or a socket (none of which is waited for).
+    /// [`ErrorKind::Io`](crate::ErrorKind::Io) where it cannot be opened, [`SourceError::NotAFile`]
+    /// where it is a directory, a device, a pipe or a socket (none of which is waited for).
     pub fn open(path: &Path) -> Result<Self> {
         Self::open_kind(path, FileType::is_file)
     }
@@ -152,15 +156,16 @@ impl FileSource {
     ///
     /// # Errors
     ///
-    /// As [`FileSource::open`], and [`Error::Io`] where there is a link in the path.
+    /// As [`FileSource::open`], and [`ErrorKind::Io`](crate::ErrorKind::Io) where there is a link
+    /// in the path.
     pub fn open_resolved(path: &Path) -> Result<Self> {
         Self::open_by(path, FileType::is_file, |flags| {
             resolved::open_resolved(path, flags)
         })
     }
 
-    /// As [`FileSource::open`], and opens block devices too. Nobody can tell whether a device was
-    /// written to, so only its size is watched.
+    /// As [`FileSource::open`], and opens block devices too. A device does not show whether it
+    /// was written to, so only its size is watched.
     ///
     /// # Errors
     ///
@@ -184,18 +189,19 @@ impl FileSource {
         open: impl Fn(OFlag) -> io::Result<File>,
     ) -> Result<Self> {
         let failed = |source| Error::io("opening", path, source);
-        let admit = |kind: FileType| {
+        let admit = |kind: FileType| -> Result<()> {
             if wanted(&kind) {
                 return Ok(());
             }
-            Err(Error::NotAFile {
+            Err(SourceError::NotAFile {
                 path: path.to_owned(),
                 what: name_of(&kind),
-            })
+            }
+            .into())
         };
         // Opening alone can rewind a tape or start a watchdog.
         admit(std::fs::metadata(path).map_err(failed)?.file_type())?;
-        // O_NONBLOCK: opening a pipe that nobody writes must not hang; regular files ignore it.
+        // O_NONBLOCK: opening a pipe without a writer must not hang; regular files ignore it.
         let flags = OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
         let file = match open(flags | OFlag::O_NOATIME) {
             // Only the owner may ask for no access time.
@@ -207,23 +213,9 @@ impl FileSource {
         admit(file.metadata().map_err(failed)?.file_type())?;
         let opened = FileState::of(&file).map_err(failed)?;
         Ok(Self {
-            file,
+            file: Arc::new(file),
             path: path.to_owned(),
             opened,
-        })
-    }
-
-    /// The same open file once more, with the state that it had when it was opened.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Io`] where the process may have no more open files.
-    pub fn try_clone(&self) -> Result<Self> {
-        let file = self.file.try_clone();
-        Ok(Self {
-            file: file.map_err(|error| Error::io("opening", &self.path, error))?,
-            path: self.path.clone(),
-            opened: self.opened,
         })
     }
 
@@ -261,7 +253,7 @@ impl FileSource {
     ///
     /// # Errors
     ///
-    /// [`Error::Io`] where the file system does not say.
+    /// [`ErrorKind::Io`](crate::ErrorKind::Io) where the file system does not say.
     pub fn disk_usage(&self) -> Result<u64> {
         let meta = self.file.metadata();
         // st_blocks counts 512-byte units whatever the file system's block size (stat(2)).
@@ -273,11 +265,11 @@ impl FileSource {
 
     /// Lets what was written to the file reach the disk, and asks the kernel to forget what it
     /// holds in memory of it: what is read afterwards comes from the disk, as far as the file
-    /// system has one. For targets; nobody has to wait for the files of an image.
+    /// system has one. For targets; a run never waits for the files of an image.
     ///
     /// # Errors
     ///
-    /// [`Error::Io`] where something did not reach the disk.
+    /// [`ErrorKind::Io`](crate::ErrorKind::Io) where something did not reach the disk.
     pub fn forget_cached(&self) -> Result<()> {
         match self.file.sync_all() {
             // Where nothing can be written, nothing waits.
@@ -307,8 +299,8 @@ impl FileSource {
         self.advise(range, PosixFadviseAdvice::POSIX_FADV_WILLNEED);
     }
 
-    /// Tells the kernel that nobody here needs a range of bytes in memory any longer.
-    pub fn needs_no_more(&self, range: &Range<u64>) {
+    /// Advises the kernel that this program needs a range of bytes in memory no longer.
+    pub fn drop_cache(&self, range: &Range<u64>) {
         self.advise(range, PosixFadviseAdvice::POSIX_FADV_DONTNEED);
     }
 
@@ -320,20 +312,21 @@ impl FileSource {
         }
     }
 
-    /// Makes sure that nobody changed the file since it was opened.
+    /// Makes sure that the file did not change since it was opened.
     ///
     /// # Errors
     ///
-    /// [`Error::Changed`] where size or times differ.
+    /// [`ErrorKind::Changed`](crate::ErrorKind::Changed) where size or times differ.
     pub fn check_unchanged(&self) -> Result<()> {
         let now = FileState::of(&self.file)
             .map_err(|source| Error::io("asking for the state of", &self.path, source))?;
         if now == self.opened {
             Ok(())
         } else {
-            Err(Error::Changed {
+            Err(SourceError::Changed {
                 path: self.path.clone(),
-            })
+            }
+            .into())
         }
     }
 }
@@ -363,9 +356,9 @@ impl Source for FileSource {
             .get_mut(aligned..aligned + 512)
             .ok_or(io::ErrorKind::InvalidInput)?;
         let read = file.read_at(sector, start)?;
-        let wanted = usize::try_from(offset - start)
-            .ok()
-            .and_then(|from| sector.get(..read)?.get(from..)?.get(..buf.len()))
+        let wanted = sector
+            .get(..read)
+            .and_then(|read| read.get(to_usize(offset - start)..)?.get(..buf.len()))
             .ok_or(io::ErrorKind::UnexpectedEof)?;
         buf.copy_from_slice(wanted);
         Ok(())
@@ -381,7 +374,7 @@ impl Source for FileSource {
             return everything;
         };
         let start = match lseek64(&self.file, from, Whence::SeekData) {
-            Ok(start) => u64::try_from(start).unwrap_or(offset),
+            Ok(start) => start.unsigned_abs(),    // offsets are not negative
             Err(Errno::ENXIO) => return Ok(None), // only a hole follows
             // A file system that does not know holes (EINVAL, ENOTSUP) has only data.
             Err(_) => return everything,
@@ -396,6 +389,11 @@ impl Source for FileSource {
             .map_or(size, |end| end.min(size));
         Ok(Some(start..end.max(start.saturating_add(1))))
     }
+}
+
+/// Whether a path leads to a block device, as far as that is known.
+pub(crate) fn is_block_device(path: &Path) -> bool {
+    std::fs::metadata(path).is_ok_and(|meta| meta.file_type().is_block_device())
 }
 
 /// Whether something has this name, a link that leads nowhere too. A name that no file can have is
@@ -462,7 +460,7 @@ mod tests {
 
         assert!(matches!(
             source.check_unchanged(),
-            Err(Error::Changed { .. })
+            Err(error) if error.kind() == crate::ErrorKind::Changed
         ));
     }
 
@@ -472,6 +470,9 @@ mod tests {
         let path = dir.path().join("fifo");
         nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
         let error = FileSource::open(&path).unwrap_err();
-        assert!(matches!(error, Error::NotAFile { what: "a pipe", .. }));
+        assert!(matches!(
+            error.detail(),
+            Some(SourceError::NotAFile { what: "a pipe", .. })
+        ));
     }
 }

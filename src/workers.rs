@@ -1,6 +1,10 @@
 //! The threads that do the work.
 
-use crate::error::{Error, Result};
+mod in_order;
+
+pub(crate) use self::in_order::UnderWay;
+
+use crate::error::{Detail, ErrorKind, Result};
 
 /// A pool of threads of our own: BATs are judged and data is copied on it.
 #[derive(Debug)]
@@ -13,13 +17,13 @@ impl Workers {
     ///
     /// # Errors
     ///
-    /// [`Error::Threads`] where the system does not give them.
+    /// [`WorkersError`] where the system does not give them.
     pub fn new(threads: usize) -> Result<Self> {
         let pool = rayon::ThreadPoolBuilder::new()
             .num_threads(threads.max(1))
             .thread_name(|at| format!("worker {at}"))
             .build()
-            .map_err(|source| Error::Threads {
+            .map_err(|source| WorkersError {
                 threads,
                 source: source.into(),
             })?;
@@ -46,5 +50,25 @@ impl Workers {
             }
             here()
         })
+    }
+}
+
+/// Threads could not be started.
+#[derive(Debug, thiserror::Error)]
+#[error("starting {threads} threads")]
+pub struct WorkersError {
+    /// How many were asked for.
+    pub threads: usize,
+    /// What the thread pool said.
+    pub source: Box<dyn std::error::Error + Send + Sync>,
+}
+
+impl Detail for WorkersError {
+    fn kind(&self) -> ErrorKind {
+        ErrorKind::Io
+    }
+
+    fn code(&self) -> &'static str {
+        "threads"
     }
 }

@@ -28,7 +28,7 @@ class Events:
     def __enter__(self):
         os.makedirs(self.tracefs, exist_ok=True)
         tool("mount", "-t", "tracefs", "tracefs", self.tracefs)
-        # An instance of its own disturbs nobody else who traces.
+        # An instance of its own does not disturb other tracers.
         os.mkdir(self.instance)
         self.write("buffer_size_kb", "16384")
         self.write("events/block/block_rq_issue/filter", self.filter)

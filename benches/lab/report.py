@@ -16,7 +16,8 @@ def first_line(*command):
 def machine(folder):
     """What ran where."""
     with open("/proc/cpuinfo") as info:
-        model = next((line.split(":")[1].strip() for line in info if line.startswith("model name")), "?")
+        models = (line.split(":")[1].strip() for line in info if line.startswith("model name"))
+        model = next(models, "?")
     with open("/proc/meminfo") as info:
         memory = int(info.readline().split()[1]) >> 20
     kind = first_line("findmnt", "--noheadings", "--output", "FSTYPE", "--target", folder)
@@ -46,31 +47,48 @@ class Row:
     def verdict(self):
         if self.limit is None:
             return ""
-        return "yes" if self.ratios[1] <= self.limit else "**no**"
+        return "yes" if self.ratios[1] <= self.limit else "no"
+
+
+def fenced(lines):
+    """Lines of output, for a page."""
+    return ["```text", *lines, "```"]
+
+
+def columns(head, rows):
+    """A table with its columns in line, the first one to the left."""
+    rows = [[cell.replace("`", "") for cell in row] for row in [head, *rows]]
+    widths = [max(len(row[at]) for row in rows) for at in range(len(head))]
+    lines = []
+    for row in rows:
+        others = (cell.rjust(width) for cell, width in zip(row[1:], widths[1:]))
+        lines.append("  ".join([row[0].ljust(widths[0]), *others]).rstrip())
+    return fenced(lines)
 
 
 def table(rows):
-    lines = ["| job | at most | least | median | reached | ploopconv, least / median | peer |",
-             "|---|---:|---:|---:|---|---:|---:|"]
+    """The lines of a section. Times are in seconds, least and median."""
+    head = ["job", "at most", "least", "median", "reached", "ploopconv", "peer"]
+    cells = []
     for row in rows:
         least, median = row.ratios
         limit = f"{row.limit:.2f}" if row.limit is not None else ""
-        lines.append(
-            f"| {row.job} | {limit} | {least:.3f} | {median:.3f} | {row.verdict} "
-            f"| {row.ours.least:.3f} / {row.ours.median:.3f} s "
-            f"| {row.theirs.least:.3f} / {row.theirs.median:.3f} s |")
-    return lines
+        times = (f"{side.least:.3f} / {side.median:.3f}" for side in (row.ours, row.theirs))
+        cells.append([row.job, limit, f"{least:.3f}", f"{median:.3f}", row.verdict, *times])
+    return columns(head, cells)
 
 
 def costs(rows, tables):
     """What every job takes beside time: memory at its peak, how much its tables take on the disk,
     and processor time. Of what takes least memory, it is that of the Python that measures."""
-    lines = ["| job | peak, MiB | of it tables, MiB | processor, median | peer |", "|---|---:|---:|---:|---:|"]
+    head = ["job", "peak, MiB", "tables, MiB", "processor, s", "peer, s"]
+    cells = []
     for row in rows:
         of_tables = tables.get(row.job, 0) >> 20
         ours, theirs = (statistics.median(side.processor) for side in (row.ours, row.theirs))
-        lines.append(f"| {row.section}: {row.job} | {row.ours.peak >> 20} | {of_tables} | {ours:.3f} s | {theirs:.3f} s |")
-    return lines
+        job = f"{row.section}: {row.job}"
+        cells.append([job, str(row.ours.peak >> 20), str(of_tables), f"{ours:.3f}", f"{theirs:.3f}"])
+    return columns(head, cells)
 
 
 def commands(rows, folder):
@@ -81,5 +99,5 @@ def commands(rows, folder):
             command = side.command.replace(folder + "/", "")
             if command not in seen:
                 seen.add(command)
-                lines.append(f"- `{command}`")
+                lines.append(command)
     return lines

@@ -1,6 +1,6 @@
 //! The header and the table of one image.
 
-use ploopconv::ploop::{Bat, Header, Slot, Version};
+use ploopconv::ploop::{Bat, Header, IfUnreadable, Slot, Version};
 use ploopconv::source::Source;
 
 use crate::sparse::Sparse;
@@ -21,14 +21,14 @@ pub fn try_input(input: &[u8]) {
     let Ok(header) = Header::parse(&head, file.len) else {
         return;
     };
-    for salvage in [false, true] {
-        compare(&file, &header, salvage);
+    for if_unreadable in [IfUnreadable::Fail, IfUnreadable::Salvage] {
+        compare(&file, &header, if_unreadable);
     }
 }
 
 /// Compares every answer of the table with the entry itself.
-fn compare(file: &Sparse, header: &Header, salvage: bool) {
-    let read = Bat::read(file, header, file.len, salvage);
+fn compare(file: &Sparse, header: &Header, if_unreadable: IfUnreadable) {
+    let read = Bat::read(file, header, file.len, if_unreadable);
     let (bat, findings) = read.expect("nothing fails to be read");
     let cluster = header.cluster_size().bytes();
     let unit = match header.version() {

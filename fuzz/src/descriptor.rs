@@ -1,7 +1,7 @@
 //! `DiskDescriptor.xml`, and the chains that can be chosen from it.
 
 use ploopconv::ploop::{ChainPlan, Descriptor, ImageName, LayerForm};
-use ploopconv::text;
+use ploopconv::util::text;
 
 /// Parses a descriptor and chooses every chain of it.
 pub fn try_input(input: &[u8]) {

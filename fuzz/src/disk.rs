@@ -1,6 +1,6 @@
 //! What every readable disk owes, whatever it is read from.
 
-use ploopconv::Error;
+use ploopconv::disk::DiskError;
 use ploopconv::disk::{ExtentKind, VirtualDisk};
 
 /// The most extents that are walked: bounds an execution, not the disk.
@@ -40,7 +40,10 @@ pub(crate) fn assert_sound(disk: &dyn VirtualDisk) {
             (Ok(_), ExtentKind::Lost { .. }) => panic!("what is lost was read"),
             (Err(error), ExtentKind::Hole) => panic!("a hole cannot be read: {error}"),
             (Err(error), ExtentKind::Lost { .. }) => {
-                assert!(matches!(error, Error::Lost { .. }), "{error}");
+                assert!(
+                    matches!(error.detail(), Some(DiskError::Lost { .. })),
+                    "{error}"
+                );
             }
             _ => {}
         }

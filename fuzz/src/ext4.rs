@@ -19,7 +19,7 @@ pub fn try_input(input: &[u8]) {
     let Some(file) = Sparse::of(rest) else {
         return;
     };
-    let disk = RawDisk::over(Box::new(file), Path::new("input")).expect("it has a size");
+    let disk = RawDisk::over(std::sync::Arc::new(file), Path::new("input")).expect("it has a size");
     let mut losses: Vec<Loss> = Vec::new();
     for range in ranges.chunks_exact(3) {
         let start = (u64::from(range[0]) | u64::from(range[1]) << 8) * 256;

@@ -5,7 +5,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
-use ploopconv::ploop::{OpenOptions, examine};
+use ploopconv::ploop::{IfInUse, OpenOptions, examine};
 
 use crate::disk::assert_sound;
 use crate::sparse::Sparse;
@@ -41,7 +41,7 @@ pub(crate) fn read(path: &Path, options: &OpenOptions) {
         assert_sound(disk);
     }
     let damaged = examined.is_damaged() && !options.salvage;
-    match examined.into_disk(true) {
+    match examined.into_disk(IfInUse::Read) {
         Ok(disk) => {
             assert!(!damaged);
             assert_sound(&disk);

@@ -5,6 +5,7 @@ pub mod bat;
 pub mod chain;
 pub mod descriptor;
 pub mod ext4;
+pub mod files;
 pub mod image;
 pub mod nbd;
 pub mod partitions;
@@ -20,6 +21,6 @@ fn alone() {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(1);
         pool.use_current_thread()
             .build_global()
-            .expect("nobody has asked for threads yet");
+            .expect("no threads exist yet");
     });
 }

@@ -12,7 +12,7 @@ use ploopconv::nbd::{Export, Recorded, Service, serve, serve_kernel};
 static DISK: LazyLock<Vec<u8>> =
     LazyLock::new(|| (0..70_001u32).map(|n| (n % 251) as u8).collect());
 static EXPORT: LazyLock<Export> = LazyLock::new(|| {
-    let disk = RawDisk::over(Box::new(DISK.clone()), Path::new("disk"));
+    let disk = RawDisk::over(std::sync::Arc::new(DISK.clone()), Path::new("disk"));
     Export::new(Arc::new(disk.expect("it has a size")))
 });
 

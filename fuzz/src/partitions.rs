@@ -4,7 +4,7 @@ use std::path::Path;
 
 use ploopconv::disk::{RawDisk, VirtualDisk};
 use ploopconv::partition::{self, Partition};
-use ploopconv::text;
+use ploopconv::util::text;
 
 use crate::sparse::Sparse;
 
@@ -22,7 +22,7 @@ pub fn try_input(input: &[u8]) {
             make_believable(&mut file.bytes, sector);
         }
     }
-    let disk = RawDisk::over(Box::new(file), Path::new("input")).expect("it has a size");
+    let disk = RawDisk::over(std::sync::Arc::new(file), Path::new("input")).expect("it has a size");
     // Whatever is cut off or makes no sense, what is stated has an end.
     let stated = partition::stated_end(&disk).expect("the disk can be read");
     assert!(stated.is_none_or(|stated| stated.end > 0 && !stated.by.to_string().is_empty()));

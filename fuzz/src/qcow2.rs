@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use ploopconv::disk::RawDisk;
-use ploopconv::qcow2::Qcow2Disk;
+use ploopconv::format::qcow2::Qcow2Disk;
 
 use crate::disk::assert_sound;
 use crate::sparse::Sparse;
@@ -18,7 +18,7 @@ pub fn try_input(input: &[u8]) {
     };
     file.len = file.bytes.len() as u64 + (file.len - file.bytes.len() as u64) % HOLE;
     let name = Path::new("input");
-    let file = RawDisk::over(Box::new(file), name).expect("it has a size");
+    let file = RawDisk::over(std::sync::Arc::new(file), name).expect("it has a size");
     match Qcow2Disk::over(file, name) {
         Ok(disk) => assert_sound(&disk),
         Err(error) => assert!(!error.to_string().is_empty()),

@@ -59,7 +59,7 @@ impl Attached {
     /// As [`Attached::detach`].
     pub fn tidy_up(&self) -> Result<(), AttachError> {
         let unmounted = self.unmount();
-        // Whoever has the device by now has other partitions.
+        // A device that is in use again by now has other partitions.
         if !self.device.is_connected()
             && let Ok(Some(node)) = self.device.claim()
         {
@@ -96,7 +96,7 @@ impl Attached {
         }
     }
 
-    /// Makes sure that nobody uses the device, and that nobody begins to.
+    /// Makes sure that the device is not in use, and that no program begins to use it.
     fn claim(&self) -> Result<File, AttachError> {
         let device = self.device;
         // First what is not ours to unmount, so that a refusal leaves everything as it is.

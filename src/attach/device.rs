@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use nix::fcntl::OFlag;
 
-use super::AttachError;
-use crate::partition::Layout;
+use super::error::AttachError;
+use crate::partition::PartitionLayout;
 use crate::sys;
 
 /// How long nodes in `/dev` and a device's end are waited for.
@@ -23,7 +23,7 @@ pub struct Device {
 
 /// A partition that the kernel sees on a device.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Node {
+pub struct DeviceNode {
     /// Its number.
     pub number: u32,
     /// Its node.
@@ -87,7 +87,7 @@ impl Device {
         Some(text.trim_end_matches('\n').to_owned())
     }
 
-    /// What whoever connected the device said that it is.
+    /// The backend string in sysfs, which the server set when it connected the device.
     pub(super) fn backend(self) -> Option<String> {
         self.sysfs_text("backend")
     }
@@ -139,7 +139,7 @@ impl Device {
 
     /// The partitions that the kernel sees, in the order of their numbers.
     #[must_use]
-    pub fn partitions(self) -> Vec<Node> {
+    pub fn partitions(self) -> Vec<DeviceNode> {
         let prefix = format!("nbd{}p", self.index);
         let mut nodes: Vec<_> = self
             .partition_names()
@@ -147,7 +147,7 @@ impl Device {
             .filter_map(|name| {
                 let number = number(name.strip_prefix(&prefix)?)?;
                 let path = Path::new("/dev").join(name);
-                Some(Node { number, path })
+                Some(DeviceNode { number, path })
             })
             .collect();
         nodes.sort();
@@ -186,26 +186,27 @@ impl Device {
     /// Makes the kernel see the partitions of the disk, and waits for their nodes.
     ///
     /// The kernel looks for partitions when a device is opened first. It does not know the backup
-    /// of a damaged GPT and finds nothing where its module was loaded with `max_part=0`: what it
-    /// does not find by itself it is told.
+    /// of a damaged GPT and finds nothing where its module was loaded with `max_part=0`: the
+    /// others are added to it.
     ///
     /// # Errors
     ///
     /// [`AttachError::Device`] where the device cannot be opened, [`AttachError::NoNode`] where
     /// a node does not appear.
-    pub fn find_partitions(self, layout: Option<&Layout>) -> Result<(), AttachError> {
+    pub fn find_partitions(self, layout: Option<&PartitionLayout>) -> Result<(), AttachError> {
         wait_for_node(&self.path())?;
         let device = self.open()?;
         let wanted: Vec<_> = layout.map_or_else(Vec::new, |layout| {
             let real = layout.partitions.iter().filter(|part| !part.is_extended);
             real.collect()
         });
-        let missing = |nodes: &[Node], wanted: u32| nodes.iter().all(|node| node.number != wanted);
+        let missing =
+            |nodes: &[DeviceNode], wanted: u32| nodes.iter().all(|node| node.number != wanted);
         if wanted
             .iter()
             .any(|part| missing(&self.partitions(), part.number))
         {
-            // Refused where the driver was loaded without partitions; they are told below.
+            // Refused where the driver was loaded without partitions; they are added below.
             let _ = sys::reread_partitions(&device);
         }
         let found = self.partitions();
@@ -228,7 +229,7 @@ impl Device {
     /// Lets the kernel forget the partitions: their nodes would outlive the device.
     pub(super) fn forget_partitions(self, device: &File) {
         for node in self.partitions() {
-            // One that is in use stays, and is found by whoever asks for the holders.
+            // One that is in use stays, and is found by the search for holders.
             let _ = sys::delete_partition(device, node.number);
         }
     }
@@ -239,8 +240,8 @@ impl Device {
         self.sysfs_text("queue/read_ahead_kb")?.trim().parse().ok()
     }
 
-    /// Sets how far the kernel reads ahead, in KiB. The value stays with the device, whoever has
-    /// it next.
+    /// Sets how far the kernel reads ahead, in KiB. The value stays with the device, also for
+    /// its next user.
     pub fn set_read_ahead(self, kib: u32) {
         // Only speed depends on it.
         let _ = std::fs::write(self.sysfs("queue/read_ahead_kb"), kib.to_string());

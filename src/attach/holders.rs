@@ -1,66 +1,20 @@
 //! Who keeps a device from being taken away.
 
 use std::collections::HashSet;
-use std::fmt;
 use std::path::{Path, PathBuf};
 
 use super::device::Device;
+use super::holder::Holder;
 use super::mounts;
-
-/// Something that holds a device.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Holder {
-    /// It is mounted.
-    Mount {
-        /// Where.
-        point: PathBuf,
-        /// The process that sees it there, where this process does not.
-        seen_by: Option<u32>,
-    },
-    /// Another device is built on it: LVM, md, multipath.
-    Device(String),
-    /// A process has it, or something on it, open.
-    Process {
-        /// The number of the process.
-        pid: u32,
-        /// Its name.
-        name: String,
-        /// What it has open, or where it is.
-        path: PathBuf,
-    },
-}
-
-impl fmt::Display for Holder {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Mount {
-                point,
-                seen_by: None,
-            } => write!(f, "mounted on {}", point.display()),
-            Self::Mount {
-                point,
-                seen_by: Some(pid),
-            } => write!(
-                f,
-                "mounted on {} where process {pid} lives",
-                point.display()
-            ),
-            Self::Device(name) => write!(f, "used by the device {name}"),
-            Self::Process { pid, name, path } => {
-                write!(f, "{} used by process {pid} ({name})", path.display())
-            }
-        }
-    }
-}
 
 /// The moment a process was started, in clock ticks since the machine was; with the number of
 /// the process it names it for good. `None` where there is no such process.
 #[must_use]
 pub fn start_time(pid: u32) -> Option<u64> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The name, in parentheses, may hold anything; the 22nd field is the 20th behind it.
-    let behind = stat.rsplit_once(')')?.1;
-    let mut fields = behind.split_ascii_whitespace();
+    // The name, in parentheses, may hold anything; the 22nd field is the 20th after it.
+    let after_name = stat.rsplit_once(')')?.1;
+    let mut fields = after_name.split_ascii_whitespace();
     // Zombies hold nothing.
     if fields.next()? == "Z" {
         return None;

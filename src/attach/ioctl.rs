@@ -14,15 +14,15 @@ use std::thread::JoinHandle;
 
 use nix::sys::signal::SigSet;
 
-use super::AttachError;
 use super::device::{Device, PATIENCE, wait_until};
-use super::kernel::Request;
+use super::error::AttachError;
+use super::request::AttachRequest;
 use crate::sys::{NbdIoctl, nbd_ioctl};
 
 /// Connects the device that was asked for, or the first that is free; gives it with the thread
 /// that stays inside the kernel.
 pub(super) fn connect(
-    request: &Request,
+    request: &AttachRequest,
     sockets: Vec<UnixStream>,
 ) -> Result<(Device, JoinHandle<()>), AttachError> {
     let (say, hear) = channel();
@@ -59,7 +59,11 @@ fn claimed(hear: &Receiver<Result<Device, AttachError>>) -> Result<Device, Attac
 
 /// Runs on a thread of its own. Says which device it claimed, or why none; afterwards only what
 /// keeps it from being served.
-fn serve(request: &Request, sockets: Vec<UnixStream>, say: &Sender<Result<Device, AttachError>>) {
+fn serve(
+    request: &AttachRequest,
+    sockets: Vec<UnixStream>,
+    say: &Sender<Result<Device, AttachError>>,
+) {
     // A signal that this thread takes would tear the connection down.
     let _ = SigSet::all().thread_block();
     let (device, node) = match claim(request, &sockets) {
@@ -98,7 +102,7 @@ fn serve(request: &Request, sockets: Vec<UnixStream>, say: &Sender<Result<Device
 }
 
 fn claim(
-    request: &Request,
+    request: &AttachRequest,
     sockets: &[UnixStream],
 ) -> Result<(Device, std::fs::File), AttachError> {
     let candidates = request

@@ -11,30 +11,16 @@ use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 
-use super::AttachError;
 use super::device::Device;
+use super::error::AttachError;
 use super::ioctl;
 use super::netlink::{Connect, Netlink};
+use super::request::AttachRequest;
 use crate::sys::{NbdIoctl, nbd_ioctl};
 
-/// How long a device that was asked for by name may be in use by a passer-by: whoever has its
-/// node open, udev for example, makes it busy.
+/// How long a device that was asked for by name may be in use for a moment: a program that has
+/// its node open, udev for example, makes it busy.
 const PASSING_BY: Duration = Duration::from_secs(1);
-
-/// How a disk is to be attached.
-#[derive(Debug, Clone)]
-pub struct Request {
-    /// The device, or whichever is free.
-    pub device: Option<Device>,
-    /// In bytes.
-    pub size: u64,
-    /// In bytes: a power of two, 512 to 4096.
-    pub block_size: u32,
-    /// Transmission flags of the protocol.
-    pub flags: u16,
-    /// What the device is, for sysfs.
-    pub backend: String,
-}
 
 /// The kernel's NBD driver.
 #[derive(Debug)]
@@ -71,7 +57,7 @@ impl Kernel {
         })
     }
 
-    /// The driver as it is, for whoever disconnects.
+    /// The driver as it is, for disconnecting.
     pub(super) fn as_it_is() -> Self {
         Self {
             netlink: Self::find_netlink(),
@@ -93,7 +79,7 @@ impl Kernel {
     /// everything else that the kernel says.
     pub fn connect(
         &self,
-        request: &Request,
+        request: &AttachRequest,
         sockets: Vec<UnixStream>,
     ) -> Result<Connection, AttachError> {
         let Some(netlink) = &self.netlink else {

@@ -84,7 +84,7 @@ impl Attached {
     }
 }
 
-/// What the kernel is told that a device is: who serves it.
+/// The backend string of a device for the kernel: the process that serves it.
 fn backend(pid: u32, started: u64) -> String {
     format!("{BACKEND}:{pid}:{started}")
 }

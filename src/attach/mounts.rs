@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 
-use super::AttachError;
 use super::device::Device;
+use super::error::AttachError;
 use crate::partition::FileSystem;
 
 /// A mounted file system.
@@ -17,7 +17,7 @@ pub(super) struct Mount {
     /// `major:minor` of what is mounted; of nothing that exists for btrfs.
     pub(super) numbers: String,
     pub(super) point: PathBuf,
-    /// What was mounted, as whoever did it named it.
+    /// The mounted source, as the mount command named it.
     pub(super) source: PathBuf,
 }
 
@@ -61,7 +61,7 @@ fn parse(text: &[u8]) -> Vec<Mount> {
         .collect()
 }
 
-/// Spaces, tabs, line ends and backslashes are written as three octal digits behind a backslash.
+/// Spaces, tabs, line ends and backslashes are written as three octal digits after a backslash.
 fn unescaped(field: &[u8]) -> PathBuf {
     let mut bytes = Vec::with_capacity(field.len());
     let mut rest = field;
@@ -84,26 +84,41 @@ fn unescaped(field: &[u8]) -> PathBuf {
     PathBuf::from(OsString::from_vec(bytes))
 }
 
+/// How a file system is mounted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MountMode {
+    /// So that nothing is replayed or written.
+    ReadOnly,
+    /// For writing; a journal is replayed.
+    Writable,
+}
+
 /// The types under which the kernel mounts a file system, with the options that each needs so
 /// that nothing of it is replayed; the first that the kernel knows is the right one.
-fn ways(kind: FileSystem, writable: bool) -> Option<&'static [(&'static str, &'static str)]> {
-    Some(match (kind, writable) {
+fn ways(kind: FileSystem, mode: MountMode) -> Option<&'static [(&'static str, &'static str)]> {
+    Some(match (kind, mode) {
         // The driver of ext4 takes all three.
-        (FileSystem::Ext2 | FileSystem::Ext3 | FileSystem::Ext4, false) => &[("ext4", "noload")],
-        (FileSystem::Ext2 | FileSystem::Ext3 | FileSystem::Ext4, true) => &[("ext4", "")],
+        (FileSystem::Ext2 | FileSystem::Ext3 | FileSystem::Ext4, MountMode::ReadOnly) => {
+            &[("ext4", "noload")]
+        }
+        (FileSystem::Ext2 | FileSystem::Ext3 | FileSystem::Ext4, MountMode::Writable) => {
+            &[("ext4", "")]
+        }
         // The same file system may be mounted from the disk that this is a copy of.
-        (FileSystem::Xfs, false) => &[("xfs", "norecovery,nouuid")],
-        (FileSystem::Xfs, true) => &[("xfs", "nouuid")],
+        (FileSystem::Xfs, MountMode::ReadOnly) => &[("xfs", "norecovery,nouuid")],
+        (FileSystem::Xfs, MountMode::Writable) => &[("xfs", "nouuid")],
         // The second spelling is for Linux before 5.9.
-        (FileSystem::Btrfs, false) => &[("btrfs", "rescue=nologreplay"), ("btrfs", "nologreplay")],
-        (FileSystem::Btrfs, true) => &[("btrfs", "")],
+        (FileSystem::Btrfs, MountMode::ReadOnly) => {
+            &[("btrfs", "rescue=nologreplay"), ("btrfs", "nologreplay")]
+        }
+        (FileSystem::Btrfs, MountMode::Writable) => &[("btrfs", "")],
         (FileSystem::Vfat, _) => &[("vfat", "")],
         (FileSystem::ExFat, _) => &[("exfat", "")],
         // A read-only mount replays nothing.
         (FileSystem::Ntfs, _) => &[("ntfs3", "")],
         (FileSystem::HfsPlus, _) => &[("hfsplus", "")],
-        (FileSystem::F2fs, false) => &[("f2fs", "norecovery")],
-        (FileSystem::F2fs, true) => &[("f2fs", "")],
+        (FileSystem::F2fs, MountMode::ReadOnly) => &[("f2fs", "norecovery")],
+        (FileSystem::F2fs, MountMode::Writable) => &[("f2fs", "")],
         _ => return None,
     })
 }
@@ -111,11 +126,11 @@ fn ways(kind: FileSystem, writable: bool) -> Option<&'static [(&'static str, &'s
 /// Whether [`mount_on`] can mount it.
 #[must_use]
 pub fn can_mount(kind: FileSystem) -> bool {
-    ways(kind, false).is_some()
+    ways(kind, MountMode::ReadOnly).is_some()
 }
 
-/// Mounts a file system on a directory: without `writable` so that nothing is replayed or
-/// written. Programs on it get no rights by being there, and its device nodes open nothing.
+/// Mounts a file system on a directory. Programs on it get no rights by being there, and its device
+/// nodes open nothing.
 ///
 /// # Errors
 ///
@@ -124,15 +139,15 @@ pub fn can_mount(kind: FileSystem) -> bool {
 pub fn mount_on(
     node: &Path,
     kind: FileSystem,
-    writable: bool,
+    mode: MountMode,
     dir: &Path,
 ) -> Result<(), AttachError> {
-    let ways = ways(kind, writable).ok_or(AttachError::NotMountable {
+    let ways = ways(kind, mode).ok_or(AttachError::NotMountable {
         path: node.to_owned(),
         kind,
     })?;
     let mut flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV;
-    if !writable {
+    if mode == MountMode::ReadOnly {
         flags |= MsFlags::MS_RDONLY;
     }
     let mut result = Ok(());

@@ -6,6 +6,7 @@
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 
+use crate::util::bytes::to_usize;
 use nix::sys::socket::{
     AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, recv, send, socket,
 };
@@ -112,7 +113,7 @@ fn u32_attribute(bytes: &[u8], wanted: u16) -> Option<u32> {
 /// One netlink message: its kind and what follows its header.
 fn messages(mut bytes: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
     std::iter::from_fn(move || {
-        let len = usize::try_from(u32::from_ne_bytes(*bytes.first_chunk()?)).ok()?;
+        let len = to_usize(u32::from_ne_bytes(*bytes.first_chunk()?));
         let kind = u16::from_ne_bytes(*bytes.get(4..)?.first_chunk()?);
         let body = bytes.get(16..len)?;
         bytes = bytes.get(len.next_multiple_of(4)..).unwrap_or_default();
@@ -135,7 +136,7 @@ enum Answer {
 fn digest(received: &[u8], replies: &mut Vec<Vec<u8>>) -> Answer {
     for (kind, body) in messages(received) {
         if kind != NLMSG_ERROR {
-            // Behind the header of generic netlink: command, version, two bytes of nothing.
+            // After the header of generic netlink: command, version, two bytes of nothing.
             replies.push(body.get(4..).unwrap_or_default().to_vec());
             continue;
         }

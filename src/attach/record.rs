@@ -12,8 +12,8 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
-use super::AttachError;
 use super::device::Device;
+use super::error::AttachError;
 
 /// Where records are kept: gone with the machine, as the devices are.
 pub const STATE_DIR: &str = "/run/ploopconv";
@@ -21,7 +21,7 @@ pub const STATE_DIR: &str = "/run/ploopconv";
 /// What is remembered of an attached disk.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Record {
-    /// What the kernel was told that the device is.
+    /// The backend string that the kernel has for the device.
     pub backend: String,
     /// The process that serves it.
     pub pid: u32,
@@ -149,7 +149,7 @@ impl Record {
 
     fn save_in(&self, dir: &Path, device: Device) -> Result<(), AttachError> {
         let path = file(dir, device);
-        // Complete or absent: whoever lists devices may look at any moment.
+        // Complete or absent: a list of devices may be read at any moment.
         let new = path.with_extension("new");
         std::fs::write(&new, self.to_text())
             .and_then(|()| std::fs::rename(&new, &path))

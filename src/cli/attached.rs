@@ -3,10 +3,11 @@
 use ploopconv::attach::{self, Attached};
 use serde::Serialize;
 
-use super::Verdict;
-use super::output::{finish, json, line, results};
+use super::ending::Ending;
+use super::outcome::Verdict;
+use super::output::{finish, line, results};
 use super::report::path;
-use super::size::human;
+use ploopconv::util::size::human;
 
 /// List what is attached
 #[derive(Debug, clap::Args)]
@@ -106,8 +107,9 @@ pub(crate) fn run(args: &AttachedArgs) -> anyhow::Result<Verdict> {
     let attached = attach::attached();
     let attached: Vec<_> = attached.iter().map(JsonAttached::of).collect();
     if args.json {
-        json(&Report { attached })?;
-        return Ok(Verdict::Done);
+        let verdict = Verdict::Done;
+        Ending::of(verdict, String::new).print(&Report { attached })?;
+        return Ok(verdict);
     }
     let mut out = results();
     for entry in &attached {

@@ -5,11 +5,11 @@ use ploopconv::disk::VirtualDisk;
 use ploopconv::ploop::{Examined, Severity};
 use serde::Serialize;
 
-use super::Verdict;
-use super::exit::Reported;
+use super::ending::Ending;
 use super::open::OpenArgs;
-use super::output::{finish, json, line, results};
-use super::report::{JsonFinding, finding_line, json_findings, unreferenced_bytes};
+use super::outcome::{Reported, Verdict};
+use super::output::{finish, line, results};
+use super::report::{JsonFinding, finding_line, json_findings, other_reading, unreferenced_bytes};
 
 /// Look for damage; writes nothing
 #[derive(Debug, clap::Args)]
@@ -24,7 +24,7 @@ pub(crate) struct CheckArgs {
 #[derive(Serialize)]
 struct Report {
     image: String,
-    status: &'static str,
+    verdict: &'static str,
     layers: usize,
     findings: Vec<JsonFinding>,
     unreferenced_bytes: u64,
@@ -33,10 +33,10 @@ struct Report {
 pub(crate) fn run(args: &CheckArgs) -> anyhow::Result<Verdict> {
     let workers = args.open.workers()?;
     let examined = args.open.examine(&workers)?;
-    let (status, verdict) = match examined.worst() {
+    let (word, verdict) = match examined.worst() {
         Some(Severity::Damage) => ("damaged", Verdict::Damaged),
         _ if !examined.is_in_use() => ("clean", Verdict::Done),
-        _ if examined.refuses_use(args.open.allow_dirty).is_none() => ("in-use", Verdict::Done),
+        _ if examined.refuses_use(args.open.if_in_use()).is_none() => ("in-use", Verdict::Done),
         _ => ("in-use", Verdict::InUse),
     };
     // Images are checked as a whole. A partition that cannot be read is said all the same.
@@ -45,19 +45,27 @@ pub(crate) fn run(args: &CheckArgs) -> anyhow::Result<Verdict> {
             .choose(disk)
             .with_context(|| format!("checking {}", args.open.name()))?;
     }
+    let unchanged = match examined.disk() {
+        Some(disk) if !args.open.allow_dirty => disk.check_unchanged(),
+        _ => Ok(()),
+    };
     if args.json {
-        json(&Report {
+        // A report does not say less than the exit status.
+        unchanged?;
+        let ending = Ending::of(verdict, || match verdict {
+            Verdict::Damaged => format!("{} is damaged", args.open.name()),
+            _ => format!("{} is in use", args.open.name()),
+        });
+        ending.print(&Report {
             image: args.open.name().to_string(),
-            status,
+            verdict: word,
             layers: examined.layers.len(),
             findings: json_findings(&examined),
             unreferenced_bytes: unreferenced_bytes(&examined),
         })?;
     } else {
-        print(&examined, &format!("{}: {status}", args.open.name()))?;
-    }
-    if let (Some(disk), false) = (examined.disk(), args.open.allow_dirty) {
-        disk.check_unchanged().map_err(Reported::after)?;
+        print(&examined, &format!("{}: {word}", args.open.name()))?;
+        unchanged.map_err(Reported::after)?;
     }
     Ok(verdict)
 }
@@ -66,6 +74,9 @@ fn print(examined: &Examined, verdict: &str) -> anyhow::Result<()> {
     let mut out = results();
     for finding in &examined.findings {
         line(&mut out, &finding_line(finding))?;
+        if let Some(reading) = other_reading(examined, finding) {
+            line(&mut out, &reading)?;
+        }
     }
     line(&mut out, verdict)?;
     finish(out)

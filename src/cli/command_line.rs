@@ -6,23 +6,24 @@ use std::path::PathBuf;
 use clap::ArgMatches;
 use clap::parser::ValueSource;
 
-use super::hints::{Typed, quoted, shell_word};
-use super::{Command, command};
+use super::commands::{Command, command};
+use crate::advice::hints::Typed;
+use crate::advice::shell::{quoted, shell_word};
 
 /// A command line that could be read.
 pub(crate) struct CommandLine {
     matches: ArgMatches,
     /// What it means.
-    pub(super) command: Command,
+    pub(crate) command: Command,
 }
 
 impl CommandLine {
-    pub(super) fn new(matches: ArgMatches, command: Command) -> Self {
+    pub(crate) fn new(matches: ArgMatches, command: Command) -> Self {
         Self { matches, command }
     }
 
     /// The words, for messages about the image that `error` is about.
-    pub(super) fn typed(&self, error: &anyhow::Error) -> Typed {
+    pub(crate) fn typed(&self, error: &anyhow::Error) -> Typed {
         Typed::here(self.command.image(error))
     }
 
@@ -48,13 +49,15 @@ impl CommandLine {
 }
 
 /// IMAGE and every option of reading, as a shell takes them.
-pub(super) fn what_is_read(matches: &ArgMatches) -> String {
+pub(crate) fn what_is_read(matches: &ArgMatches) -> String {
     let image = matches.get_one::<PathBuf>("image");
     let mut words: Vec<_> = image.iter().map(|image| quoted(image)).collect();
     let all = command();
     for arg in all.get_arguments() {
         let id = arg.get_id().as_str();
-        let is_given = matches.value_source(id) == Some(ValueSource::CommandLine);
+        // Not every command has every option.
+        let is_known = matches.try_contains_id(id).is_ok();
+        let is_given = is_known && matches.value_source(id) == Some(ValueSource::CommandLine);
         let (Some(long), true) = (arg.get_long(), is_given) else {
             continue;
         };

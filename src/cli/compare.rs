@@ -4,18 +4,19 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use ploopconv::compare::{Comparison, compare};
+use ploopconv::convert::Tally;
 use serde::Serialize;
 
-use super::Verdict;
-use super::exit::Usage;
-use super::losses::Tally;
+use super::any_disk::{AnyDisk, Kind, Place, in_partition};
+use super::ending::Ending;
+use super::losses::warn_about;
 use super::open::OpenArgs;
-use super::output::{complain, finish, json, line, results};
+use super::outcome::{Usage, Verdict};
+use super::output::{finish, line, results, write_message};
 use super::progress::{Display, When};
 use super::report::path;
-use super::side::{Kind, Place, Side, in_partition};
 use super::signals::Guard;
-use super::size::{human, short};
+use ploopconv::util::size::{human, short};
 
 /// Compare two disks byte by byte
 #[derive(Debug, clap::Args)]
@@ -89,26 +90,20 @@ pub(crate) fn run(args: &CompareArgs) -> anyhow::Result<Verdict> {
     let workers = args.open.workers()?;
     let open = |image: &Path, is_b| {
         let image = image.to_owned();
-        Side::open(&args.open.of(&image), &workers).context(Opening { image, is_b })
+        AnyDisk::open(&args.open.of(&image), &workers).context(Opening { image, is_b })
     };
     let a = open(&args.open.image, false)?;
     let b = open(&args.other, true)?;
     if let (Some(option), false) = (
         args.open.only_for_ploop(),
-        [&a, &b].iter().any(|side| side.kind == Kind::Ploop),
+        [&a, &b].iter().any(|disk| matches!(disk.kind, Kind::Ploop)),
     ) {
         let mistake = format!("{option} is for ploop images, and neither disk is one");
         return Err(Usage(mistake).into());
     }
-    let larger = a.disk.size().max(b.disk.size());
+    let larger = a.disk().size().max(b.disk().size());
     let progress = Display::new(args.progress, args.quiet, larger);
-    let found = compare(
-        a.disk.as_ref(),
-        b.disk.as_ref(),
-        &workers,
-        signals.stop(),
-        &progress,
-    );
+    let found = compare(a.disk(), b.disk(), &workers, signals.stop(), &progress);
     progress.clear();
     if let Some(interrupted) = signals.interrupted() {
         return Err(interrupted.into());
@@ -119,32 +114,30 @@ pub(crate) fn run(args: &CompareArgs) -> anyhow::Result<Verdict> {
     if !args.quiet {
         report.warn();
     }
+    let verdict = report.verdict();
     if args.json {
-        json(&report)?;
+        Ending::of(verdict, || report.message()).print(&report)?;
     } else {
         report.print()?;
     }
-    Ok(if !report.equal {
-        Verdict::No
-    } else if report.lost.0.is_nothing() && report.lost.1.is_nothing() {
-        Verdict::Done
-    } else {
-        Verdict::Salvaged
-    })
+    Ok(verdict)
 }
 
 fn report(
     (a_name, b_name): (String, String),
-    a: &Side,
-    b: &Side,
+    a: &AnyDisk,
+    b: &AnyDisk,
     found: Comparison,
 ) -> anyhow::Result<Report> {
     let first_difference = match found.first_difference {
         Some(offset) => Some(Difference {
             offset,
-            a: a.place(offset)?,
-            b: b.place(offset)?,
-            partition: a.partition_at(offset).or_else(|| b.partition_at(offset)),
+            a: Place(a.input.location(offset)?),
+            b: Place(b.input.location(offset)?),
+            partition: a
+                .input
+                .partition_at(offset)
+                .or_else(|| b.input.partition_at(offset)),
         }),
         None => None,
     };
@@ -153,8 +146,8 @@ fn report(
         a: a_name,
         b: b_name,
         equal: first_difference.is_none(),
-        size_a: a.disk.size(),
-        size_b: b.disk.size(),
+        size_a: a.disk().size(),
+        size_b: b.disk().size(),
         first_difference,
         compared_bytes: found.compared,
         skipped_bytes: found.skipped,
@@ -165,9 +158,32 @@ fn report(
 }
 
 impl Report {
+    fn verdict(&self) -> Verdict {
+        if !self.equal {
+            Verdict::Different
+        } else if self.lost.0.is_nothing() && self.lost.1.is_nothing() {
+            Verdict::Done
+        } else {
+            Verdict::Salvaged
+        }
+    }
+
+    /// What keeps the two from being equal without doubt.
+    fn message(&self) -> String {
+        match &self.first_difference {
+            Some(Difference {
+                offset, partition, ..
+            }) => {
+                let inside = in_partition(*partition);
+                format!("they differ first at offset {offset:#x}{inside}")
+            }
+            None => "they are equal, but part of them is lost and was compared as zeros".to_owned(),
+        }
+    }
+
     fn warn(&self) {
-        self.lost.0.warn(&self.a);
-        self.lost.1.warn(&self.b);
+        warn_about(&self.lost.0, &self.a);
+        warn_about(&self.lost.1, &self.b);
         if self.size_a == self.size_b {
             return;
         }
@@ -176,7 +192,7 @@ impl Report {
         } else {
             ""
         };
-        complain(&format!(
+        write_message(&format!(
             "warning: the sizes differ, {} and {} bytes{tail}",
             self.size_a, self.size_b
         ));

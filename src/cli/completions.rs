@@ -2,9 +2,8 @@
 
 use anyhow::Context;
 
-use super::Verdict;
-use super::exit::Stdout;
-use super::output::{finish, results};
+use super::outcome::Verdict;
+use super::output::{Stdout, finish, results};
 
 /// Print a script that lets a shell complete the command line
 #[derive(Debug, clap::Args)]

@@ -1,279 +1,204 @@
 //! `ploopconv IMAGE -o TARGET`: the main job.
 
 mod args;
-mod checksum;
-mod digest;
-mod fill;
-mod lost;
-mod partitions;
-mod plan;
-mod promise;
-mod room;
+mod files;
+mod format;
+mod guest;
+mod packing;
+mod refuse;
+mod report;
 mod target;
-mod team;
 mod warnings;
 
-use std::iter;
-use std::path::PathBuf;
 use std::time::Instant;
 
 use anyhow::Context;
-use ploopconv::Workers;
-use ploopconv::copy::Summary;
+use ploopconv::convert::{
+    ConvertFailure, Input, Plan, Resources, Room, Target, clear_leftovers, plan,
+};
+use ploopconv::observe::Progress;
 use ploopconv::ploop::Severity;
-use ploopconv::qcow2::Layout;
-use ploopconv::sink::PartialFile;
+use ploopconv::sink::{Limit, TargetError};
+use ploopconv::util::size::human;
+use ploopconv::{Error, Workers};
 
 pub(crate) use self::args::ConvertArgs;
-pub(crate) use self::promise::Promised;
 
-use self::checksum::ChecksumFile;
-use self::fill::{Hands, fill, open_sink, passes};
-use self::lost::LostFile;
-use self::plan::{Digest, Plan};
-use self::room::Room;
-use self::target::Target;
+use self::guest::Container;
+use self::report::Reporter;
 use self::warnings::of_contents;
-use super::Verdict;
-use super::exit::Noted;
-use super::losses::Account;
-use super::output::{complain, json};
+use super::outcome::{Noted, Verdict};
+use super::output::write_message;
 use super::progress::Display;
 use super::report::warnings;
-use super::side::Side;
 use super::signals::Guard;
-use super::size::short;
 
 pub(crate) fn run(args: &ConvertArgs) -> anyhow::Result<Verdict> {
-    let context = || format!("converting {}", args.open.name());
-    let target = if args.partitions {
-        Target::directory_of(args)?
-    } else {
-        Target::of(args)?
-    };
-    args.refuse_promise(&target)?;
+    let target = target::of(args)?;
+    let promise = args.refuse_promise(&target);
+    // What is there may be a file of the image, and that is worth more than what its name promises.
+    let may_be_source = matches!(&target, Target::File(path) if path.exists());
+    if !may_be_source {
+        promise.as_ref().map_err(Clone::clone)?;
+    }
     args.refuse_nonsense(&target)?;
     let started = Instant::now();
     let signals = Guard::start()?;
     let workers = args.open.workers()?;
-    let (source, warnings) = open(args, &target, &workers).with_context(context)?;
-    let job = Job {
+    let opening = || format!("converting {}", args.open.name());
+    let (input, mut warnings) = open(args, &workers).with_context(opening)?;
+    target.refuse_files_of(&input).with_context(opening)?;
+    promise?;
+    args.refuse_place_of_list(&target, &input)?;
+    let doing = || match target {
+        Target::Directory(_) => format!("converting the partitions of {}", args.open.name()),
+        _ if args.tar_options().is_some() => format!("packing the files of {}", args.open.name()),
+        _ => opening(),
+    };
+    let doing = doing();
+    if !args.dry_run {
+        // First, because what a killed run left may take the room that is needed now.
+        say_what_was_left(args, &target);
+    }
+    let fate = match args.writes() {
+        "archive" if !target.is_files() => "what was sent is part of the archive",
+        _ => target.fate(),
+    };
+    let container = container(args, &input, &mut warnings).with_context(|| doing.clone())?;
+    let guest = container.as_ref().and_then(|it| args.guest.options(it));
+    let planned = plan(
+        input,
+        target,
+        args.options(guest),
+        &resources(&workers, &signals, &()),
+    );
+    let plan = match (planned, signals.interrupted()) {
+        (Err(_), Some(interrupted)) => return Err(interrupted.into()),
+        (planned, _) => planned.with_context(|| doing.clone())?,
+    };
+    let reporter = Reporter {
         args,
-        workers: &workers,
-        signals: &signals,
         started,
         warnings,
+        container,
     };
-    match &target {
-        Target::Directory(dir) => partitions::run(&job, dir, source),
-        _ => job.run(&target, &source),
+    if args.dry_run {
+        return reporter.dry_run(&plan).with_context(|| doing.clone());
+    }
+    let room = plan.room();
+    match carry_out(args, plan, &workers, &signals) {
+        Ok(done) => reporter.done(&done),
+        Err(failure) => Err(match signals.interrupted() {
+            Some(interrupted) => interrupted.leaving(fate).into(),
+            None => failed(failure, doing, room, fate),
+        }),
     }
 }
 
 /// Opens the image, and says what a user should know about it; that is given, too.
-fn open(
-    args: &ConvertArgs,
-    target: &Target,
-    workers: &Workers,
-) -> anyhow::Result<(Side, Vec<String>)> {
+fn open(args: &ConvertArgs, workers: &Workers) -> anyhow::Result<(Input, Vec<String>)> {
     let examined = args.open.examine(workers)?;
     let least = if args.verbose {
         Severity::Info
     } else {
         Severity::Warning
     };
-    let mut warnings = warnings(&examined, least, args.open.allow_dirty);
+    let mut warnings = warnings(&examined, least, args.open.if_in_use());
     // Before the image may be refused.
     let say = |line: &String| {
         if !args.quiet {
-            complain(line);
+            write_message(line);
         }
     };
     warnings.iter().for_each(say);
-    let opened = args.open.disk(examined)?;
-    target.refuse_sources(&opened.files)?;
-    let source = Side::ploop(opened, args.open.partition);
-    let more = of_contents(source.disk.as_ref(), source.partition);
+    let input = args.open.disk(examined)?;
+    let holds_files = args.tar_options().is_some();
+    let more = of_contents(input.disk(), input.partition(), holds_files);
     more.iter().for_each(say);
     warnings.extend(more);
-    Ok((source, warnings))
+    Ok((input, warnings))
 }
 
-/// What a conversion is done with.
-struct Job<'a> {
-    args: &'a ConvertArgs,
-    workers: &'a Workers,
-    signals: &'a Guard,
-    started: Instant,
-    /// What was said of the image.
-    warnings: Vec<String>,
+/// What is known of a container that goes to another host; what is wrong with its configuration is
+/// said.
+fn container(
+    args: &ConvertArgs,
+    input: &Input,
+    warnings: &mut Vec<String>,
+) -> anyhow::Result<Option<Container>> {
+    if !args.guest.is_given() {
+        return Ok(None);
+    }
+    let container = args.guest.container(input, &args.open.image)?;
+    let more = container.warnings();
+    for line in more.iter().filter(|_| !args.quiet) {
+        write_message(line);
+    }
+    warnings.extend(more);
+    Ok(Some(container))
 }
 
-/// What was written.
-struct Written {
-    summary: Summary,
-    /// What of it is lost.
-    account: Option<Account>,
-    digest: Option<Digest>,
-}
-
-impl Job<'_> {
-    fn run(&self, target: &Target, source: &Side) -> anyhow::Result<Verdict> {
-        let args = self.args;
-        let context = || format!("converting {}", args.open.name());
-        if let (Target::File(path), false) = (target, args.dry_run) {
-            // First, because what a killed run left may take the room that is needed now.
-            say_what_was_left(args, PartialFile::remove_leftovers(path));
-        }
-        let mut plan = Plan::new(args, target, source, self.workers).with_context(context)?;
-        if args.dry_run {
-            // Unreadable sectors show when the disk is read.
-            let known = source.salvage.as_ref();
-            let known =
-                known.map(|salvage| Account::of(salvage, source.disk.as_ref(), source.partition));
-            return plan.show(self, known.transpose().with_context(context)?);
-        }
-        plan.refuse_if_full().with_context(context)?;
-        let written = match self.write(target, plan.layout.take(), source) {
-            Ok(written) => written,
-            Err(error) => return Err(self.failed(error, context(), plan.room, target.fate())),
-        };
-        if let (None, true, Target::File(path)) = (&written.account, args.force, target) {
-            lost::remove_stale(path);
-        }
-        let verdict = verdict(written.account.as_ref());
-        if let (Some(account), false) = (&written.account, args.quiet) {
-            account.complain(&args.output.display().to_string());
-        }
-        let (summary, seconds) = (written.summary, self.seconds());
-        if args.json {
-            json(&plan.report(self, &args.output, written))?;
-        }
-        if !args.quiet && !matches!(target, Target::Stdout) {
-            complain(&format!(
-                "{}: {} disk, {} in {seconds:.1} s",
-                args.output.display(),
-                short(source.disk.size()),
-                done(summary),
-            ));
-        }
-        Ok(verdict)
-    }
-
-    /// How long it has taken so far, to the millisecond.
-    fn seconds(&self) -> f64 {
-        (self.started.elapsed().as_secs_f64() * 1000.0).round() / 1000.0
-    }
-
-    /// The error of a conversion that did not come to its end.
-    fn failed(
-        &self,
-        error: anyhow::Error,
-        doing: String,
-        room: Room,
-        fate: &'static str,
-    ) -> anyhow::Error {
-        match self.signals.interrupted() {
-            Some(interrupted) => interrupted.leaving(fate).into(),
-            None => {
-                let notes = room::notes(&error, room, fate);
-                error.context(Noted { doing, notes })
-            }
-        }
-    }
-
-    /// Writes the whole target: complete, or not there.
-    fn write(
-        &self,
-        target: &Target,
-        layout: Option<Layout>,
-        source: &Side,
-    ) -> anyhow::Result<Written> {
-        let (args, signals) = (self.args, self.signals);
-        let checksum = args
-            .checksum
-            .map(|how| ChecksumFile::beside(how, &args.output, args.force))
-            .transpose()?;
-        let lost = args
-            .open
-            .salvage
-            .then(|| LostFile::create(target, args.force, source, signals.partials()))
-            .transpose()?;
-        let sink = open_sink(args, target, layout, source.disk.size(), signals)?;
-        let algorithm = checksum.as_ref().map(ChecksumFile::algorithm);
-        let size = source.disk.size().saturating_mul(passes(args));
-        let progress = Display::new(args.progress, args.quiet, size);
-        let hands = Hands {
-            workers: self.workers,
-            signals,
-            progress: &progress,
-        };
-        let filled = fill(args, &sink, algorithm, source, &hands);
-        progress.clear();
-        let (summary, digest) = filled?;
-        let (sync, partials) = (!args.no_sync, signals.partials());
-        // What lies beside the target is ready before the target is there, so that nothing but
-        // names is left to be given.
-        let sum = checksum.as_ref().map(|file| file.path().to_owned());
-        let account = lost.as_ref().map(|file| list(args, file, source));
-        let account = account.transpose()?;
-        let mut known = None;
-        match checksum.zip(digest) {
-            Some((file, digest)) => {
-                known = Some(Digest::new(&file, &digest));
-                let digests = [(digest, args.output.as_path())];
-                let finish = || sink.finish();
-                file.write(&digests, sync, partials, finish, || {
-                    args.take_back([args.output.as_path()]);
-                })?;
-            }
-            None => sink.finish()?,
-        }
-        lost.map_or(Ok(()), |list| list.finish(sync))
-            .inspect_err(|_| {
-                args.take_back(iter::once(args.output.as_path()).chain(sum.as_deref()))
-            })?;
-        Ok(Written {
-            summary,
-            account,
-            digest: known,
-        })
-    }
-}
-
-fn verdict(account: Option<&Account>) -> Verdict {
-    match account {
-        Some(account) if !account.is_nothing() => Verdict::Salvaged,
-        _ => Verdict::Done,
-    }
-}
-
-/// Nobody should wonder where a file went.
-fn say_what_was_left(args: &ConvertArgs, removed: Vec<PathBuf>) {
+/// A user should not wonder where a file went.
+fn say_what_was_left(args: &ConvertArgs, target: &Target) {
+    let removed = clear_leftovers(target);
     for path in removed.iter().filter(|_| !args.quiet) {
-        complain(&format!(
+        write_message(&format!(
             "removed what a killed run left: {}",
             path.display()
         ));
     }
 }
 
-/// What a copy did, for people.
-fn done(summary: Summary) -> String {
-    let written = format!("{} written", short(summary.written));
-    match summary.shared {
-        0 => written,
-        shared => format!("{} shared, {written}", short(shared)),
+fn carry_out(
+    args: &ConvertArgs,
+    plan: Plan,
+    workers: &Workers,
+    signals: &Guard,
+) -> Result<ploopconv::convert::Done, ConvertFailure> {
+    let progress = Display::new(args.progress, args.quiet, plan.work());
+    let done = plan.run(&resources(workers, signals, &progress));
+    progress.clear();
+    done
+}
+
+fn resources<'a>(
+    workers: &'a Workers,
+    signals: &'a Guard,
+    progress: &'a dyn Progress,
+) -> Resources<'a> {
+    Resources {
+        workers,
+        stop: signals.stop(),
+        partials: signals.partials(),
+        progress,
     }
 }
 
-/// Accounts for what is lost of the disk, and writes it down.
-fn list(args: &ConvertArgs, file: &LostFile, source: &Side) -> anyhow::Result<Account> {
-    let salvage = source.salvage.as_ref().context("nothing was salvaged")?;
-    let disk = source.disk.as_ref();
-    let mut account = Account::of(salvage, disk, source.partition)?;
-    let name = args.open.name().to_string();
-    file.write(salvage, disk.size(), &account, &name)?;
-    account.list = Some(file.path().display().to_string());
-    Ok(account)
+/// The error of a conversion that did not come to its end.
+fn failed(failure: ConvertFailure, doing: String, room: Room, fate: &str) -> anyhow::Error {
+    let notes = notes(&failure.error, room, fate);
+    let error = anyhow::Error::from(failure.error);
+    let error = match failure.image {
+        Some(path) => error.context(path.display().to_string()),
+        None => error,
+    };
+    error.context(Noted { doing, notes })
+}
+
+/// What there is to say about a target that has no room left: what became of it, and how much room
+/// it needs. Nothing, where something else went wrong.
+fn notes(error: &Error, room: Room, fate: &str) -> Vec<String> {
+    let Some(TargetError::Full { limit, .. }) = error.detail() else {
+        return Vec::new();
+    };
+    let needed = format!("{fate}; at most {} are needed", human(room.most));
+    vec![match (limit, room.free) {
+        (Limit::FileSystem(_), Some(free)) => format!("{needed}, and {} were free", human(free)),
+        (Limit::FileSystem(_) | Limit::Device | Limit::Quota(_), _) => needed,
+        (Limit::Inodes(_), _) => format!("{fate}; the file system has no inode left"),
+        (Limit::FileSize, _) => format!(
+            "{fate}; the file system, or a limit of this shell (ulimit -f), takes no file of this \
+             size"
+        ),
+    }]
 }

@@ -4,11 +4,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use ploopconv::attach::{self, Attached, Force};
-use ploopconv::{Class, Error};
+use ploopconv::{Error, ErrorKind};
 
-use super::Verdict;
-use super::attach::ours;
-use super::output::{complain, story};
+use super::outcome::Verdict;
+use super::output::{story, write_message};
 
 /// Take an attached disk away again
 #[derive(Debug, clap::Args)]
@@ -37,13 +36,15 @@ pub(crate) fn run(args: &DetachArgs) -> anyhow::Result<Verdict> {
         return all();
     };
     let context = || format!("detaching {}", what.display());
-    let attached = attach::find(what).map_err(ours).with_context(context)?;
+    let attached = attach::find(what)
+        .map_err(Error::from)
+        .with_context(context)?;
     detach(&attached).with_context(context)?;
     Ok(Verdict::Done)
 }
 
 fn detach(attached: &Attached) -> Result<(), Error> {
-    attached.detach(Force::No).map_err(ours)
+    attached.detach(Force::No).map_err(Error::from)
 }
 
 /// One that cannot be taken away does not keep the others.
@@ -51,13 +52,13 @@ fn all() -> anyhow::Result<Verdict> {
     let mut verdict = Verdict::Done;
     for attached in attach::attached() {
         if let Err(error) = detach(&attached) {
-            verdict = match error.class() {
-                Class::InUse => Verdict::InUse,
-                _ => Verdict::No,
+            verdict = match error.kind() {
+                ErrorKind::InUse => Verdict::InUse,
+                _ => Verdict::Status(1),
             };
             let error = anyhow::Error::from(error);
             let device = attached.device.path();
-            complain(&format!(
+            write_message(&format!(
                 "detaching {}: {}",
                 device.display(),
                 story(&error)

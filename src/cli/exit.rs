@@ -1,78 +1,20 @@
-//! Exit statuses, and the last words before one.
+//! The last words of a command that failed, and its exit status.
 
-use std::fmt;
 use std::io;
 use std::process::ExitCode;
 
-use ploopconv::{Class, Error};
+use ploopconv::Error;
 use serde::Serialize;
 
 use super::command_line::CommandLine;
-use super::convert::Promised;
-use super::hints::{Hint, hint};
-use super::output::{complain, json, story};
+use super::commands::Command;
+use super::convert::ConvertArgs;
+use super::ending::status_of;
+use super::outcome::{Noted, Reported, Usage};
+use super::output::{Stdout, json, story, write_message};
 use super::signals::Interrupted;
-use super::verify::ReadBack;
-
-/// How a command ended that did what it was asked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Verdict {
-    /// Done, clean, equal.
-    Done,
-    /// The answer is no: it does not fit.
-    No,
-    /// The image is damaged.
-    Damaged,
-    /// The image is in use.
-    InUse,
-    /// Done, and part of it is lost.
-    Salvaged,
-    /// As another process ended that did the work.
-    Status(u8),
-}
-
-impl From<Verdict> for ExitCode {
-    fn from(verdict: Verdict) -> Self {
-        Self::from(match verdict {
-            Verdict::Done => 0,
-            Verdict::No => 1,
-            Verdict::Damaged => 3,
-            Verdict::InUse => 4,
-            Verdict::Salvaged => 5,
-            Verdict::Status(status) => status,
-        })
-    }
-}
-
-/// A mistake of the command line that shows only when its parts are seen together.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub(crate) struct Usage(pub(crate) String);
-
-/// What was being done, and what there is to say about it besides: a line each.
-#[derive(Debug)]
-pub(crate) struct Noted {
-    pub(crate) doing: String,
-    pub(crate) notes: Vec<String>,
-}
-
-impl fmt::Display for Noted {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.doing)
-    }
-}
-
-/// An error that came when the report was on stdout already: there is no second one.
-#[derive(Debug, thiserror::Error)]
-#[error("{0:#}")]
-pub(crate) struct Reported(anyhow::Error);
-
-impl Reported {
-    /// For `map_err` behind the report of a command.
-    pub(crate) fn after(error: impl Into<anyhow::Error>) -> anyhow::Error {
-        Self(error.into()).into()
-    }
-}
+use crate::advice::hints::{Hint, hint};
+use crate::advice::promise::Promised;
 
 /// The report of a command that failed, for scripts.
 #[derive(Debug, Serialize)]
@@ -99,7 +41,7 @@ impl Failure {
         let ours = ours(error);
         let mut hints = Vec::new();
         if let Some(promised) = error.downcast_ref::<Promised>() {
-            hints = promised.hints(line);
+            hints = promised.hints_for(&line.what_is_read());
         }
         if let Some(noted) = error.downcast_ref::<Noted>() {
             hints.extend(noted.notes.iter().map(Hint::say));
@@ -110,16 +52,16 @@ impl Failure {
         Self {
             status,
             code,
-            message: message(error, ours),
+            message: message(error, ours, line),
             hints,
         }
     }
 
     /// Says it on stderr, and with `--json` on stdout too.
     pub(crate) fn say(&self, as_json: bool) -> ExitCode {
-        complain(&self.message);
+        write_message(&self.message);
         let hints = self.hints.iter();
-        hints.for_each(|hint| complain(&hint.to_string()));
+        hints.for_each(|hint| write_message(&hint.to_string()));
         if as_json {
             // Where stdout cannot be written either, stderr has it all.
             let _ = json(self);
@@ -143,11 +85,6 @@ pub(crate) fn report(error: anyhow::Error, line: &CommandLine) -> ExitCode {
     Failure::of(&error, line).say(as_json)
 }
 
-/// What was done when a result could not be written.
-#[derive(Debug, thiserror::Error)]
-#[error("writing to stdout")]
-pub(crate) struct Stdout;
-
 fn ours(error: &anyhow::Error) -> Option<&Error> {
     let mut chain = error.chain();
     chain.find_map(|cause| cause.downcast_ref::<Error>())
@@ -163,13 +100,20 @@ fn is_broken_pipe(cause: &(dyn std::error::Error + 'static)) -> bool {
 /// A closed pipe ends a result quietly, because its reader has seen what it wanted. A disk that was
 /// cut is another matter: what the reader kept looks like a disk and is none, and the status of a
 /// pipe is that of its last command. So a line says it, as `dd` does.
-fn message(error: &anyhow::Error, ours: Option<&Error>) -> String {
-    match ours {
-        Some(Error::Io { path, .. }) if ours.is_some_and(Error::is_broken_pipe) => format!(
-            "the reader of {} has gone; what it got is only part of the disk",
+fn message(error: &anyhow::Error, ours: Option<&Error>, line: &CommandLine) -> String {
+    let what = match &line.command {
+        Command::Convert(args) => args.writes(),
+        _ => ConvertArgs::DISK,
+    };
+    match ours
+        .filter(|error| error.is_broken_pipe())
+        .and_then(Error::path)
+    {
+        Some(path) => format!(
+            "the reader of {} has gone; what it got is only part of the {what}",
             path.display()
         ),
-        _ => story(error),
+        None => story(error),
     }
 }
 
@@ -180,17 +124,10 @@ fn status_and_code(error: &anyhow::Error, ours: Option<&Error>) -> (u8, &'static
     if error.is::<Usage>() || error.is::<Promised>() {
         return (2, "usage");
     }
-    if error.is::<ReadBack>() {
-        return (1, "different");
-    }
     let Some(ours) = ours else {
         return (1, code_of_others(error));
     };
-    let status = match ours.class() {
-        Class::Damaged => 3,
-        Class::InUse => 4,
-        Class::Failed => 1,
-    };
+    let status = status_of(ours);
     let code = if ours.is_broken_pipe() {
         "closed-pipe"
     } else {

@@ -7,7 +7,7 @@ use anyhow::Context;
 use clap_mangen::Man;
 use clap_mangen::roff::{Inline, Roff, bold, roman};
 
-use super::Verdict;
+use super::outcome::Verdict;
 
 /// Write the manual pages of all commands into a directory
 #[derive(Debug, clap::Args)]

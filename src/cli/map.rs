@@ -7,13 +7,13 @@ use std::sync::mpsc;
 
 use anyhow::Context;
 use ploopconv::disk::{Extent, VirtualDisk};
-use ploopconv::text;
+use ploopconv::util::text;
 
 use self::rows::{Json, Row, Text};
-use super::Verdict;
-use super::exit::{Reported, Stdout};
-use super::open::{OpenArgs, Opened, Salvage};
-use super::output::{finish, results, safe_json};
+use super::ending::Ending;
+use super::open::OpenArgs;
+use super::outcome::{Reported, Verdict};
+use super::output::{Stdout, finish, results, safe_json};
 use super::report::{path, warn};
 
 /// Show where every part of the disk is stored
@@ -30,30 +30,43 @@ pub(crate) fn run(args: &MapArgs) -> anyhow::Result<Verdict> {
     let context = || format!("mapping {}", args.open.name());
     let workers = args.open.workers()?;
     let examined = args.open.examine(&workers).with_context(context)?;
-    warn(&examined, args.open.allow_dirty);
+    warn(&examined, args.open.if_in_use());
     let opened = args.open.disk(examined).with_context(context)?;
     // What is lost is shown as that.
-    let stored = opened.salvage.as_ref().map(Salvage::stored).transpose()?;
-    let disk = match &stored {
-        Some(stored) => stored,
-        None => opened.disk.as_ref(),
-    };
-    let out = results();
+    let stored = opened.view().stored();
+    let disk = stored.as_ref();
+    let mut out = results();
     if args.json {
         let image = args.open.name().to_string();
         // Part of it is on stdout by then.
-        print_json(disk, &opened, &image, out).map_err(mark_unless_stdout)?;
+        print_json(disk, &image, &mut out).map_err(mark_unless_stdout)?;
     } else {
-        print_text(disk, &opened, out)?;
+        print_text(disk, &mut out)?;
     }
-    let unchanged = disk.check_unchanged().with_context(context);
+    let unchanged = disk.check_unchanged();
+    let mut losses = opened.losses();
+    let verdict = match losses.next() {
+        Some(_) => Verdict::Salvaged,
+        None => Verdict::Done,
+    };
+    if args.json {
+        let ending = match &unchanged {
+            Ok(()) => Ending::of(verdict, || "part of the disk is lost".to_owned()),
+            Err(error) => Ending::of_error(error),
+        };
+        end_json(&ending, &mut out)?;
+    }
+    finish(out)?;
+    let unchanged = unchanged.with_context(context);
     unchanged.map_err(Reported::after)?;
-    let mut losses = opened.salvage.iter().flat_map(Salvage::losses);
-    Ok(if losses.next().is_some() {
-        Verdict::Salvaged
-    } else {
-        Verdict::Done
-    })
+    Ok(verdict)
+}
+
+/// Ends the report with what is known only then: how the command ended.
+fn end_json(ending: &Ending, out: &mut impl Write) -> anyhow::Result<()> {
+    let fields = serde_json::to_string_pretty(ending)?;
+    let fields = safe_json(fields.trim_start_matches('{'));
+    writeln!(out, "\n  ],{fields}").context(Stdout)
 }
 
 /// What went wrong with stdout itself is known as that.
@@ -65,24 +78,18 @@ fn mark_unless_stdout(error: anyhow::Error) -> anyhow::Error {
     }
 }
 
-fn print_text(disk: &dyn VirtualDisk, opened: &Opened, mut out: impl Write) -> anyhow::Result<()> {
+fn print_text(disk: &dyn VirtualDisk, mut out: impl Write) -> anyhow::Result<()> {
     out.write_all(rows::HEADING.as_bytes()).context(Stdout)?;
-    let files = file_names(opened);
+    let files = file_names(disk);
     let files = files.iter().map(|file| text::safe(file).into_owned());
     let row = Text {
         files: files.collect(),
     };
-    print_rows(disk, row, &mut out)?;
-    finish(out)
+    print_rows(disk, row, &mut out)
 }
 
 /// One object a line, in one array.
-fn print_json(
-    disk: &dyn VirtualDisk,
-    opened: &Opened,
-    image: &str,
-    mut out: impl Write,
-) -> anyhow::Result<()> {
+fn print_json(disk: &dyn VirtualDisk, image: &str, mut out: impl Write) -> anyhow::Result<()> {
     let string = |text: &str| serde_json::to_string(text).map(|text| safe_json(&text));
     let (image, size) = (string(image)?, disk.size());
     write!(
@@ -90,15 +97,13 @@ fn print_json(
         "{{\n  \"image\": {image},\n  \"size\": {size},\n  \"extents\": ["
     )
     .context(Stdout)?;
-    let files = file_names(opened);
+    let files = file_names(disk);
     let files: Result<_, _> = files.iter().map(|file| string(file)).collect();
     let row = Json {
         files: files?,
         separator: "\n",
     };
-    print_rows(disk, row, &mut out)?;
-    writeln!(out, "\n  ]\n}}").context(Stdout)?;
-    finish(out)
+    print_rows(disk, row, &mut out)
 }
 
 /// Writes a row for every extent. They are found on a thread beside this one; a disk may have
@@ -116,7 +121,7 @@ fn print_rows(
             loop {
                 let batch = take(&mut extents, BATCH);
                 let is_last = batch.as_ref().map_or(true, |batch| batch.len() < BATCH);
-                // Nobody listens any more where writing has failed.
+                // The writer takes no more rows once writing has failed.
                 if found.send(batch).is_err() || is_last {
                     break;
                 }
@@ -148,6 +153,8 @@ fn take(
     Ok(batch)
 }
 
-fn file_names(opened: &Opened) -> Vec<String> {
-    opened.layer_files.iter().map(|file| path(file)).collect()
+/// What the stores of a disk are called.
+fn file_names(disk: &dyn VirtualDisk) -> Vec<String> {
+    let stores = disk.stores().iter();
+    stores.map(|store| path(store.path())).collect()
 }

@@ -1,15 +1,13 @@
 //! What to read: the arguments that every reading command takes.
 
-use std::ops::Range;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use ploopconv::Workers;
-use ploopconv::disk::{Loss, Slice, VirtualDisk};
-use ploopconv::partition::{self, Layout, Partition};
-use ploopconv::ploop::{Examined, LayerName, OpenOptions, PloopDisk, SnapshotName, examine};
-use ploopconv::salvage::{Salvaged, Trusted};
+use ploopconv::convert::Input;
+use ploopconv::disk::VirtualDisk;
+use ploopconv::partition::{self, Partition, PartitionLayout};
+use ploopconv::ploop::{Examined, IfInUse, LayerName, OpenOptions, SnapshotName, examine};
+use ploopconv::util::bytes::to_usize;
 
 use super::number::number;
 
@@ -48,6 +46,7 @@ pub(crate) struct OpenArgs {
         long,
         value_name = "BASE,…,TOP",
         value_delimiter = ',',
+        value_parser = layer_name,
         conflicts_with_all = ["snapshot", "single_layer"],
         help_heading = "Reading"
     )]
@@ -63,90 +62,13 @@ pub(crate) struct OpenArgs {
     threads: Option<u32>,
 }
 
-/// What a command reads.
-#[derive(Debug)]
-pub(crate) struct Opened {
-    /// The disk, or the partition of it that was asked for.
-    pub(crate) disk: Box<dyn VirtualDisk>,
-    /// The files of the layers, base first.
-    pub(crate) layer_files: Vec<PathBuf>,
-    /// Device and inode of every file that is read, so that none becomes a target.
-    pub(crate) files: Vec<(u64, u64)>,
-    /// Where it is read over damage: what it lost.
-    pub(crate) salvage: Option<Salvage>,
-}
-
-/// What is known of a disk, or a part of one, that is read over damage.
-#[derive(Debug, Clone)]
-pub(crate) struct Salvage {
-    disk: Arc<Salvaged<Box<PloopDisk>>>,
-    /// The part that is looked at.
-    range: Range<u64>,
-    /// Device and inode of every file that is read.
-    files: Arc<[(u64, u64)]>,
-}
-
-impl Salvage {
-    fn new(disk: PloopDisk, files: &[(u64, u64)]) -> Self {
-        let range = 0..disk.size();
-        Self {
-            disk: Arc::new(Salvaged::new(Box::new(disk))),
-            range,
-            files: files.into(),
-        }
+/// A name in the list of layers; a comma too many names none.
+fn layer_name(text: &str) -> Result<LayerName, String> {
+    let Ok(name) = text.parse::<LayerName>();
+    if name.file.as_os_str().is_empty() {
+        return Err("a comma or raw: stands there without the name of a file".to_owned());
     }
-
-    /// Whether a path is a file of the image.
-    pub(crate) fn is_read_from(&self, path: &Path) -> bool {
-        let meta = std::fs::metadata(path);
-        meta.is_ok_and(|meta| self.files.contains(&(meta.dev(), meta.ino())))
-    }
-
-    /// The same for a part of what is looked at.
-    pub(crate) fn part(&self, start: u64, len: u64) -> Self {
-        let start = self.range.start.saturating_add(start);
-        let range = start..start.saturating_add(len).min(self.range.end);
-        Self {
-            range,
-            ..self.clone()
-        }
-    }
-
-    /// The disk, with zeros for what is lost.
-    fn disk(&self) -> ploopconv::Result<Slice<Arc<Salvaged<Box<PloopDisk>>>>> {
-        let Range { start, end } = self.range;
-        Slice::new(Arc::clone(&self.disk), start, end - start)
-    }
-
-    /// The disk as it is stored, where lost extents are lost and cannot be read.
-    pub(crate) fn stored(&self) -> ploopconv::Result<Slice<&PloopDisk>> {
-        let Range { start, end } = self.range;
-        Slice::new(self.disk.stored(), start, end - start)
-    }
-
-    /// The disk for those who must not take zeros for what is lost.
-    fn trusted(&self) -> ploopconv::Result<Box<dyn VirtualDisk>> {
-        let Range { start, end } = self.range;
-        let disk = Box::new(Trusted::new(Arc::clone(&self.disk)));
-        Ok(Box::new(Slice::new(disk, start, end - start)?))
-    }
-
-    /// Everything that is lost as far as it is known: unreadable sectors show while reading.
-    pub(crate) fn losses(&self) -> impl Iterator<Item = ploopconv::Result<Loss>> + '_ {
-        let range = self.range.clone();
-        let losses = self.disk.losses_in(self.range.clone());
-        losses.filter_map(move |loss| loss.map(|loss| loss.seen_from(&range)).transpose())
-    }
-}
-
-impl Opened {
-    /// The disk for clients: what cannot be trusted is an error for whoever reads it.
-    pub(crate) fn for_clients(self) -> ploopconv::Result<Box<dyn VirtualDisk>> {
-        match self.salvage {
-            Some(salvage) => salvage.trusted(),
-            None => Ok(self.disk),
-        }
-    }
+    Ok(name)
 }
 
 impl OpenArgs {
@@ -162,8 +84,16 @@ impl OpenArgs {
 
     /// The number of threads that was asked for.
     pub(crate) fn threads(&self) -> Option<usize> {
-        self.threads
-            .and_then(|threads| usize::try_from(threads).ok())
+        self.threads.map(to_usize)
+    }
+
+    /// What becomes of a disk that is in use.
+    pub(crate) fn if_in_use(&self) -> IfInUse {
+        if self.allow_dirty {
+            IfInUse::Read
+        } else {
+            IfInUse::Refuse
+        }
     }
 
     /// Opens and examines the image.
@@ -185,43 +115,13 @@ impl OpenArgs {
 
     /// Gives the disk to read, whole or the partition that was asked for, or says why it may not
     /// be read.
-    pub(crate) fn disk(&self, examined: Examined) -> ploopconv::Result<Opened> {
-        let related = examined
-            .related
-            .iter()
-            .filter_map(|file| std::fs::metadata(file).ok());
-        let related: Vec<_> = related.map(|meta| (meta.dev(), meta.ino())).collect();
-        let disk = examined.into_disk(self.allow_dirty)?;
-        let files: Vec<_> = disk
-            .files()
-            .map(|file| file.identity())
-            .chain(related)
-            .collect();
-        let layers = disk.layers().iter();
-        let layer_files = layers.map(|layer| layer.source().path().to_owned());
-        let layer_files = layer_files.collect();
-        if self.salvage {
-            let mut salvage = Salvage::new(disk, &files);
-            if let Some((_, partition)) = self.choose(&salvage.disk()?)? {
-                salvage = salvage.part(partition.start, partition.len);
-            }
-            return Ok(Opened {
-                disk: Box::new(salvage.disk()?),
-                layer_files,
-                files,
-                salvage: Some(salvage),
-            });
+    pub(crate) fn disk(&self, examined: Examined) -> ploopconv::Result<Input> {
+        let name = self.name().to_string();
+        let input = Input::examined(examined, self.if_in_use(), &name)?;
+        match self.partition {
+            Some(number) => input.only_partition(number),
+            None => Ok(input),
         }
-        let disk: Box<dyn VirtualDisk> = match self.choose(&disk)? {
-            Some((_, partition)) => Box::new(partition.of(Box::new(disk))?),
-            None => Box::new(disk),
-        };
-        Ok(Opened {
-            disk,
-            layer_files,
-            files,
-            salvage: None,
-        })
     }
 
     /// The partition that was asked for, and how the disk is divided; `None` where the whole disk
@@ -229,7 +129,7 @@ impl OpenArgs {
     pub(crate) fn choose(
         &self,
         disk: &dyn VirtualDisk,
-    ) -> ploopconv::Result<Option<(Layout, Partition)>> {
+    ) -> ploopconv::Result<Option<(PartitionLayout, Partition)>> {
         let Some(number) = self.partition else {
             return Ok(None);
         };

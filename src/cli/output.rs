@@ -4,10 +4,15 @@ use std::fmt::Write as _;
 use std::io::{self, BufWriter, StdoutLock, Write};
 
 use anyhow::Context;
-use ploopconv::text;
+use ploopconv::util::text;
 use serde::Serialize;
 
-use super::exit::Stdout;
+use crate::advice::words::with_its_option;
+
+/// What was done when a result could not be written.
+#[derive(Debug, thiserror::Error)]
+#[error("writing to stdout")]
+pub(crate) struct Stdout;
 
 /// A locked, buffered stdout for results.
 pub(crate) fn results() -> BufWriter<StdoutLock<'static>> {
@@ -64,7 +69,8 @@ pub(crate) fn story(error: &anyhow::Error) -> String {
 }
 
 fn link(cause: &(dyn std::error::Error + 'static)) -> String {
-    let text = cause.to_string();
+    let ours = cause.downcast_ref().and_then(with_its_option);
+    let text = ours.unwrap_or_else(|| cause.to_string());
     let errno = cause
         .downcast_ref::<io::Error>()
         .and_then(io::Error::raw_os_error);
@@ -80,8 +86,8 @@ fn names_the_same(doing: &str, cause: &str) -> bool {
     let is_end = |c: Option<char>| c.is_none_or(|c| c == ' ' || c == ':' || c == ',');
     !path.is_empty()
         && cause.match_indices(path).any(|(at, _)| {
-            let (before, behind) = (&cause[..at], &cause[at + path.len()..]);
-            is_end(before.chars().next_back()) && is_end(behind.chars().next())
+            let (before, after) = (&cause[..at], &cause[at + path.len()..]);
+            is_end(before.chars().next_back()) && is_end(after.chars().next())
         })
 }
 
@@ -90,8 +96,8 @@ pub(crate) fn write_to_stderr(text: &str) {
     let _ = io::stderr().lock().write_all(text.as_bytes());
 }
 
-/// Says something on stderr, in the program's name. A closed stderr is nobody's business.
-pub(crate) fn complain(message: &str) {
+/// Writes a message to stderr, in the program's name. A closed stderr is no error.
+pub(crate) fn write_message(message: &str) {
     let line = format!("ploopconv: {}\n", text::safe(message));
     let _ = io::stderr().lock().write_all(line.as_bytes());
 }
@@ -106,12 +112,7 @@ mod tests {
     fn a_story_names_a_path_once_and_no_number_of_an_error() {
         let missing = || io::Error::from_raw_os_error(2);
         let opening = |path: &str| {
-            let error = ploopconv::Error::Io {
-                doing: "opening",
-                path: path.into(),
-                offset: None,
-                source: missing(),
-            };
+            let error = ploopconv::Error::io("opening", path.as_ref(), missing());
             anyhow::Error::from(error).context("converting a b")
         };
         let reason = missing().to_string().replace(" (os error 2)", "");

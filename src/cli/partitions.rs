@@ -1,12 +1,12 @@
 //! How a disk is divided, as people and as scripts read it.
 
-use ploopconv::Error;
 use ploopconv::disk::VirtualDisk;
-use ploopconv::partition::{self, Content, Layout, Partition};
+use ploopconv::partition::PartitionError;
+use ploopconv::partition::{self, Content, Partition, PartitionLayout};
 use serde::Serialize;
 
 use super::output::story;
-use super::size::{human, short};
+use ploopconv::util::size::{human, short};
 
 /// What is known about the partitions of a disk.
 #[derive(Debug, Serialize)]
@@ -69,8 +69,8 @@ impl Division {
         match partition::read(disk) {
             Ok(layout) => Self::from(&layout, |_| true),
             Err(error) => {
-                let kind = match &error {
-                    Error::PartitionTable { kind, .. } => kind.name(),
+                let kind = match error.detail() {
+                    Some(PartitionError::Table { kind, .. }) => kind.name(),
                     _ => "none",
                 };
                 let table = JsonTable {
@@ -88,7 +88,7 @@ impl Division {
     }
 
     /// Of a disk of which only some partitions are asked for.
-    pub(crate) fn from(layout: &Layout, wanted: impl Fn(&Partition) -> bool) -> Self {
+    pub(crate) fn from(layout: &PartitionLayout, wanted: impl Fn(&Partition) -> bool) -> Self {
         let partitions = layout.partitions.iter().filter(|part| wanted(part));
         Self {
             partition_table: Some(JsonTable {

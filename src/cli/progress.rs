@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 use console::Term;
 use indicatif::style::TemplateError;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
-use ploopconv::copy::Progress;
+use ploopconv::observe::Progress;
 
-use super::output::complain;
-use super::size::short;
+use super::output::write_message;
+use ploopconv::util::size::short;
 
 /// When to show progress.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -137,7 +137,7 @@ impl Progress for Display {
 impl Lines {
     fn advance(&self, bytes: u64) {
         let done = self.done.fetch_add(bytes, Ordering::Relaxed) + bytes;
-        // Whoever holds the lock is about to say it.
+        // The thread that holds the lock is about to print it.
         let Ok(mut next) = self.next.try_lock() else {
             return;
         };
@@ -146,7 +146,7 @@ impl Lines {
             return;
         }
         *next = now + self.every;
-        complain(&self.line(done, now.duration_since(self.started)));
+        write_message(&self.line(done, now.duration_since(self.started)));
     }
 
     fn line(&self, done: u64, elapsed: Duration) -> String {

@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
-use ploopconv::ploop::{Examined, Finding, FindingKind, Severity};
+use ploopconv::ploop::{Examined, Finding, FindingKind, IfInUse, Severity};
 use serde::Serialize;
 
-use super::hints::{Typed, alternative};
-use super::output::complain;
+use super::output::write_message;
+use crate::advice::hints::{Typed, alternative};
 
 /// A finding in a JSON report.
 #[derive(Debug, Serialize)]
@@ -52,39 +52,53 @@ pub(crate) fn finding_line(finding: &Finding) -> String {
 }
 
 /// Says on stderr what a user should know before relying on the disk.
-pub(crate) fn warn(examined: &Examined, allow_dirty: bool) {
-    let lines = warnings(examined, Severity::Warning, allow_dirty);
-    lines.iter().for_each(|line| complain(line));
+pub(crate) fn warn(examined: &Examined, if_in_use: IfInUse) {
+    let lines = warnings(examined, Severity::Warning, if_in_use);
+    lines.iter().for_each(|line| write_message(line));
 }
 
 /// What a user should know before relying on the disk, a line each: findings that matter at least
 /// so much, less the one that is the reason to refuse the disk, because the error says it.
-pub(crate) fn warnings(examined: &Examined, least: Severity, allow_dirty: bool) -> Vec<String> {
+pub(crate) fn warnings(examined: &Examined, least: Severity, if_in_use: IfInUse) -> Vec<String> {
     let is_readable = examined.is_readable();
     let most = if examined.is_for_salvage() && is_readable {
         Severity::Damage
     } else {
         Severity::InUse
     };
-    let refusal = examined.refuses_use(allow_dirty).filter(|_| is_readable);
+    let refusal = examined.refuses_use(if_in_use).filter(|_| is_readable);
     let mut lines = Vec::new();
     for finding in &examined.findings {
         let is_refusal = refusal.is_some_and(|refusal| std::ptr::eq(refusal, finding));
-        if is_refusal || !(least..=most).contains(&finding.severity()) {
+        let matters = (least..=most).contains(&finding.severity())
+            // Only what the base holds says so: who knows better should see it.
+            || finding.kind == FindingKind::RawGrown;
+        if is_refusal || !matters {
             continue;
         }
         lines.push(finding_line(finding));
-        let instead = finding.instead.as_ref();
-        let hint = instead.and_then(|instead| alternative(instead, &Typed::here(&examined.input)));
-        lines.extend(hint.map(|hint| hint.to_string()));
+        lines.extend(other_reading(examined, finding));
     }
     lines.extend(examined.other_disks.iter().map(|disk| {
-        format!(
-            "note: the container has another disk, which is read by itself: {}",
-            disk.display()
-        )
+        let name = disk.display();
+        if is_missing(disk) {
+            format!("note: the container's configuration names a disk that is missing: {name}")
+        } else {
+            format!("note: the container has another disk, which is read by itself: {name}")
+        }
     }));
     lines
+}
+
+/// How the disk could be read where a finding is a mistake of its descriptor.
+pub(crate) fn other_reading(examined: &Examined, finding: &Finding) -> Option<String> {
+    let hint = alternative(finding.instead.as_ref()?, &Typed::here(&examined.input))?;
+    Some(hint.to_string())
+}
+
+/// Whether a disk is certainly not there.
+pub(crate) fn is_missing(disk: &Path) -> bool {
+    disk.try_exists().is_ok_and(|exists| !exists)
 }
 
 /// Bytes in the images that belong to no cluster.

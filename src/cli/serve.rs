@@ -9,18 +9,19 @@ use anyhow::Context;
 use ploopconv::nbd::{self, Ended, Event, Export, Listener, Log, Pipes, Server, Service, Stop};
 use signal_hook::consts::SIGINT;
 
-use super::Verdict;
-use super::hints::quoted;
 use super::open::OpenArgs;
-use super::output::{complain, finish, line, results};
+use super::outcome::Verdict;
+use super::output::{finish, line, results, write_message};
 use super::report::warn;
 use super::signals::{Guard, is_ignored};
-use super::size::human;
+use crate::advice::shell::quoted;
+use ploopconv::util::size::human;
 
 /// How many requests of a client are answered at the same time.
 const WORKERS: usize = 4;
 
-pub(super) const USAGE: &str = "ploopconv serve IMAGE --socket PATH [OPTIONS]\n       ploopconv serve IMAGE --tcp ADDR:PORT [OPTIONS]";
+pub(super) const USAGE: &str = "ploopconv serve IMAGE --socket PATH [OPTIONS]\n\
+                                \x20      ploopconv serve IMAGE --tcp ADDR:PORT [OPTIONS]";
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct ServeArgs {
@@ -61,7 +62,7 @@ fn address(text: &str) -> Result<SocketAddr, String> {
     })
 }
 
-/// Tells people on stderr what they should know, or everything.
+/// Prints on stderr what users need to know, or everything.
 #[derive(Debug)]
 struct Stderr {
     trace: bool,
@@ -79,7 +80,7 @@ impl Log for Stderr {
             _ => true,
         };
         if matters {
-            complain(&event.to_string());
+            write_message(&event.to_string());
         }
     }
 
@@ -95,12 +96,11 @@ pub(crate) fn run(args: &ServeArgs) -> anyhow::Result<Verdict> {
     let signals = Guard::start_with(move || told.stop())?;
     let opening = args.open.workers()?;
     let examined = args.open.examine(&opening).with_context(context)?;
-    warn(&examined, args.open.allow_dirty);
+    warn(&examined, args.open.if_in_use());
     let opened = args.open.disk(examined).with_context(context)?;
     drop(opening);
     let workers = args.open.threads().unwrap_or(WORKERS);
-    let disk = opened.for_clients().with_context(context)?;
-    let export = Export::new(Arc::from(disk)).described(&args.description());
+    let export = Export::new(opened.view().trusted()).described(&args.description());
     let export = Arc::new(export);
     let log = Arc::new(Stderr { trace: args.trace });
     let served = match &args.place {
@@ -125,8 +125,8 @@ pub(crate) fn run(args: &ServeArgs) -> anyhow::Result<Verdict> {
     }
 }
 
-/// What ends a server. A shell lets its background jobs ignore Ctrl-C, so that its process has to
-/// be told.
+/// What ends a server. A shell lets its background jobs ignore Ctrl-C, so that they need a
+/// signal.
 fn how_to_end() -> String {
     let kill = format!("kill {}", std::process::id());
     if is_ignored(SIGINT) {
@@ -137,7 +137,7 @@ fn how_to_end() -> String {
 }
 
 impl ServeArgs {
-    /// What clients are told of the disk.
+    /// The description of the disk for clients.
     fn description(&self) -> String {
         let name = self.open.image.file_name();
         let name = name.map_or_else(String::new, |name| name.to_string_lossy().into_owned());
@@ -158,7 +158,7 @@ impl ServeArgs {
         let uri = listener.uri();
         let size = human(export.disk().size());
         let image = quoted(&self.open.image);
-        complain(&format!(
+        write_message(&format!(
             "serving {image}, {size}, read-only, at {uri} until {}",
             how_to_end()
         ));

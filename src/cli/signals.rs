@@ -102,11 +102,6 @@ impl Guard {
         &self.shared.stop
     }
 
-    /// Stops what is under way, as a signal would: for work of several threads, when one fails.
-    pub(crate) fn give_up(&self) {
-        self.shared.stop.store(true, Ordering::SeqCst);
-    }
-
     /// Knows the files that have to go if the program ends on the spot.
     pub(crate) fn partials(&self) -> &Arc<Partials> {
         &self.shared.partials
@@ -129,7 +124,7 @@ impl Shared {
     }
 }
 
-/// Whether whoever started the program (nohup, a shell's background job) wants a signal ignored.
+/// Whether the caller of the program (nohup, a shell's background job) wants a signal ignored.
 pub(crate) fn is_ignored(signal: i32) -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
@@ -138,7 +133,7 @@ pub(crate) fn is_ignored(signal: i32) -> bool {
 }
 
 fn status(signal: i32) -> u8 {
-    u8::try_from(128 + signal).unwrap_or(1)
+    u8::try_from(128 + signal).expect("signals are numbered up to 64")
 }
 
 fn name(signal: i32) -> &'static str {

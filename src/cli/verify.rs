@@ -1,55 +1,27 @@
 //! `ploopconv verify`: whether a target holds what it was made from.
 
-pub(crate) mod digest;
+mod archive;
+mod args;
+mod digest;
 
-use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::Context;
-use ploopconv::Workers;
-use ploopconv::compare::{Comparison, compare};
-use ploopconv::copy::Progress;
-use ploopconv::disk::{Slice, VirtualDisk};
+use ploopconv::convert::{FirstDifference, ReadBack, Resources, Tally, compare_target};
+use ploopconv::util::size::{human, short};
 use serde::Serialize;
 
-use super::Verdict;
-use super::open::OpenArgs;
-use super::output::{finish, json, line, results};
-use super::progress::{Display, When};
+pub(crate) use self::args::VerifyArgs;
+
+use self::args::NO_IMAGE;
+use super::any_disk::{AnyDisk, Place, forget_cached};
+use super::ending::Ending;
+use super::losses::warn_about;
+use super::outcome::Verdict;
+use super::output::{finish, line, results};
+use super::progress::Display;
 use super::report::{path, warn};
-use super::side::{Kind, Place, Side, forget_cached, in_partition};
 use super::signals::Guard;
-use super::size::{human, short};
-
-/// What stands for no image: a file of this name is `./-`, as for any other tool.
-const NO_IMAGE: &str = "-";
-
-/// Compare a target with its checksum file, or with the image it was made from
-#[derive(Debug, clap::Args)]
-#[command(mut_arg("image", |image| image
-    .long("against")
-    .value_name("IMAGE")
-    .required(false)
-    .default_value(NO_IMAGE)
-    .hide_default_value(true)
-    .help("The image it was made from [default: look for a checksum file]")))]
-pub(crate) struct VerifyArgs {
-    /// The file or device to look at
-    #[arg(value_name = "TARGET")]
-    target: PathBuf,
-    // Here IMAGE belongs to an option.
-    #[command(flatten)]
-    pub(crate) open: OpenArgs,
-    /// Print JSON instead of text
-    #[arg(long)]
-    json: bool,
-    /// Say nothing on stderr but errors
-    #[arg(short, long)]
-    quiet: bool,
-    /// When to show progress
-    #[arg(long, value_name = "WHEN", default_value = "auto")]
-    progress: When,
-}
 
 #[derive(Serialize)]
 struct Report {
@@ -74,20 +46,15 @@ struct Difference {
     partition: Option<u32>,
 }
 
-/// What was found when a target was read back.
-struct Found {
-    comparison: Comparison,
-    difference: Option<Difference>,
-    /// The sizes of target and disk, where they do not go together.
-    sizes: Option<(u64, u64)>,
-}
-
-/// A target does not hold what it was made from.
-#[derive(Debug, thiserror::Error)]
-#[error("the target was read back and is wrong, and {fate}: {found}")]
-pub(crate) struct ReadBack {
-    found: String,
-    fate: &'static str,
+impl Difference {
+    fn of(found: &FirstDifference) -> Self {
+        Self {
+            offset: found.offset,
+            target: Place(found.target.clone()),
+            image: Place(found.image.clone()),
+            partition: found.partition,
+        }
+    }
 }
 
 pub(crate) fn run(args: &VerifyArgs) -> anyhow::Result<Verdict> {
@@ -102,149 +69,81 @@ pub(crate) fn run(args: &VerifyArgs) -> anyhow::Result<Verdict> {
         };
     }
     let examined = args.open.examine(&workers).with_context(context)?;
-    warn(&examined, args.open.allow_dirty);
-    let opened = args.open.disk(examined).with_context(context)?;
-    let source = Side::ploop(opened, args.open.partition);
-    let size = source.disk.size();
+    warn(&examined, args.open.if_in_use());
+    let source = args.open.disk(examined).with_context(context)?;
+    let size = source.disk().size();
     forget_cached(&args.target).with_context(context)?;
-    let target = Side::file(&args.target).with_context(context)?;
+    if let Some(options) = archive::options_of(&args.target) {
+        let resources = Resources {
+            workers: &workers,
+            stop: signals.stop(),
+            partials: signals.partials(),
+            progress: &(),
+        };
+        let found = archive::compare(source.clone(), args, options, &resources);
+        if let Some(interrupted) = signals.interrupted() {
+            return Err(interrupted.into());
+        }
+        let found = found.with_context(context)?;
+        let lost = Tally::of(source.losses()).with_context(context)?;
+        if !args.quiet {
+            warn_about(&lost, &path(&args.open.image));
+        }
+        return archive::report(args, found, &lost);
+    }
+    let target = AnyDisk::file(&args.target).with_context(context)?;
     let progress = Display::new(args.progress, args.quiet, size);
-    let found = look(&target, &source, &workers, &signals, &progress);
+    let resources = Resources {
+        workers: &workers,
+        stop: signals.stop(),
+        partials: signals.partials(),
+        progress: &progress,
+    };
+    let found = compare_target(target.disk(), target.held(size), &source, &resources);
     progress.clear();
     if let Some(interrupted) = signals.interrupted() {
         return Err(interrupted.into());
     }
     let found = found.with_context(context)?;
     let equal = found.is_equal();
-    let lost = source.tally().with_context(context)?;
+    let lost = Tally::of(source.losses()).with_context(context)?;
     if !args.quiet {
-        lost.warn(&path(&args.open.image));
+        warn_about(&lost, &path(&args.open.image));
     }
+    let verdict = match equal {
+        true if lost.is_nothing() => Verdict::Done,
+        true => Verdict::Salvaged,
+        false => Verdict::Different,
+    };
     if args.json {
-        json(&Report {
+        let report = Report {
             target: path(&args.target),
             image: path(&args.open.image),
             equal,
-            target_size: target.disk.size(),
+            target_size: target.disk().size(),
             image_size: size,
-            first_difference: found.difference,
+            first_difference: found.difference.as_ref().map(Difference::of),
             compared_bytes: found.comparison.compared,
             skipped_bytes: found.comparison.skipped,
             lost_bytes: lost.zeros,
-        })?;
+        };
+        ending(verdict, &found).print(&report)?;
     } else {
         print(&found, &args.target, size)?;
     }
-    Ok(match equal {
-        true if lost.is_nothing() => Verdict::Done,
-        true => Verdict::Salvaged,
-        false => Verdict::No,
+    Ok(verdict)
+}
+
+fn ending(verdict: Verdict, found: &ReadBack) -> Ending {
+    Ending::of(verdict, || match verdict {
+        Verdict::Salvaged => {
+            "they are equal, but part of the image is lost and was compared as zeros".to_owned()
+        }
+        _ => found.to_string(),
     })
 }
 
-/// Reads a target back that was made from `source`.
-///
-/// An error says where they differ.
-pub(crate) fn read_back(
-    target: &Side,
-    source: &Side,
-    workers: &Workers,
-    signals: &Guard,
-    progress: &dyn Progress,
-) -> anyhow::Result<()> {
-    if let Some(file) = target.files.first() {
-        forget_cached(file)?;
-    }
-    let found = look(target, source, workers, signals, progress)?;
-    if found.is_equal() {
-        return Ok(());
-    }
-    let fate = match target.kind {
-        Kind::Device => "its first MiB was made zeros",
-        _ => "was removed",
-    };
-    let found = found.to_string();
-    Err(ReadBack { found, fate }.into())
-}
-
-fn look(
-    target: &Side,
-    source: &Side,
-    workers: &Workers,
-    signals: &Guard,
-    progress: &dyn Progress,
-) -> ploopconv::Result<Found> {
-    let (target_size, size) = (target.disk.size(), source.disk.size());
-    let fits = match target.kind {
-        // What lies behind the disk on a device is not the conversion's.
-        Kind::Device => target_size >= size,
-        // The format counts sectors of 512 bytes.
-        Kind::Qcow2 => size.checked_next_multiple_of(512) == Some(target_size),
-        Kind::File | Kind::Ploop => target_size == size,
-    };
-    let part;
-    let held: &dyn VirtualDisk = if target.kind == Kind::Device && fits {
-        part = Slice::new(target.disk.as_ref(), 0, size)?;
-        &part
-    } else {
-        target.disk.as_ref()
-    };
-    let comparison = compare(
-        held,
-        source.disk.as_ref(),
-        workers,
-        signals.stop(),
-        progress,
-    )?;
-    let difference = match comparison.first_difference {
-        Some(offset) => Some(Difference {
-            offset,
-            target: target.place(offset)?,
-            image: source.place(offset)?,
-            partition: source.partition_at(offset),
-        }),
-        None => None,
-    };
-    Ok(Found {
-        comparison,
-        difference,
-        sizes: (!fits).then_some((target_size, size)),
-    })
-}
-
-impl Found {
-    fn is_equal(&self) -> bool {
-        self.difference.is_none() && self.sizes.is_none()
-    }
-}
-
-impl fmt::Display for Found {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some((target, disk)) = self.sizes {
-            write!(f, "the target has {target} bytes and the disk {disk}")?;
-        }
-        match (&self.difference, self.sizes) {
-            (Some(difference), sizes) => {
-                let Difference {
-                    offset,
-                    target,
-                    image,
-                    partition,
-                } = difference;
-                let inside = in_partition(*partition);
-                let and = if sizes.is_some() { "; " } else { "" };
-                write!(
-                    f,
-                    "{and}they differ first at offset {offset:#x}{inside} (target: {target}; image: {image})"
-                )
-            }
-            (None, Some(_)) => f.write_str("; what one has more is zeros"),
-            (None, None) => f.write_str("they are equal"),
-        }
-    }
-}
-
-fn print(found: &Found, target: &Path, size: u64) -> anyhow::Result<()> {
+fn print(found: &ReadBack, target: &Path, size: u64) -> anyhow::Result<()> {
     let mut out = results();
     let text = if found.is_equal() {
         format!(

@@ -2,8 +2,7 @@
 
 use std::ops::Range;
 
-use crate::copy::stored_ranges;
-use crate::disk::VirtualDisk;
+use crate::disk::{VirtualDisk, stored_ranges};
 use crate::error::Result;
 
 /// The most bytes of a unit that has to be read. The largest cluster of qcow2, so that two workers
@@ -17,7 +16,7 @@ pub(super) struct Unit {
     pub(super) offset: u64,
     /// Its bytes, never zero: at most [`UNIT`] where something is stored.
     pub(super) len: u64,
-    /// Whether the first disk stores it; else it reads as zeros, or lies behind that disk's end.
+    /// Whether the first disk stores it; else it reads as zeros, or lies past that disk's end.
     pub(super) in_a: bool,
     /// The same for the second disk.
     pub(super) in_b: bool,
@@ -66,7 +65,7 @@ pub(super) struct Plan<'a> {
 /// What a disk stores, from some offset on.
 struct Ranges<'a> {
     ranges: Box<dyn Iterator<Item = Result<Range<u64>>> + Send + 'a>,
-    /// The range at that offset or the next one behind it, and the one behind that.
+    /// The range at that offset or the next one after it, and the one after that.
     current: Option<Range<u64>>,
     next: Option<Range<u64>>,
 }

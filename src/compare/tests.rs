@@ -1,13 +1,15 @@
+use crate::ErrorKind;
 use std::path::Path;
 
 use super::plan::UNIT;
 use super::*;
-use crate::disk::{Extent, ExtentKind, RawDisk};
+use crate::disk::RawDisk;
+use crate::disk::testing::FakeDisk;
 
 const SIZE: usize = 5 * UNIT as usize + 777;
 
 fn memory(bytes: Vec<u8>) -> RawDisk {
-    RawDisk::over(Box::new(bytes), Path::new("memory")).unwrap()
+    RawDisk::over(std::sync::Arc::new(bytes), Path::new("memory")).unwrap()
 }
 
 fn noise(len: usize) -> Vec<u8> {
@@ -16,55 +18,21 @@ fn noise(len: usize) -> Vec<u8> {
         .collect()
 }
 
-/// A disk of which only some ranges are stored: the others are holes.
-#[derive(Debug)]
-struct Holey {
-    bytes: RawDisk,
-    stored: Vec<std::ops::Range<u64>>,
-}
-
-impl VirtualDisk for Holey {
-    fn size(&self) -> u64 {
-        self.bytes.size()
-    }
-    fn extent_at(&self, _offset: u64) -> Result<Extent> {
-        unimplemented!("nobody asks")
-    }
-    fn read_at(&self, buf: &mut [u8], offset: u64) -> Result<()> {
-        let end = offset + buf.len() as u64;
-        let whole = |range: &std::ops::Range<u64>| range.start <= offset && end <= range.end;
-        assert!(
-            self.stored.iter().any(whole),
-            "{offset}..{end} is not stored"
-        );
-        self.bytes.read_at(buf, offset)
-    }
-    fn extents(&self) -> Box<dyn Iterator<Item = Result<Extent>> + Send + '_> {
-        let mut at = 0;
-        let mut extents = Vec::new();
-        for range in &self.stored {
-            for (end, stored) in [(range.start, false), (range.end, true)] {
-                if at < end {
-                    let data = ExtentKind::Data {
-                        layer: 0,
-                        host_offset: at,
-                    };
-                    let kind = if stored { data } else { ExtentKind::Hole };
-                    let (offset, len) = (at, end - at);
-                    extents.push(Ok(Extent { offset, len, kind }));
-                }
-                at = end;
-            }
-        }
-        if at < self.size() {
-            let (offset, len) = (at, self.size() - at);
-            let kind = ExtentKind::Hole;
-            extents.push(Ok(Extent { offset, len, kind }));
-        }
-        Box::new(extents.into_iter())
-    }
-    fn next_data(&self, layer: usize, offset: u64) -> Result<Option<std::ops::Range<u64>>> {
-        self.bytes.next_data(layer, offset)
+/// A disk of which only some ranges are stored, and only they may be read: the others are holes.
+fn holey(bytes: &[u8], stored: &[std::ops::Range<u64>]) -> FakeDisk {
+    let starts = std::iter::once(0).chain(stored.iter().map(|run| run.end));
+    let ends = stored.iter().map(|run| run.start);
+    let holes = starts.zip(ends.chain([bytes.len() as u64]));
+    let stored = stored.to_vec();
+    FakeDisk {
+        holes: holes.map(|(start, end)| start..end).collect(),
+        before_read: Box::new(move |range| {
+            let whole =
+                |run: &std::ops::Range<u64>| run.start <= range.start && range.end <= run.end;
+            assert!(stored.iter().any(whole), "{range:?} is not stored");
+            Ok(())
+        }),
+        ..FakeDisk::of(bytes.to_vec())
     }
 }
 
@@ -132,10 +100,6 @@ fn empty_disks_are_equal() {
 fn what_neither_stores_is_skipped_and_what_one_stores_has_to_be_zeros() {
     let mut bytes = vec![0; SIZE];
     bytes[100..200].fill(7);
-    let holey = |bytes: &Vec<u8>, stored: &[std::ops::Range<u64>]| Holey {
-        bytes: memory(bytes.clone()),
-        stored: stored.to_vec(),
-    };
     // What a disk does not store is never read: the disk would panic.
     let a = holey(&bytes, &[50..300, 4000..5000]);
     let b = holey(&bytes, &[100..200, 4500..2 * UNIT]);
@@ -152,55 +116,23 @@ fn what_neither_stores_is_skipped_and_what_one_stores_has_to_be_zeros() {
     assert_eq!(run(&a, &b, 2).unwrap().first_difference, Some(100));
 }
 
-/// A disk that fails or panics when it is read at some offset.
-#[derive(Debug)]
-struct Bad {
-    bytes: RawDisk,
-    at: u64,
-    panics: bool,
-}
-
-impl VirtualDisk for Bad {
-    fn size(&self) -> u64 {
-        self.bytes.size()
-    }
-    fn extent_at(&self, offset: u64) -> Result<Extent> {
-        self.bytes.extent_at(offset)
-    }
-    fn read_at(&self, buf: &mut [u8], offset: u64) -> Result<()> {
-        if (offset..offset + buf.len() as u64).contains(&self.at) {
-            assert!(!self.panics, "as asked");
-            return Err(Error::Lost { offset, len: 1 });
-        }
-        self.bytes.read_at(buf, offset)
-    }
-    fn extents(&self) -> Box<dyn Iterator<Item = Result<Extent>> + Send + '_> {
-        self.bytes.extents()
-    }
-    fn next_data(&self, layer: usize, offset: u64) -> Result<Option<std::ops::Range<u64>>> {
-        self.bytes.next_data(layer, offset)
-    }
-}
-
 #[test]
 fn an_error_or_a_panic_of_either_disk_ends_the_comparison() {
     let sound = noise(SIZE);
-    let bad = |panics| Bad {
-        bytes: memory(sound.clone()),
-        at: 3 * UNIT,
-        panics,
-    };
+    let at = 3 * UNIT;
+    let broken = FakeDisk::of(sound.clone()).broken_at(at);
+    let panicking = FakeDisk::of(sound.clone()).panicking_at(at..at + 1);
     let good = memory(sound.clone());
     for threads in [1, 3] {
-        assert!(matches!(
-            run(&bad(false), &good, threads),
-            Err(Error::Lost { .. })
-        ));
-        assert!(matches!(
-            run(&good, &bad(false), threads),
-            Err(Error::Lost { .. })
-        ));
-        let work = || run(&good, &bad(true), threads).is_ok();
+        assert_eq!(
+            run(&broken, &good, threads).unwrap_err().kind(),
+            ErrorKind::Lost
+        );
+        assert_eq!(
+            run(&good, &broken, threads).unwrap_err().kind(),
+            ErrorKind::Lost
+        );
+        let work = || run(&good, &panicking, threads).is_ok();
         let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work));
         assert!(panicked.is_err());
     }
@@ -209,11 +141,7 @@ fn an_error_or_a_panic_of_either_disk_ends_the_comparison() {
 #[test]
 fn of_a_difference_and_an_error_the_lower_one_counts_whoever_meets_it_first() {
     let sound = noise(SIZE);
-    let bad = Bad {
-        bytes: memory(sound.clone()),
-        at: 2 * UNIT + 5,
-        panics: false,
-    };
+    let bad = FakeDisk::of(sound.clone()).broken_at(2 * UNIT + 5);
     for (at, found) in [(UNIT, true), (4 * UNIT, false)] {
         let mut other = sound.clone();
         other[at as usize] ^= 1;
@@ -232,7 +160,7 @@ fn a_comparison_that_is_told_to_stop_is_neither_yes_nor_no() {
     let stop = AtomicBool::new(true);
     let disk = memory(noise(SIZE));
     let result = compare(&disk, &disk, &workers, &stop, &());
-    assert!(matches!(result, Err(Error::Stopped)));
+    assert_eq!(result.unwrap_err().kind(), ErrorKind::Stopped);
 }
 
 #[test]

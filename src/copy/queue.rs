@@ -1,10 +1,11 @@
-//! In which order the units of a plan are worked on, and what the kernel is told of them.
+//! In which order the units of a plan are worked on, and the advice that the kernel gets about
+//! them.
 //!
-//! Where nobody needs the order of the disk, units are taken in the order in which they are stored:
-//! a disk whose clusters lie in any order is read from one end of each file to the other, which is
-//! what a spinning disk wants. What is not in the page cache is asked for before its turn comes,
-//! and on a large copy it is let go of afterwards, so that a conversion does not empty the cache of
-//! a host that has other work. What was in the cache before stays there.
+//! Where the order of the disk does not matter, units are taken in the order in which they are
+//! stored: a disk whose clusters lie in any order is read from one end of each file to the other,
+//! which is what a spinning disk wants. What is not in the page cache is asked for before its turn
+//! comes, and on a large copy it is let go of afterwards, so that a conversion does not empty the
+//! cache of a host that has other work. What was in the cache before stays there.
 
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -114,7 +115,7 @@ impl Iterator for Queue<'_> {
 /// The file and the range of it that holds a unit, where that is one piece of a file.
 fn stored<'a>(disk: &'a dyn VirtualDisk, unit: &Unit) -> Option<(&'a FileSource, Range<u64>)> {
     let place = unit.place()?;
-    let file = disk.layer_file(place.layer)?;
+    let file = place.file(disk)?;
     let end = place.host_offset.saturating_add(unit.len());
     Some((file, place.host_offset..end))
 }
@@ -129,7 +130,7 @@ impl Task {
         if before > KEPT_IN_CACHE
             && let Some((file, range)) = stored(disk, &self.unit)
         {
-            file.needs_no_more(&range);
+            file.drop_cache(&range);
         }
         self.unit.len()
     }
@@ -138,8 +139,9 @@ impl Task {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::copy::plan::{Place, UNIT};
-    use crate::disk::{Extent, ExtentKind};
+    use crate::copy::plan::UNIT;
+    use crate::disk::testing::extents_one_by_one;
+    use crate::disk::{Extent, ExtentKind, Extents, Place, Store, StoreId};
     use crate::sink::Sink;
 
     const CLUSTER: u64 = 1 << 20;
@@ -161,7 +163,7 @@ mod tests {
                 ExtentKind::Hole
             } else {
                 ExtentKind::Data {
-                    layer: usize::from(cluster.is_multiple_of(3)),
+                    store: StoreId::at(usize::from(cluster.is_multiple_of(3))),
                     host_offset: (self.clusters - cluster) * CLUSTER,
                 }
             };
@@ -176,13 +178,17 @@ mod tests {
             Ok(())
         }
 
-        fn extents(&self) -> Box<dyn Iterator<Item = Result<Extent>> + Send + '_> {
-            Box::new((0..self.clusters).map(|cluster| self.extent_at(cluster * CLUSTER)))
+        fn stores(&self) -> &[Store] {
+            &[]
         }
 
-        fn next_data(&self, _layer: usize, host_offset: u64) -> Result<Option<Range<u64>>> {
-            Ok(Some(host_offset..u64::MAX))
+        fn extents_in(&self, range: Range<u64>) -> Extents<'_> {
+            extents_one_by_one(self, range)
         }
+    }
+
+    fn all(disk: &dyn VirtualDisk) -> VecDeque<Range<u64>> {
+        std::iter::once(0..disk.size()).collect()
     }
 
     /// A sink that keeps nothing; `shares` is whether it lies beside the image, on a file system
@@ -207,7 +213,7 @@ mod tests {
     }
 
     fn units(disk: &Backwards, in_order: bool) -> Vec<Unit> {
-        let plan = Plan::new(disk, &Nowhere { shares: false }, 1, false);
+        let plan = Plan::new(disk, all(disk), &Nowhere { shares: false }, 1, false);
         let queue = Queue::new(disk, plan, in_order);
         queue.map(|task| task.unwrap().unit).collect()
     }
@@ -238,8 +244,11 @@ mod tests {
         );
     }
 
-    fn stored_at(offset: u64, len: u64, layer: usize, host_offset: u64) -> Unit {
-        let from = Some(Place { layer, host_offset });
+    fn stored_at(offset: u64, len: u64, store: usize, host_offset: u64) -> Unit {
+        let from = Some(Place {
+            store: StoreId::at(store),
+            host_offset,
+        });
         Unit::Data {
             offset,
             len,
@@ -253,7 +262,7 @@ mod tests {
     fn what_is_shared_is_shared_in_long_runs() {
         let disk = Backwards { clusters: 1 };
         let joined = |unseen| {
-            let plan = Plan::new(&disk, &Nowhere { shares: true }, 1, unseen);
+            let plan = Plan::new(&disk, all(&disk), &Nowhere { shares: true }, 1, unseen);
             let mut queue = Queue::new(&disk, plan, false);
             let half = SHARED / 2;
             queue.sorted = VecDeque::from([

@@ -1,120 +1,51 @@
 //! The pipeline against disks and sinks that are awkward on purpose.
 
-use std::collections::BTreeSet;
+use crate::ErrorKind;
 use std::ops::Range;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use super::plan::UNIT;
 use super::*;
-use crate::disk::{Extent, ExtentKind, Joined};
+use crate::disk::DiskError;
+use crate::disk::testing::FakeDisk;
+use crate::disk::{Role, Store};
+use crate::error::Error;
+use crate::observe::PieceDigest;
+use crate::sink::{Durability, ExistingFile};
+use crate::source::Source;
+use crate::util::bytes::is_zero;
 
 const MIB: u64 = 1 << 20;
 
-/// A disk of 0x11 bytes with holes at the given places.
-#[derive(Debug, Default)]
-struct FakeDisk {
-    size: u64,
+/// The store of a disk: only its holes are ever asked for.
+#[derive(Debug)]
+struct FakeStore {
     holes: Vec<Range<u64>>,
-    /// Stored, but a hole of the file.
-    file_holes: Vec<Range<u64>>,
-    /// Stored as zeros.
-    zeros: Vec<Range<u64>>,
-    /// Reading here fails.
-    broken: Option<u64>,
-    /// Reading here panics.
-    panics: Option<u64>,
-    /// Reading here takes a while.
-    slow: Option<u64>,
-    /// How much is read and not yet written, and the most that ever was.
-    on_the_way: (AtomicU64, AtomicU64),
 }
 
-impl FakeDisk {
-    fn new(size: u64) -> Self {
-        Self {
-            size,
-            ..Self::default()
-        }
-    }
-
-    fn edges(&self) -> BTreeSet<u64> {
-        let ends = self.holes.iter().flat_map(|hole| [hole.start, hole.end]);
-        ends.chain([0, self.size]).collect()
-    }
+/// A store that is no data in these places of the disk.
+fn file_holes(holes: Vec<Range<u64>>) -> Vec<Store> {
+    let store = FakeStore { holes };
+    vec![Store::over(Arc::new(store), Path::new("fake"), Role::File)]
 }
 
-impl VirtualDisk for FakeDisk {
-    fn size(&self) -> u64 {
-        self.size
+impl Source for FakeStore {
+    fn size(&self) -> std::io::Result<u64> {
+        Ok(u64::MAX)
     }
 
-    fn extent_at(&self, offset: u64) -> Result<Extent> {
-        let end = self
-            .edges()
-            .into_iter()
-            .find(|&edge| edge > offset)
-            .unwrap();
-        let hole = self.holes.iter().any(|hole| hole.contains(&offset));
-        let kind = if hole {
-            ExtentKind::Hole
-        } else {
-            ExtentKind::Data {
-                layer: 0,
-                host_offset: offset,
-            }
-        };
-        Ok(Extent {
-            offset,
-            len: end - offset,
-            kind,
-        })
+    fn read_exact_at(&self, _buf: &mut [u8], _offset: u64) -> std::io::Result<()> {
+        unimplemented!("the disk is read")
     }
 
-    fn read_at(&self, buf: &mut [u8], offset: u64) -> Result<()> {
-        let range = offset..offset + buf.len() as u64;
-        let hit = |place: Option<u64>| place.is_some_and(|place| range.contains(&place));
-        assert!(!hit(self.panics), "as planned");
-        if hit(self.broken) {
-            return Err(Error::Lost {
-                offset,
-                len: range.end - offset,
-            });
-        }
-        if hit(self.slow) {
-            std::thread::sleep(Duration::from_millis(100));
-        }
-        for (at, byte) in range.clone().zip(buf.iter_mut()) {
-            let zero = self.zeros.iter().any(|zero| zero.contains(&at));
-            *byte = if zero { 0 } else { 0x11 };
-        }
-        let now = self
-            .on_the_way
-            .0
-            .fetch_add(buf.len() as u64, Ordering::SeqCst)
-            + buf.len() as u64;
-        self.on_the_way.1.fetch_max(now, Ordering::SeqCst);
-        Ok(())
-    }
-
-    fn extents(&self) -> Box<dyn Iterator<Item = Result<Extent>> + Send + '_> {
-        let edges: Vec<_> = self
-            .edges()
-            .into_iter()
-            .filter(|&edge| edge < self.size)
-            .collect();
-        Box::new(Joined::new(
-            edges.into_iter().map(|edge| self.extent_at(edge)),
-        ))
-    }
-
-    fn next_data(&self, _layer: usize, host_offset: u64) -> Result<Option<Range<u64>>> {
-        let hole = self
-            .file_holes
-            .iter()
-            .find(|hole| hole.contains(&host_offset));
+    fn next_data(&self, host_offset: u64) -> std::io::Result<Option<Range<u64>>> {
+        let hole = self.holes.iter().find(|hole| hole.contains(&host_offset));
         let start = hole.map_or(host_offset, |hole| hole.end);
         let next = self
-            .file_holes
+            .holes
             .iter()
             .map(|hole| hole.start)
             .filter(|&at| at > start)
@@ -127,13 +58,14 @@ impl VirtualDisk for FakeDisk {
 #[derive(Default)]
 struct LogSink<'a> {
     ordered: bool,
-    grain: u64,
+    alignment: u64,
     /// The most writers it allows, if not any number, and those that write now.
     most_writers: Option<usize>,
     writers: AtomicU64,
     log: Mutex<Vec<(u64, u64, &'static str)>>,
     broken: Option<u64>,
-    disk: Option<&'a FakeDisk>,
+    /// How much is read and not yet written.
+    on_the_way: Option<&'a AtomicU64>,
 }
 
 impl LogSink<'_> {
@@ -145,8 +77,8 @@ impl LogSink<'_> {
             let full = std::io::ErrorKind::StorageFull.into();
             return Err(Error::io_at("writing", Path::new("target"), offset, full));
         }
-        if let (Some(disk), "data") = (self.disk, what) {
-            disk.on_the_way.0.fetch_sub(len, Ordering::SeqCst);
+        if let (Some(on_the_way), "data") = (self.on_the_way, what) {
+            on_the_way.fetch_sub(len, Ordering::SeqCst);
         }
         self.log.lock().unwrap().push((offset, len, what));
         Ok(())
@@ -187,8 +119,8 @@ impl Sink for LogSink<'_> {
     fn needs_order(&self) -> bool {
         self.ordered
     }
-    fn grain(&self) -> u64 {
-        self.grain
+    fn alignment(&self) -> u64 {
+        self.alignment
     }
     fn max_writers(&self) -> usize {
         self.most_writers.unwrap_or(usize::MAX)
@@ -210,23 +142,23 @@ fn run(disk: &FakeDisk, sink: &LogSink<'_>, find_zeros: bool, threads: usize) ->
 
 /// Puts the disk together again from what it is shown.
 struct Witness {
-    grain: u64,
+    alignment: u64,
     seen: Vec<u8>,
 }
 
 impl Observer for Witness {
-    fn grain(&self) -> u64 {
-        self.grain
+    fn alignment(&self) -> u64 {
+        self.alignment
     }
-    fn beforehand(&self) -> Option<Beforehand> {
+    fn piece_digest(&self) -> Option<PieceDigest> {
         Some(|bytes| bytes.iter().rev().copied().collect())
     }
-    fn data(&mut self, bytes: &[u8], beforehand: &[u8]) {
+    fn data(&mut self, bytes: &[u8], digest: &[u8]) {
         assert!(
-            (self.seen.len() as u64).is_multiple_of(self.grain),
-            "a piece begins at a grain"
+            (self.seen.len() as u64).is_multiple_of(self.alignment),
+            "a piece is aligned"
         );
-        assert!(bytes.iter().rev().eq(beforehand));
+        assert!(bytes.iter().rev().eq(digest));
         self.seen.extend(bytes);
     }
     fn zeros(&mut self, len: u64) {
@@ -238,23 +170,23 @@ impl Observer for Witness {
 fn an_observer_sees_the_disk_in_order_and_holes_stay_holes_for_the_sink() {
     let mut disk = FakeDisk::new(2 * MIB + 777);
     disk.holes = vec![0..100 * 4096, MIB..MIB + 8192];
-    disk.file_holes = vec![MIB + 12_288..MIB + 16_384];
-    let mut content = vec![0; disk.size as usize];
+    disk.stores = file_holes(vec![MIB + 12_288..MIB + 16_384]);
+    let mut content = vec![0; disk.size() as usize];
     disk.holes.push(MIB + 12_288..MIB + 16_384);
     for (at, byte) in content.iter_mut().enumerate() {
         let hole = disk.holes.iter().any(|hole| hole.contains(&(at as u64)));
         *byte = if hole { 0 } else { 0x11 };
     }
-    disk.zeros = disk.holes.clone();
+    disk.store_zeros(&disk.holes);
     disk.holes.pop();
-    for (ordered, grain) in [(false, 1), (false, 65_536), (true, 65_536)] {
+    for (ordered, alignment) in [(false, 1), (false, 65_536), (true, 65_536)] {
         for threads in [1, 3] {
             let sink = LogSink {
                 ordered,
                 ..LogSink::default()
             };
             let mut witness = Witness {
-                grain,
+                alignment,
                 seen: Vec::new(),
             };
             let stop = AtomicBool::new(false);
@@ -264,8 +196,11 @@ fn an_observer_sees_the_disk_in_order_and_holes_stay_holes_for_the_sink() {
             };
             let workers = Workers::new(threads).unwrap();
             let summary = copy(&disk, &sink, &workers, options, &(), Some(&mut witness)).unwrap();
-            assert!(witness.seen == content, "ordered {ordered}, grain {grain}");
-            assert_eq!(summary.written + summary.zeros, disk.size);
+            assert!(
+                witness.seen == content,
+                "ordered {ordered}, alignment {alignment}"
+            );
+            assert_eq!(summary.written + summary.zeros, disk.size());
             if !ordered {
                 assert_eq!(
                     sink.text(),
@@ -281,7 +216,7 @@ fn an_observer_sees_the_disk_in_order_and_holes_stay_holes_for_the_sink() {
 fn data_and_holes_reach_the_sink_once_each_in_either_way_and_with_any_number_of_threads() {
     let mut disk = FakeDisk::new(3 * MIB + 777);
     disk.holes = vec![0..100_000, 2 * MIB..2 * MIB + 512];
-    disk.file_holes = vec![MIB..MIB + 4096];
+    disk.stores = file_holes(vec![MIB..MIB + 4096]);
     for ordered in [false, true] {
         for threads in [1, 2, 7] {
             let sink = LogSink {
@@ -295,7 +230,7 @@ fn data_and_holes_reach_the_sink_once_each_in_either_way_and_with_any_number_of_
                  zeros 2097152+512, data 2097664+1048841"
             );
             assert_eq!(summary.zeros, 104_608);
-            assert_eq!(summary.written + summary.zeros, disk.size);
+            assert_eq!(summary.written + summary.zeros, disk.size());
         }
     }
 }
@@ -303,10 +238,21 @@ fn data_and_holes_reach_the_sink_once_each_in_either_way_and_with_any_number_of_
 #[test]
 fn an_ordered_sink_is_given_everything_in_order_also_when_the_first_unit_is_slow() {
     let mut disk = FakeDisk::new(24 * MIB);
-    disk.slow = Some(5);
+    // How much is read and not yet written, and the most that ever was.
+    let counts: Arc<[AtomicU64; 2]> = Arc::default();
+    let seen = Arc::clone(&counts);
+    disk.before_read = Box::new(move |range| {
+        if range.contains(&5) {
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        let len = range.end - range.start;
+        let now = seen[0].fetch_add(len, Ordering::SeqCst) + len;
+        seen[1].fetch_max(now, Ordering::SeqCst);
+        Ok(())
+    });
     let sink = LogSink {
         ordered: true,
-        disk: Some(&disk),
+        on_the_way: Some(&counts[0]),
         ..LogSink::default()
     };
     run(&disk, &sink, false, 3).unwrap();
@@ -317,7 +263,7 @@ fn an_ordered_sink_is_given_everything_in_order_also_when_the_first_unit_is_slow
             .all(|pair| pair[0].0 + pair[0].1 == pair[1].0)
     );
     // 3 workers with 4 buffers each, however far the fast ones could have run ahead.
-    let most = disk.on_the_way.1.load(Ordering::SeqCst);
+    let most = counts[1].load(Ordering::SeqCst);
     assert!(most <= 12 * UNIT as u64, "{most} bytes were on the way");
 }
 
@@ -326,7 +272,7 @@ fn zero_blocks_are_found_at_the_edges_of_the_disks_own_blocks() {
     let mut disk = FakeDisk::new(5 * 4096 + 100);
     disk.holes = std::iter::once(0..1000).collect();
     // The second block whole, a part of the third, and the short last one.
-    disk.zeros = vec![4096..3 * 4096 - 1, 5 * 4096..5 * 4096 + 100];
+    disk.store_zeros(&[4096..3 * 4096 - 1, 5 * 4096..5 * 4096 + 100]);
     let sink = LogSink::default();
     run(&disk, &sink, true, 2).unwrap();
     assert_eq!(
@@ -336,19 +282,19 @@ fn zero_blocks_are_found_at_the_edges_of_the_disks_own_blocks() {
 }
 
 #[test]
-fn a_sink_with_a_grain_is_given_whole_grains_and_holes_in_them_as_data() {
+fn a_sink_with_an_alignment_is_given_whole_blocks_and_holes_in_them_as_data() {
     let mut disk = FakeDisk::new(3 * MIB + 777);
     disk.holes = vec![0..100, 200..70_000, MIB - 1..3 * MIB + 5];
-    disk.file_holes = std::iter::once(300_000..400_000).collect();
+    disk.stores = file_holes(vec![300_000..400_000]);
     for ordered in [false, true] {
-        for grain in [1, 4096, 65536, 2 * MIB, 4 * MIB] {
+        for alignment in [1, 4096, 65536, 2 * MIB, 4 * MIB] {
             let sink = LogSink {
                 ordered,
-                grain,
+                alignment,
                 ..LogSink::default()
             };
             let summary = run(&disk, &sink, false, 3).unwrap();
-            let expected = match grain {
+            let expected = match alignment {
                 1 => {
                     "zeros 0+100, data 100+100, zeros 200+69800, data 70000+230000, \
                      zeros 300000+100000, data 400000+648575, zeros 1048575+2097158, \
@@ -364,11 +310,11 @@ fn a_sink_with_a_grain_is_given_whole_grains_and_holes_in_them_as_data() {
                 }
                 _ => "data 0+3146505",
             };
-            assert_eq!(sink.text(), expected, "{grain}");
-            assert_eq!(summary.written + summary.zeros, disk.size);
+            assert_eq!(sink.text(), expected, "{alignment}");
+            assert_eq!(summary.written + summary.zeros, disk.size());
             let log = sink.log.lock().unwrap();
             let whole = |&(at, len, _): &(u64, u64, &str)| {
-                at % grain == 0 && ((at + len) % grain == 0 || at + len == disk.size)
+                at % alignment == 0 && ((at + len) % alignment == 0 || at + len == disk.size())
             };
             assert!(log.iter().all(whole), "{log:?}");
         }
@@ -376,10 +322,10 @@ fn a_sink_with_a_grain_is_given_whole_grains_and_holes_in_them_as_data() {
 }
 
 #[test]
-fn a_run_without_holes_is_given_in_whole_grains_too() {
+fn a_run_without_holes_is_given_in_aligned_blocks_too() {
     let disk = FakeDisk::new(9 * MIB + 5);
     let sink = LogSink {
-        grain: 2 * MIB,
+        alignment: 2 * MIB,
         ..LogSink::default()
     };
     run(&disk, &sink, false, 3).unwrap();
@@ -389,11 +335,11 @@ fn a_run_without_holes_is_given_in_whole_grains_too() {
 }
 
 #[test]
-fn a_grain_of_zeros_is_left_out_and_one_with_a_byte_is_not() {
-    let mut disk = FakeDisk::new(4 * 65536 + 10);
-    disk.zeros = vec![65536..2 * 65536, 3 * 65536 + 1..4 * 65536 + 10];
+fn an_aligned_block_of_zeros_is_left_out_and_one_with_a_byte_is_not() {
+    let disk = FakeDisk::new(4 * 65536 + 10);
+    disk.store_zeros(&[65536..2 * 65536, 3 * 65536 + 1..4 * 65536 + 10]);
     let sink = LogSink {
-        grain: 65536,
+        alignment: 65536,
         ..LogSink::default()
     };
     run(&disk, &sink, true, 2).unwrap();
@@ -418,14 +364,16 @@ fn no_more_threads_write_than_the_sink_can_bear() {
 fn the_first_error_ends_the_copy_wherever_it_happens() {
     for ordered in [false, true] {
         for at in [0, 5 * MIB, 16 * MIB - 1] {
-            let mut disk = FakeDisk::new(16 * MIB);
-            disk.broken = Some(at);
+            let disk = FakeDisk::new(16 * MIB).broken_at(at);
             let sink = LogSink {
                 ordered,
                 ..LogSink::default()
             };
             let error = run(&disk, &sink, false, 3).unwrap_err();
-            assert!(matches!(error, Error::Lost { .. }), "{error}");
+            assert!(
+                matches!(error.detail(), Some(DiskError::Lost { .. })),
+                "{error}"
+            );
 
             let disk = FakeDisk::new(16 * MIB);
             let sink = LogSink {
@@ -434,7 +382,7 @@ fn the_first_error_ends_the_copy_wherever_it_happens() {
                 ..LogSink::default()
             };
             let error = run(&disk, &sink, false, 3).unwrap_err();
-            assert!(matches!(error, Error::Io { .. }), "{error}");
+            assert!(error.io_error().is_some(), "{error}");
         }
     }
 }
@@ -456,8 +404,7 @@ fn an_error_while_zeroing_ends_the_copy() {
 #[test]
 fn a_worker_that_panics_hangs_nobody() {
     for ordered in [false, true] {
-        let mut disk = FakeDisk::new(64 * MIB);
-        disk.panics = Some(MIB);
+        let disk = FakeDisk::new(64 * MIB).panicking_at(MIB..MIB + 1);
         let sink = LogSink {
             ordered,
             ..LogSink::default()
@@ -482,7 +429,7 @@ fn a_copy_that_is_told_to_stop_stops() {
             stop: &stop,
         };
         let result = copy(&disk, &sink, &Workers::new(2).unwrap(), options, &(), None);
-        assert!(matches!(result, Err(Error::Stopped)));
+        assert_eq!(result.unwrap_err().kind(), ErrorKind::Stopped);
         assert_eq!(sink.text(), "");
     }
 }
@@ -499,4 +446,53 @@ fn zeros_are_told_from_data_at_every_place() {
             }
         }
     }
+}
+
+/// A file of `bytes`, and the disk's parts over it.
+fn updated(disk: &FakeDisk, bytes: &[u8], ranges: &[Range<u64>]) -> (Vec<u8>, Summary) {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("disk.raw");
+    std::fs::write(&path, bytes).unwrap();
+    let sink = ExistingFile::open(&path, disk.size(), Durability::Unsynced).unwrap();
+    let stop = AtomicBool::new(false);
+    let options = CopyOptions {
+        find_zeros: false,
+        stop: &stop,
+    };
+    let workers = Workers::new(2).unwrap();
+    let done = copy_ranges(disk, ranges, &sink, &workers, options, &()).unwrap();
+    Box::new(sink).finish().unwrap();
+    (std::fs::read(&path).unwrap(), done)
+}
+
+#[test]
+fn only_the_ranges_are_copied_and_a_hole_in_them_becomes_zeros() {
+    let mut disk = FakeDisk::new(4 * MIB);
+    disk.holes = vec![MIB..2 * MIB, 3 * MIB + 5..3 * MIB + 9];
+    let old = vec![0x55; 3 * MIB as usize];
+    let ranges = [
+        3 * MIB..4 * MIB,
+        10..20,
+        MIB + 100..MIB + 200,
+        15..30,
+        5 * MIB..6 * MIB,
+        7..7,
+    ];
+    let (bytes, done) = updated(&disk, &old, &ranges);
+    let mut expected = old;
+    expected.resize(4 * MIB as usize, 0);
+    expected[10..30].fill(0x11);
+    expected[(MIB + 100) as usize..(MIB + 200) as usize].fill(0);
+    expected[3 * MIB as usize..].fill(0x11);
+    expected[(3 * MIB + 5) as usize..(3 * MIB + 9) as usize].fill(0);
+    assert!(bytes == expected);
+    assert_eq!(done.written + done.zeros + done.shared, 20 + 100 + MIB);
+}
+
+#[test]
+fn ranges_are_widened_to_the_alignment_and_joined() {
+    let wide = |ranges: &[Range<u64>]| -> Vec<_> { widened(ranges, 4096, 10_000).into() };
+    assert_eq!(wide(&[5..6, 4095..4097, 9000..20_000]), [0..10_000]);
+    assert_eq!(wide(&[5..6, 8192..8193]), [0..4096, 8192..10_000]);
+    assert_eq!(wide(&[10_000..10_001, 3..3]), []);
 }

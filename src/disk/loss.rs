@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use crate::error::Result;
+
 /// A run of a disk that is not what it was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Loss {
@@ -54,17 +56,50 @@ impl Loss {
         }
     }
 
-    /// The first byte behind it.
+    /// The first byte after it.
     #[must_use]
     pub fn end(&self) -> u64 {
         self.offset.saturating_add(self.len)
     }
+}
 
-    /// The part that lies in `range`, counted from its start; `None` where none does.
-    #[must_use]
-    pub fn seen_from(&self, range: &Range<u64>) -> Option<Self> {
-        let start = self.offset.max(range.start);
-        let end = self.end().min(range.end);
-        (start < end).then(|| Self::of(start - range.start..end - range.start, self.kind))
+/// Makes one of losses of a kind that touch.
+pub(crate) fn joined(
+    losses: impl Iterator<Item = Result<Loss>>,
+) -> impl Iterator<Item = Result<Loss>> {
+    let mut losses = losses.peekable();
+    std::iter::from_fn(move || {
+        let mut loss = match losses.next()? {
+            Ok(loss) => loss,
+            error => return Some(error),
+        };
+        let continues = |loss: &Loss, next: &Result<Loss>| {
+            next.as_ref()
+                .is_ok_and(|next| next.kind == loss.kind && next.offset == loss.end())
+        };
+        while let Some(Ok(next)) = losses.next_if(|next| continues(&loss, next)) {
+            loss.len = loss.len.saturating_add(next.len);
+        }
+        Some(Ok(loss))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn losses_of_one_kind_that_touch_are_one() {
+        let loss = |range, kind| Ok(Loss::of(range, kind));
+        let all = [
+            loss(0..5, LossKind::Missing),
+            loss(5..6, LossKind::Missing),
+            loss(6..8, LossKind::Doubtful),
+            loss(9..10, LossKind::Doubtful),
+        ];
+        let ranges: Vec<_> = joined(all.into_iter())
+            .map(|loss| loss.map(|loss| (loss.offset, loss.len)).unwrap())
+            .collect();
+        assert_eq!(ranges, [(0, 6), (6, 2), (9, 1)]);
     }
 }

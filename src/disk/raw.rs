@@ -1,24 +1,21 @@
 //! A raw disk: a file or a block device whose bytes are the disk's.
 
 use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::sync::Arc;
 
-use super::{Extent, ExtentKind, VirtualDisk};
+use super::error::DiskError;
+use super::extent::{Extent, ExtentKind};
+use super::store::{Role, Store, StoreId};
+use super::virtual_disk::{Extents, VirtualDisk};
 use crate::error::{Error, Result};
 use crate::source::{FileSource, Source};
 
-/// A disk whose bytes are those of a source, in one layer.
+/// A disk whose bytes are those of one store.
 #[derive(Debug)]
 pub struct RawDisk {
-    bytes: Bytes,
+    store: Store,
     size: u64,
-    path: PathBuf,
-}
-
-#[derive(Debug)]
-enum Bytes {
-    File(FileSource),
-    Other(Box<dyn Source>),
 }
 
 impl RawDisk {
@@ -26,7 +23,8 @@ impl RawDisk {
     ///
     /// # Errors
     ///
-    /// [`Error::Io`] where it cannot be opened, [`Error::NotAFile`] where it is anything else.
+    /// [`ErrorKind::Io`](crate::ErrorKind::Io) where it cannot be opened,
+    /// [`SourceError::NotAFile`](crate::source::SourceError::NotAFile) where it is anything else.
     pub fn open(path: &Path) -> Result<Self> {
         Ok(Self::of(FileSource::open_file_or_device(path)?))
     }
@@ -36,8 +34,7 @@ impl RawDisk {
     pub fn of(file: FileSource) -> Self {
         Self {
             size: file.len(),
-            path: file.path().to_owned(),
-            bytes: Bytes::File(file),
+            store: Store::file(file, Role::File),
         }
     }
 
@@ -45,32 +42,27 @@ impl RawDisk {
     ///
     /// # Errors
     ///
-    /// [`Error::Io`] where the source does not tell its size.
-    pub fn over(source: Box<dyn Source>, name: &Path) -> Result<Self> {
-        let size = source
-            .size()
-            .map_err(|error| Error::io("asking for the size of", name, error))?;
-        Ok(Self {
-            size,
-            bytes: Bytes::Other(source),
-            path: name.to_owned(),
-        })
+    /// [`ErrorKind::Io`](crate::ErrorKind::Io) where the source does not tell its size.
+    pub fn over(source: Arc<dyn Source>, name: &Path) -> Result<Self> {
+        Self::over_store(Store::over(source, name, Role::File))
+    }
+
+    /// Takes a store.
+    ///
+    /// # Errors
+    ///
+    /// As [`RawDisk::over`].
+    pub(super) fn over_store(store: Store) -> Result<Self> {
+        let size = store.source().size();
+        let size =
+            size.map_err(|error| Error::io("asking for the size of", store.path(), error))?;
+        Ok(Self { store, size })
     }
 
     /// The file or device, where the disk is read from one.
     #[must_use]
     pub fn file(&self) -> Option<&FileSource> {
-        match &self.bytes {
-            Bytes::File(file) => Some(file),
-            Bytes::Other(_) => None,
-        }
-    }
-
-    fn source(&self) -> &dyn Source {
-        match &self.bytes {
-            Bytes::File(file) => file,
-            Bytes::Other(source) => source.as_ref(),
-        }
+        self.store.shared_file()
     }
 }
 
@@ -79,50 +71,39 @@ impl VirtualDisk for RawDisk {
         self.size
     }
 
+    fn stores(&self) -> &[Store] {
+        std::slice::from_ref(&self.store)
+    }
+
     fn extent_at(&self, offset: u64) -> Result<Extent> {
         match self.size.checked_sub(offset) {
             Some(len @ 1..) => Ok(Extent {
                 offset,
                 len,
                 kind: ExtentKind::Data {
-                    layer: 0,
+                    store: StoreId::FIRST,
                     host_offset: offset,
                 },
             }),
-            _ => Err(Error::OutOfRange {
+            _ => Err(DiskError::OutOfRange {
                 offset,
                 len: 1,
                 size: self.size,
-            }),
+            }
+            .into()),
         }
     }
 
     fn read_at(&self, buf: &mut [u8], offset: u64) -> Result<()> {
-        let len = buf.len() as u64;
-        if offset.checked_add(len).is_none_or(|end| end > self.size) {
-            return Err(Error::OutOfRange {
-                offset,
-                len,
-                size: self.size,
-            });
-        }
-        self.source()
-            .read_exact_at(buf, offset)
-            .map_err(|error| Error::io_at("reading", &self.path, offset, error))
+        DiskError::check_range(offset, buf.len() as u64, self.size)?;
+        self.store.read_at(buf, offset)
     }
 
-    fn extents(&self) -> Box<dyn Iterator<Item = Result<Extent>> + Send + '_> {
-        Box::new((self.size > 0).then(|| self.extent_at(0)).into_iter())
-    }
-
-    fn layer_file(&self, layer: usize) -> Option<&FileSource> {
-        self.file().filter(|_| layer == 0)
-    }
-
-    fn next_data(&self, _layer: usize, host_offset: u64) -> Result<Option<Range<u64>>> {
-        self.source()
-            .next_data(host_offset)
-            .map_err(|error| Error::io_at("looking for holes in", &self.path, host_offset, error))
+    fn extents_in(&self, range: Range<u64>) -> Extents<'_> {
+        let end = range.end.min(self.size);
+        let whole = (range.start < end).then(|| self.extent_at(range.start));
+        let inside = whole.map(|extent| extent.map(|extent| extent.within(&(range.start..end))));
+        Box::new(inside.and_then(Result::transpose).into_iter())
     }
 
     fn check_unchanged(&self) -> Result<()> {

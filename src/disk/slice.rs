@@ -3,12 +3,15 @@
 use std::fmt::Debug;
 use std::ops::{Deref, Range};
 
-use super::{Extent, VirtualDisk};
+use super::error::DiskError;
+use super::extent::Extent;
+use super::loss::Loss;
+use super::store::Store;
+use super::virtual_disk::{Extents, Losses, VirtualDisk};
 use crate::error::{Error, Result};
-use crate::source::FileSource;
 
 /// A range of a disk, read as a disk. Offsets count from the start of the range; host offsets stay
-/// those of the layers' files.
+/// those of the stores.
 ///
 /// `P` points to the disk: a reference, a `Box` or an `Arc`.
 #[derive(Debug)]
@@ -23,30 +26,23 @@ impl<P: Deref<Target: VirtualDisk>> Slice<P> {
     ///
     /// # Errors
     ///
-    /// [`Error::OutOfRange`] where they do not all lie inside the disk.
+    /// [`DiskError::OutOfRange`] where they do not all lie inside the disk.
     pub fn new(disk: P, start: u64, len: u64) -> Result<Self> {
-        let size = disk.size();
-        match start.checked_add(len) {
-            Some(end) if end <= size => Ok(Self {
-                disk,
-                range: start..end,
-            }),
-            _ => Err(Error::OutOfRange {
-                offset: start,
-                len,
-                size,
-            }),
-        }
+        let range = DiskError::check_range(start, len, disk.size())?;
+        Ok(Self { disk, range })
     }
 
     /// The offset in the disk for `offset` in the slice, of which `len` bytes are asked for.
     fn outer(&self, offset: u64, len: u64) -> Result<u64> {
-        let size = self.range.end - self.range.start;
-        offset
-            .checked_add(len)
-            .filter(|&end| end <= size)
-            .map(|_| self.range.start + offset)
-            .ok_or(Error::OutOfRange { offset, len, size })
+        let inner = DiskError::check_range(offset, len, self.range.end - self.range.start)?;
+        Ok(self.range.start + inner.start)
+    }
+
+    /// A range of the slice as one of the disk; what lies past the end of the slice is left out.
+    fn outer_range(&self, range: &Range<u64>) -> Range<u64> {
+        let Range { start, end } = self.range;
+        let outer = |offset: u64| start.saturating_add(offset).min(end);
+        outer(range.start)..outer(range.end)
     }
 
     /// An extent of the disk as one of the slice.
@@ -59,12 +55,13 @@ impl<P: Deref<Target: VirtualDisk>> Slice<P> {
 
     /// An error whose offset counts from the start of the slice.
     fn inner_error(&self, error: Error) -> Error {
-        match error {
-            Error::Lost { offset, len } => Error::Lost {
+        match error.detail() {
+            Some(&DiskError::Lost { offset, len }) => DiskError::Lost {
                 offset: offset.saturating_sub(self.range.start),
                 len,
-            },
-            other => other,
+            }
+            .into(),
+            _ => error,
         }
     }
 }
@@ -82,11 +79,14 @@ where
         extent
             .within(&self.range)
             .map(|extent| self.inner(extent))
-            .ok_or(Error::OutOfRange {
-                offset,
-                len: 1,
-                size: self.size(),
-            })
+            .ok_or(
+                DiskError::OutOfRange {
+                    offset,
+                    len: 1,
+                    size: self.size(),
+                }
+                .into(),
+            )
     }
 
     fn read_at(&self, buf: &mut [u8], offset: u64) -> Result<()> {
@@ -96,26 +96,27 @@ where
             .map_err(|error| self.inner_error(error))
     }
 
-    fn extents(&self) -> Box<dyn Iterator<Item = Result<Extent>> + Send + '_> {
-        self.extents_in(0..self.size())
+    fn stores(&self) -> &[Store] {
+        self.disk.stores()
     }
 
-    fn extents_in(
-        &self,
-        range: Range<u64>,
-    ) -> Box<dyn Iterator<Item = Result<Extent>> + Send + '_> {
-        let Range { start, end } = self.range;
-        let outer = |offset: u64| start.saturating_add(offset).min(end);
-        let extents = self.disk.extents_in(outer(range.start)..outer(range.end));
-        Box::new(extents.map(|extent| extent.map(|extent| self.inner(extent))))
+    fn extents_in(&self, range: Range<u64>) -> Extents<'_> {
+        let extents = self.disk.extents_in(self.outer_range(&range));
+        Box::new(extents.map(|extent| match extent {
+            Ok(extent) => Ok(self.inner(extent)),
+            Err(error) => Err(self.inner_error(error)),
+        }))
     }
 
-    fn layer_file(&self, layer: usize) -> Option<&FileSource> {
-        self.disk.layer_file(layer)
-    }
-
-    fn next_data(&self, layer: usize, host_offset: u64) -> Result<Option<Range<u64>>> {
-        self.disk.next_data(layer, host_offset)
+    fn losses_in(&self, range: Range<u64>) -> Losses<'_> {
+        let losses = self.disk.losses_in(self.outer_range(&range));
+        Box::new(losses.map(|loss| match loss {
+            Ok(loss) => Ok(Loss {
+                offset: loss.offset.saturating_sub(self.range.start),
+                ..loss
+            }),
+            Err(error) => Err(self.inner_error(error)),
+        }))
     }
 
     fn check_unchanged(&self) -> Result<()> {
@@ -126,11 +127,11 @@ where
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::disk::{ExtentKind, RawDisk};
+    use crate::disk::{ExtentKind, RawDisk, StoreId};
 
     fn disk() -> RawDisk {
         let bytes = (0..=99u8).collect::<Vec<_>>();
-        RawDisk::over(Box::new(bytes), "memory".as_ref()).unwrap()
+        RawDisk::over(std::sync::Arc::new(bytes), "memory".as_ref()).unwrap()
     }
 
     #[test]
@@ -143,7 +144,10 @@ mod tests {
         assert_eq!(buf, [26, 27, 28, 29]);
         for offset in [17, 20, u64::MAX - 9, u64::MAX] {
             let error = slice.read_at(&mut buf, offset).unwrap_err();
-            assert!(matches!(error, Error::OutOfRange { size: 20, .. }));
+            assert!(matches!(
+                error.detail(),
+                Some(DiskError::OutOfRange { size: 20, .. })
+            ));
         }
         slice.read_at(&mut [], 20).unwrap();
     }
@@ -156,7 +160,7 @@ mod tests {
             offset: 0,
             len: 20,
             kind: ExtentKind::Data {
-                layer: 0,
+                store: StoreId::FIRST,
                 host_offset: 10,
             },
         };
@@ -168,7 +172,7 @@ mod tests {
         assert_eq!(
             extent.kind,
             ExtentKind::Data {
-                layer: 0,
+                store: StoreId::FIRST,
                 host_offset: 16
             }
         );

@@ -2,11 +2,9 @@
 
 use std::ops::Range;
 
-use super::MetadataKind;
-use super::lost::LostRanges;
-use crate::bytes::{le_u16, le_u32};
-use crate::disk::VirtualDisk;
+use super::blocks::{Blocks, Reading};
 use crate::error::Result;
+use crate::util::bytes::{le_u16, le_u32, to_usize};
 
 /// The superblock's place and size in bytes, whatever the block size.
 const PLACE: u64 = 1024;
@@ -21,19 +19,25 @@ const RO_COMPAT_SPARSE_SUPER: u32 = 0x1;
 const RO_COMPAT_GDT_CSUM: u32 = 0x10;
 const RO_COMPAT_METADATA_CSUM: u32 = 0x400;
 
-/// What is needed to find inodes and blocks.
+/// The shape of a file system: what is needed to find inodes and blocks.
 #[derive(Debug)]
-pub(super) struct Superblock {
+pub(crate) struct Superblock {
+    /// Where it was read, in bytes of the file system: a copy lies elsewhere.
+    pub(crate) place: u64,
+    /// The number of the group that it was read in.
+    pub(crate) group: u64,
     /// The size of a block in bytes: a power of two from 1 KiB to 64 KiB.
-    pub(super) block_size: u64,
+    pub(crate) block_size: u64,
     /// The number of blocks; all lie on the disk.
-    pub(super) blocks: u64,
-    pub(super) groups: u64,
-    pub(super) inodes_per_group: u32,
+    pub(crate) blocks: u64,
+    /// The number of block groups.
+    pub(crate) groups: u64,
+    /// The number of inodes that each group has room for.
+    pub(crate) inodes_per_group: u32,
     /// The size of an inode in bytes: a power of two, at most a block.
-    pub(super) inode_size: u64,
+    pub(crate) inode_size: u64,
     /// The size of a group descriptor in bytes.
-    pub(super) descriptor_size: u64,
+    pub(crate) descriptor_size: u64,
     blocks_per_group: u64,
     first_data_block: u64,
     compat: u32,
@@ -42,28 +46,38 @@ pub(super) struct Superblock {
     reserved_descriptor_blocks: u64,
     first_meta_group: u64,
     /// With sparse_super2: the only groups with a copy.
-    copies: [u64; 2],
+    groups_with_copies: [u64; 2],
 }
 
 impl Superblock {
-    /// Reads the superblock; where it is lost, a copy.
-    pub(super) fn find(disk: &dyn VirtualDisk, lost: &LostRanges) -> Result<Option<Self>> {
-        let place = PLACE..PLACE + SIZE as u64;
-        if !lost.touch(&place)
-            && let Some(superblock) = Self::at(disk, PLACE, 0)?
-        {
-            return Ok(Some(superblock));
+    /// Where the superblock lies, in bytes.
+    pub(crate) const RANGE: Range<u64> = PLACE..PLACE + SIZE as u64;
+
+    /// Reads the superblock; where it is lost or makes no sense, a copy. `None` where no ext2, ext3
+    /// or ext4 can be made out.
+    ///
+    /// # Errors
+    ///
+    /// As [`Blocks::read_at`].
+    pub(crate) fn read(blocks: &dyn Blocks) -> Result<Option<Self>> {
+        match Self::read_first(blocks)? {
+            Some(superblock) => Ok(Some(superblock)),
+            None => Self::read_copy(blocks),
         }
+    }
+
+    /// Reads a copy of the superblock; `None` where none is found.
+    ///
+    /// # Errors
+    ///
+    /// As [`Blocks::read_at`].
+    pub(crate) fn read_copy(blocks: &dyn Blocks) -> Result<Option<Self>> {
         // Where mke2fs puts the first copies: a group has as many blocks as a block has bits.
         for block_size in [4096, 1024, 2048, 16384, 65536, 8192, 32768] {
             let first_data_block = u64::from(block_size == 1024);
             for group in [1, 3, 5, 7, 9, 25, 27, 49] {
                 let block = first_data_block + group * block_size * 8;
-                let at = block * block_size;
-                if lost.touch(&(at..at + SIZE as u64)) {
-                    continue;
-                }
-                if let Some(found) = Self::at(disk, at, group)?
+                if let Some(found) = Self::at(blocks, block * block_size, group)?
                     && found.block_size == block_size
                 {
                     return Ok(Some(found));
@@ -73,17 +87,34 @@ impl Superblock {
         Ok(None)
     }
 
-    fn at(disk: &dyn VirtualDisk, offset: u64, group: u64) -> Result<Option<Self>> {
-        let mut bytes = [0; SIZE];
-        if offset.saturating_add(SIZE as u64) > disk.size() {
-            return Ok(None);
-        }
-        disk.read_at(&mut bytes, offset)?;
-        Ok(Self::parse(&bytes, disk.size(), group))
+    /// Reads the superblock itself, and no copy; `None` where it makes no sense or is lost.
+    ///
+    /// # Errors
+    ///
+    /// As [`Blocks::read_at`].
+    pub(crate) fn read_first(blocks: &dyn Blocks) -> Result<Option<Self>> {
+        Self::at(blocks, PLACE, 0)
     }
 
-    /// Reads the copy in `group` of a disk of `disk_size` bytes; `None` where it makes no sense.
-    fn parse(bytes: &[u8; SIZE], disk_size: u64, group: u64) -> Option<Self> {
+    fn at(blocks: &dyn Blocks, offset: u64, group: u64) -> Result<Option<Self>> {
+        let mut bytes = [0; SIZE];
+        if offset.saturating_add(SIZE as u64) > blocks.size() {
+            return Ok(None);
+        }
+        Ok(match blocks.read_at(&mut bytes, offset)? {
+            Reading::Whole => Self::parse(&bytes, offset, blocks.size(), group),
+            Reading::Lost => None,
+        })
+    }
+
+    /// Reads the copy in `group`, which lies at `place` of a disk of `disk_size` bytes; `None`
+    /// where it makes no sense.
+    pub(crate) fn parse(
+        bytes: &[u8; SIZE],
+        place: u64,
+        disk_size: u64,
+        group: u64,
+    ) -> Option<Self> {
         if le_u16(bytes, 56) != MAGIC || u64::from(le_u16(bytes, 90)) != group {
             return None;
         }
@@ -121,6 +152,8 @@ impl Superblock {
             return None;
         }
         Some(Self {
+            place,
+            group,
             block_size,
             blocks,
             groups: (blocks - first_data_block).div_ceil(blocks_per_group),
@@ -134,39 +167,62 @@ impl Superblock {
             ro_compat,
             reserved_descriptor_blocks: u64::from(le_u16(bytes, 206)),
             first_meta_group: u64::from(le_u32(bytes, 260)),
-            copies: [588, 592].map(|at| u64::from(le_u32(bytes, at))),
+            groups_with_copies: [588, 592].map(|at| u64::from(le_u32(bytes, at))),
         })
     }
 
     /// Whether the journal is to be replayed.
-    pub(super) fn needs_recovery(&self) -> bool {
+    pub(crate) fn needs_recovery(&self) -> bool {
         self.incompat & INCOMPAT_RECOVER != 0
     }
 
     /// Whether group descriptors say how many inodes were never used.
-    pub(super) fn counts_unused(&self) -> bool {
+    pub(crate) fn counts_unused(&self) -> bool {
         self.ro_compat & (RO_COMPAT_GDT_CSUM | RO_COMPAT_METADATA_CSUM) != 0
     }
 
     /// Where a block lies, in bytes.
-    pub(super) fn offset_of(&self, block: u64) -> u64 {
+    pub(crate) fn offset_of(&self, block: u64) -> u64 {
         block.saturating_mul(self.block_size)
     }
 
     /// Where blocks lie, in bytes.
-    pub(super) fn block_range(&self, block: u64, len: u64) -> Range<u64> {
+    pub(crate) fn block_range(&self, block: u64, len: u64) -> Range<u64> {
         self.offset_of(block)..self.offset_of(block.saturating_add(len))
     }
 
     /// Whether blocks lie inside the file system.
-    pub(super) fn holds(&self, block: u64, len: u64) -> bool {
+    pub(crate) fn holds(&self, block: u64, len: u64) -> bool {
         block > 0 && block.checked_add(len).is_some_and(|end| end <= self.blocks)
+    }
+
+    /// Reads a block; `None` where it is lost, or lies outside the file system.
+    ///
+    /// # Errors
+    ///
+    /// As [`Blocks::read_at`].
+    pub(crate) fn read_block(&self, blocks: &dyn Blocks, block: u64) -> Result<Option<Vec<u8>>> {
+        if !self.holds(block, 1) {
+            return Ok(None);
+        }
+        let mut bytes = vec![0; to_usize(self.block_size)];
+        let reading = blocks.read_at(&mut bytes, self.offset_of(block))?;
+        Ok((reading == Reading::Whole).then_some(bytes))
     }
 
     /// The first block of a group.
     fn group_start(&self, group: u64) -> u64 {
         self.first_data_block
             .saturating_add(group.saturating_mul(self.blocks_per_group))
+    }
+
+    /// The block that has a group's copy of the superblock. The first group begins in front of its
+    /// own where blocks of 1 KiB make clusters.
+    fn copy_at(&self, group: u64) -> u64 {
+        match group {
+            0 => PLACE / self.block_size,
+            group => self.group_start(group),
+        }
     }
 
     /// Whether a group has a copy of the superblock (the first one has the superblock).
@@ -181,7 +237,7 @@ impl Superblock {
         if group == 0 {
             true
         } else if self.compat & COMPAT_SPARSE_SUPER2 != 0 {
-            self.copies.contains(&group)
+            self.groups_with_copies.contains(&group)
         } else {
             self.ro_compat & RO_COMPAT_SPARSE_SUPER == 0
                 || group == 1
@@ -190,51 +246,46 @@ impl Superblock {
     }
 
     /// How many descriptors a block has.
-    pub(super) fn descriptors_per_block(&self) -> u64 {
+    pub(crate) fn descriptors_per_block(&self) -> u64 {
         self.block_size / self.descriptor_size
     }
 
     /// The blocks that may hold the descriptors numbered `index` by blocks, the first one first.
-    pub(super) fn descriptor_blocks(&self, index: u64) -> Vec<u64> {
+    pub(crate) fn descriptor_blocks(&self, index: u64) -> Vec<u64> {
         let per_block = self.descriptors_per_block();
         if self.incompat & INCOMPAT_META_BG != 0 && index >= self.first_meta_group {
             let first = index.saturating_mul(per_block);
             let places = [first, first + 1, first + per_block - 1];
-            let block = |group| self.group_start(group) + u64::from(self.has_copy(group));
+            let block = |group| match self.has_copy(group) {
+                true => self.copy_at(group).saturating_add(1),
+                false => self.group_start(group),
+            };
             return places.into_iter().map(block).collect();
         }
         let groups = (0..self.groups)
             .take(64)
             .filter(|&group| self.has_copy(group));
         groups
-            .map(|group| self.group_start(group).saturating_add(1 + index))
+            .map(|group| self.copy_at(group).saturating_add(1 + index))
             .collect()
     }
 
-    /// How many blocks of descriptors follow the superblock and each copy.
-    fn descriptor_block_count(&self) -> u64 {
-        let all = self.groups.div_ceil(self.descriptors_per_block());
-        if self.incompat & INCOMPAT_META_BG != 0 {
+    /// How many blocks the descriptors of all groups take.
+    pub(crate) fn descriptor_block_count(&self) -> u64 {
+        self.groups.div_ceil(self.descriptors_per_block())
+    }
+
+    /// Where the copies of superblock and descriptors lie, in bytes, with the room that is kept for
+    /// more descriptors.
+    pub(crate) fn copies(&self) -> impl Iterator<Item = Range<u64>> {
+        let all = self.descriptor_block_count();
+        let descriptors = if self.incompat & INCOMPAT_META_BG != 0 {
             all.min(self.first_meta_group)
         } else {
             all
-        }
-    }
-
-    /// Tells how much of superblock, descriptors and their copies is lost.
-    pub(super) fn note_copies(&self, lost: &LostRanges, note: &mut dyn FnMut(MetadataKind, u64)) {
-        let descriptors = self.descriptor_block_count();
-        let place = PLACE..PLACE + SIZE as u64;
-        note(MetadataKind::Superblock, lost.bytes_in(&place));
-        for index in 0..self.groups.div_ceil(self.descriptors_per_block()) {
-            let first = self.descriptor_blocks(index).first().copied();
-            let table = self.block_range(first.unwrap_or(0), 1);
-            note(MetadataKind::GroupDescriptors, lost.bytes_in(&table));
-        }
-        for group in (1..self.groups).filter(|&group| self.has_copy(group)) {
-            let len = 1 + descriptors + self.reserved_descriptor_blocks;
-            let copy = self.block_range(self.group_start(group), len);
-            note(MetadataKind::Backup, lost.bytes_in(&copy));
-        }
+        };
+        let len = 1 + descriptors + self.reserved_descriptor_blocks;
+        let groups = (1..self.groups).filter(|&group| self.has_copy(group));
+        groups.map(move |group| self.block_range(self.group_start(group), len))
     }
 }

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 use nix::sys::stat::{major, minor};
 
-use super::{Identity, Process, process};
+use super::process::{Process, process};
+use super::watched::Identity;
 
 /// The programs that hold such a lock on a file.
 pub(super) fn for_writing(proc: &Path, path: &Path, (device, inode): Identity) -> Vec<Process> {
@@ -26,7 +27,7 @@ pub(super) fn for_writing(proc: &Path, path: &Path, (device, inode): Identity) -
         .filter(|lock| (lock.device, lock.inode) == (device, inode) && lock.says_writing())
         .map(|lock| match lock.pid {
             Some(pid) => process(proc, pid),
-            // Whoever opened the file holds it, and that may be many.
+            // Every program that has this open file holds it, and that may be many.
             None => Process {
                 id: None,
                 name: String::new(),
@@ -83,7 +84,8 @@ impl Lock {
     /// QEMU says what it does with an image by shared locks on single bytes (file-posix.c): those
     /// from 100 on are what it may do, where 101 is writing and 103 resizing; those from 200 on
     /// are what others may not do. libploop (8.0.59 and later) takes all of 200 to 204, and 300
-    /// to 304 for what takes long: nobody may even read. A QEMU that only reads lets others read.
+    /// to 304 for what takes long: other programs may not even read. A QEMU that only reads lets
+    /// others read.
     fn says_writing(&self) -> bool {
         let within = |from: u64| self.start >= from && self.end <= from + 4;
         let covers = |byte: u64| self.start <= byte && byte <= self.end;

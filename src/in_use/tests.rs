@@ -1,6 +1,6 @@
 //! A host made of text files.
 
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{MetadataExt, symlink};
 
 use super::*;
 

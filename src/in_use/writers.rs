@@ -4,7 +4,8 @@ use std::ffi::OsString;
 use std::path::Path;
 use std::time::Duration;
 
-use super::{Identity, Process, Watched, identity, process};
+use super::process::{Process, process};
+use super::watched::{Identity, Watched, identity};
 
 /// How long somebody has to have a file open: a child that another program is just about to start
 /// shares its parent's files for a moment.
@@ -17,7 +18,7 @@ pub(super) fn of(proc: &Path, files: &[(&Watched, Identity)]) -> Vec<(usize, Pro
     if found.is_empty() {
         return found;
     }
-    // Whoever goes away in between did so before a byte was read.
+    // A program that ends in between did so before a byte was read.
     std::thread::sleep(MOMENT);
     let still = look(proc, files);
     found
@@ -61,7 +62,8 @@ fn look(proc: &Path, files: &[(&Watched, Identity)]) -> Vec<(usize, Process)> {
 fn file_of(fd: &Path, names: &[OsString], files: &[(&Watched, Identity)]) -> Option<usize> {
     let link = std::fs::read_link(fd).ok()?;
     let name = link.file_name()?;
-    // Nobody else's file is looked at: asking a file system that hangs for one would hang, too.
+    // Files of other names are not looked at: asking a file system that hangs for one would hang,
+    // too.
     if !names.iter().any(|known| known == name) {
         return None;
     }

@@ -8,14 +8,17 @@ use std::sync::atomic::Ordering;
 use nix::errno::Errno as System;
 
 use super::buffer::Buffer;
+use super::log::{Event, Failure};
+use super::negotiation::Agreed;
+use super::output::Output;
+use super::service::Service;
 use super::status::{BASE_ALLOCATION_ID, MAX_EXTENTS, Status};
-use super::transmission::{Agreed, Output};
 use super::wire::{
     Chunk, Command, Errno, MAX_PAYLOAD, Request, chunk_header, command_flags as flag, error_chunk,
     simple_reply,
 };
-use super::{Event, Failure, Service};
-use crate::error::{Error, Result};
+use crate::error::Result;
+use crate::util::bytes::saturating_u32;
 
 /// Answers the requests of one connection.
 pub(super) struct Answerer<'a> {
@@ -51,7 +54,7 @@ impl<'a> Answerer<'a> {
     ///
     /// # Errors
     ///
-    /// Where the client cannot be told, and the connection has to end.
+    /// Where no reply can reach the client, and the connection has to end.
     pub(super) fn answer(
         &self,
         request: &Request,
@@ -168,7 +171,7 @@ impl<'a> Answerer<'a> {
             reason: &failure,
         });
         Err(match &failure {
-            Failure::Disk(Error::Io { source, .. }) => match source.raw_os_error() {
+            Failure::Disk(error) => match error.io_error().and_then(io::Error::raw_os_error) {
                 Some(code) if is_no_room(System::from_raw(code)) => Errno::NoSpc,
                 _ => Errno::Io,
             },
@@ -185,14 +188,14 @@ impl<'a> Answerer<'a> {
         };
         let range = request.offset..request.offset.saturating_add(u64::from(request.len));
         let found = self.ask(request, || {
-            Status::of(export.disk(), &export.data_runs, range, most)
+            Status::of(export.disk(), &export.holes, range, most)
         });
         let status = match found {
             Ok(status) => status,
             Err(error) => return self.refuse(request, error),
         };
         let body = status.encode(BASE_ALLOCATION_ID);
-        let len = u32::try_from(body.len()).unwrap_or(u32::MAX);
+        let len = saturating_u32(body.len() as u64);
         let header = chunk_header(Chunk::BlockStatus, request.cookie, len, true);
         self.output
             .send(&mut [IoSlice::new(&header), IoSlice::new(&body)])?;

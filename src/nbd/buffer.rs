@@ -2,7 +2,8 @@
 
 use std::sync::{Mutex, MutexGuard};
 
-use super::transmission::lock;
+use crate::util::bytes::to_usize;
+use crate::util::sync::lock;
 
 /// The most bytes that a worker takes for itself where a reply must be in one piece.
 const SMALL: u32 = 2 << 20;
@@ -42,7 +43,7 @@ impl<'a> Buffer<'a> {
         if len > SMALL && self.large.is_none() {
             self.large = Some(lock(self.permit));
         }
-        let len = usize::try_from(len).unwrap_or(0);
+        let len = to_usize(len);
         if self.bytes.len() < len {
             // Not resized: nothing of the old contents is wanted, and zeros come for free.
             self.bytes = Vec::new();
@@ -53,7 +54,7 @@ impl<'a> Buffer<'a> {
 
     /// The first `len` bytes of what was filled in last.
     pub(super) fn filled(&self, len: u32) -> &[u8] {
-        &self.bytes[..usize::try_from(len).unwrap_or(0)]
+        &self.bytes[..to_usize(len)]
     }
 
     /// Gives back what only a large request needed.

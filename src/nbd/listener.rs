@@ -12,7 +12,8 @@ use std::sync::Arc;
 use nix::sys::socket::{self, AddressFamily, Backlog, SockFlag, SockType, UnixAddr, sockopt};
 use nix::sys::stat::{Mode, fchmod};
 
-use super::Stream;
+use super::error::ListenError;
+use super::stream::Stream;
 use crate::error::{Error, Result};
 
 /// Takes clients.
@@ -27,7 +28,7 @@ enum Socket {
         listener: UnixListener,
         /// Absolute, as far as the system could say.
         path: PathBuf,
-        /// Device and inode of the path, so that nobody else's socket is removed at the end.
+        /// Device and inode of the path, so that no other socket is removed at the end.
         identity: Option<(u64, u64)>,
     },
     Tcp {
@@ -40,19 +41,19 @@ impl Listener {
     /// Listens at a new Unix socket that only this user may connect to, from the moment it
     /// exists. It is removed when the listener is dropped.
     ///
-    /// A socket that is there already and that nobody listens at is replaced.
+    /// A socket that exists and has no listener is replaced.
     ///
     /// # Errors
     ///
-    /// [`Error::SocketTaken`] where there is something else, or somebody listens there;
-    /// [`Error::Io`] where the socket cannot be made.
+    /// [`ListenError::Taken`] where there is something else, or a server listens there;
+    /// [`ErrorKind::Io`](crate::ErrorKind::Io) where the socket cannot be made.
     pub fn unix(path: &Path) -> Result<Self> {
         let failed = |error: io::Error| Error::io("listening at", path, error);
         let listener = match bind(path) {
             Err(error) if error.kind() == ErrorKind::AddrInUse => {
                 if let Some(why) = why_not_replaced(path) {
                     let path = path.to_owned();
-                    return Err(Error::SocketTaken { path, why });
+                    return Err(ListenError::Taken { path, why }.into());
                 }
                 std::fs::remove_file(path).map_err(failed)?;
                 bind(path)
@@ -72,12 +73,12 @@ impl Listener {
         })
     }
 
-    /// Listens at a TCP address. Whoever can reach it can read the disk: there is neither
+    /// Listens at a TCP address. Every host that reaches it can read the disk: there is neither
     /// encryption nor a password. Port 0 means any free one.
     ///
     /// # Errors
     ///
-    /// [`Error::Io`] where the system does not give the address.
+    /// [`ErrorKind::Io`](crate::ErrorKind::Io) where the system does not give the address.
     pub fn tcp(address: SocketAddr) -> Result<Self> {
         let name = PathBuf::from(address.to_string());
         let failed = |error| Error::io("listening at", &name, error);
@@ -165,7 +166,7 @@ fn bind(path: &Path) -> io::Result<UnixListener> {
     Ok(socket.into())
 }
 
-/// Why what is at the path may not be removed; `None` for a socket that nobody listens at.
+/// Why what is at the path may not be removed; `None` for a socket without a listener.
 fn why_not_replaced(path: &Path) -> Option<&'static str> {
     let is_socket = std::fs::symlink_metadata(path).is_ok_and(|meta| meta.file_type().is_socket());
     if !is_socket {
@@ -173,8 +174,8 @@ fn why_not_replaced(path: &Path) -> Option<&'static str> {
     }
     match UnixStream::connect(path) {
         Err(error) if error.kind() == ErrorKind::ConnectionRefused => None,
-        Ok(_) => Some("somebody listens there"),
-        Err(_) => Some("nobody knows whether somebody listens there"),
+        Ok(_) => Some("a server listens there"),
+        Err(_) => Some("whether a server listens there is unknown"),
     }
 }
 

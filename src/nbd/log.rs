@@ -18,7 +18,7 @@ pub trait Log: Send + Sync {
     }
 }
 
-/// Nobody listens.
+/// Drops every event.
 impl Log for () {
     fn event(&self, _event: &Event<'_>) {}
 }

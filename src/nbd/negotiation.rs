@@ -5,15 +5,25 @@
 use std::io::{self, IoSlice};
 use std::sync::atomic::Ordering;
 
+use super::log::Ended;
 use super::options::{
     self, BASE_ALLOCATION, Choice, GREETING, InfoRequest, MAX_DATA, MAX_OPTIONS, MetaRequest,
     OptionHeader, ReplyKind, client_flags, reply,
 };
+use super::service::Service;
 use super::status::BASE_ALLOCATION_ID;
 use super::stream::{Input, write_all};
-use super::transmission::Agreed;
 use super::wire::{MAX_PAYLOAD, transmission_flags};
-use super::{Ended, Service};
+use crate::util::bytes::to_usize;
+
+/// What the client and the server agreed on.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Agreed {
+    /// Replies to reads come in chunks.
+    pub(super) structured: bool,
+    /// The client may ask how ranges are stored. Never without structured replies.
+    pub(super) block_status: bool,
+}
 
 /// What comes of an option.
 enum Step {
@@ -60,7 +70,7 @@ impl Negotiation<'_, '_> {
         }
         let flags = u32::from_be_bytes(flags);
         if flags & !(client_flags::FIXED_NEWSTYLE | client_flags::NO_ZEROES) != 0 {
-            return Err(Ended::HungUp("it has flags that nobody knows"));
+            return Err(Ended::HungUp("it has unknown flags"));
         }
         self.no_zeroes = flags & client_flags::NO_ZEROES != 0;
         Ok(())
@@ -77,7 +87,7 @@ impl Negotiation<'_, '_> {
         if header.len > MAX_DATA {
             return Err(Ended::HungUp("it announced an option of more than 64 KiB"));
         }
-        let mut data = vec![0; usize::try_from(header.len).unwrap_or(0)];
+        let mut data = vec![0; to_usize(header.len)];
         self.input.read_exact(&mut data).map_err(Ended::from_io)?;
         let number = header.number;
         match header.choice() {

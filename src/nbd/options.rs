@@ -1,6 +1,6 @@
 //! The bytes of the negotiation: options in, replies out. Nothing here reads or writes.
 
-use crate::bytes::{be_u16, be_u32, be_u64};
+use crate::util::bytes::{be_u16, be_u32, be_u64, saturating_u32, to_usize};
 
 /// The most bytes of a string: the protocol's own limit.
 pub(super) const MAX_STRING: usize = 4096;
@@ -38,7 +38,7 @@ pub(super) enum Choice {
     StructuredReply,
     ListMeta,
     SetMeta,
-    /// An option that is not supported: encryption, extended headers, or one that nobody knows.
+    /// An option that is not supported: encryption, extended headers, or an unknown one.
     Other,
 }
 
@@ -47,7 +47,7 @@ pub(super) enum Choice {
 pub(super) struct OptionHeader {
     /// The option's number, repeated in replies.
     pub(super) number: u32,
-    /// The number of bytes behind the header.
+    /// The number of bytes after the header.
     pub(super) len: u32,
 }
 
@@ -160,10 +160,10 @@ pub(super) fn cut(text: &str) -> &str {
     text.get(..end.unwrap_or(0)).unwrap_or_default()
 }
 
-/// A string with its length in front, and what is behind it.
+/// A string with its length in front, and what is after it.
 fn string(bytes: &[u8]) -> Result<(&str, &[u8]), Invalid> {
     let (len, rest) = bytes.split_first_chunk::<4>().ok_or(Invalid)?;
-    let len = usize::try_from(u32::from_be_bytes(*len)).map_err(|_| Invalid)?;
+    let len = to_usize(u32::from_be_bytes(*len));
     let (string, rest) = rest.split_at_checked(len).ok_or(Invalid)?;
     Ok((text(string)?, rest))
 }
@@ -205,7 +205,7 @@ impl ReplyKind {
 /// A reply to option `number`.
 pub(super) fn reply(number: u32, kind: ReplyKind, data: &[&[u8]]) -> Vec<u8> {
     let len: usize = data.iter().map(|piece| piece.len()).sum();
-    let len = u32::try_from(len).unwrap_or(u32::MAX);
+    let len = saturating_u32(len as u64);
     let mut bytes = Vec::with_capacity(64);
     bytes.extend_from_slice(&REPLY_MAGIC.to_be_bytes());
     bytes.extend_from_slice(&number.to_be_bytes());
@@ -217,7 +217,7 @@ pub(super) fn reply(number: u32, kind: ReplyKind, data: &[&[u8]]) -> Vec<u8> {
 
 /// A reply that names an export.
 pub(super) fn server_reply(number: u32, export: &str, description: &str) -> Vec<u8> {
-    let len = u32::try_from(export.len()).unwrap_or(0).to_be_bytes();
+    let len = saturating_u32(export.len() as u64).to_be_bytes();
     let data: [&[u8]; 3] = [&len, export.as_bytes(), description.as_bytes()];
     reply(number, ReplyKind::Server, &data)
 }

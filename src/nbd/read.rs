@@ -5,8 +5,8 @@ use std::io::{self, IoSlice};
 use super::answer::Answerer;
 use super::buffer::{Buffer, Part};
 use super::wire::{Chunk, Errno, Request, chunk_header, simple_reply};
-use crate::bytes::zero_pieces;
 use crate::disk::ExtentKind;
+use crate::util::bytes::{saturating_u32, zero_pieces};
 
 /// The most bytes that are read in one go where a reply may come in several chunks. What fits a
 /// processor's cache is copied faster.
@@ -51,13 +51,13 @@ impl Answerer<'_> {
         }
         let disk = self.service.export.disk();
         let end = request.offset.saturating_add(u64::from(request.len));
-        // Chunks of holes, sent along with the data behind them.
+        // Chunks of holes, sent along with the data after them.
         let mut holes = Vec::new();
         for at in 0..buffer.parts.len() {
             let Part { offset, len, hole } = buffer.parts[at];
             if hole {
                 let done = offset + len == end;
-                let len = u32::try_from(len).unwrap_or(u32::MAX);
+                let len = saturating_u32(len);
                 holes.extend_from_slice(&chunk_header(Chunk::OffsetHole, request.cookie, 12, done));
                 holes.extend_from_slice(&offset.to_be_bytes());
                 holes.extend_from_slice(&len.to_be_bytes());
@@ -65,7 +65,7 @@ impl Answerer<'_> {
             }
             let mut from = offset;
             while from < offset + len {
-                let now = u32::try_from(offset + len - from).map_or(CHUNK, |left| left.min(CHUNK));
+                let now = saturating_u32(offset + len - from).min(CHUNK);
                 let data = buffer.prepare(now);
                 // Read before anything is said of it: a chunk once begun could not be taken back.
                 if let Err(error) = self.ask(request, || disk.read_at(data, from)) {
@@ -116,7 +116,7 @@ impl Answerer<'_> {
         }
         let disk = self.service.export.disk();
         let data = buffer.prepare(request.len);
-        // Read before the header is sent: behind it there is no way to tell an error.
+        // Read before the header is sent: after it there is no way to tell an error.
         if let Err(error) = self.ask(request, || disk.read_at(data, request.offset)) {
             return self.refuse(request, error);
         }

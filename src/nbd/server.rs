@@ -1,20 +1,24 @@
 //! Takes clients and gives each of them a thread, until it is told to stop.
 
 use std::collections::HashMap;
-use std::io::{self, ErrorKind, Read, Write};
-use std::os::fd::{AsFd, BorrowedFd};
-use std::os::unix::net::UnixStream;
+use std::io::{self, ErrorKind};
+use std::os::fd::AsFd;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
-use super::transmission::lock;
-use super::{Ended, Event, Export, Listener, Log, Service, Stream, serve_noticing};
+use super::connection::serve_noticing;
+use super::export::Export;
+use super::listener::Listener;
+use super::log::{Ended, Event, Log};
+use super::service::Service;
+use super::stop::Stop;
+use super::stream::Stream;
 use crate::error::{Error, Result};
+use crate::util::sync::lock;
 
 /// The most clients at a time; the next ones wait until one leaves.
 pub const MAX_CONNECTIONS: usize = 200;
@@ -27,73 +31,6 @@ const GRACE: Duration = Duration::from_secs(1);
 
 /// How often the server looks whether the source is still what it was, while clients are there.
 const LOOK: Duration = Duration::from_secs(1);
-
-/// Ends a server from another thread.
-#[derive(Debug)]
-pub struct Stop {
-    set: AtomicBool,
-    /// A byte in it wakes the server.
-    bell: (UnixStream, UnixStream),
-}
-
-impl Stop {
-    /// Not set yet.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Io`] where the system gives no pair of sockets.
-    pub fn new() -> Result<Self> {
-        let pair = || {
-            let bell = UnixStream::pair()?;
-            bell.0.set_nonblocking(true)?;
-            bell.1.set_nonblocking(true)?;
-            Ok(bell)
-        };
-        let failed = |error| Error::io("making", Path::new("a pair of sockets"), error);
-        Ok(Self {
-            set: AtomicBool::new(false),
-            bell: pair().map_err(failed)?,
-        })
-    }
-
-    /// Tells the server to stop.
-    pub fn stop(&self) {
-        self.set.store(true, Ordering::SeqCst);
-        self.ring();
-    }
-
-    /// Whether the server was told to stop.
-    #[must_use]
-    pub fn is_set(&self) -> bool {
-        self.set.load(Ordering::SeqCst)
-    }
-
-    /// What [`Service::stop`] wants.
-    #[must_use]
-    pub fn flag(&self) -> &AtomicBool {
-        &self.set
-    }
-
-    pub(super) fn ring(&self) {
-        // A bell that is full has been rung.
-        let _ = (&self.bell.0).write(&[0]);
-    }
-
-    pub(super) fn silence(&self) {
-        let mut bytes = [0; 64];
-        while (&self.bell.1)
-            .read(&mut bytes)
-            .is_ok_and(|read| read == bytes.len())
-        {}
-    }
-}
-
-impl AsFd for Stop {
-    /// Readable once the server was told to stop, and at other times.
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.bell.1.as_fd()
-    }
-}
 
 /// A server for one export.
 #[derive(Debug)]
@@ -158,12 +95,12 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// [`Error::Changed`] where the source changed; [`Error::Io`] where the system does not let
-    /// it wait for clients.
+    /// [`ErrorKind::Changed`](crate::ErrorKind::Changed) where the source changed;
+    /// [`ErrorKind::Io`](crate::ErrorKind::Io) where the system does not let it wait for clients.
     pub fn run(self) -> Result<()> {
         let Self { listener, shared } = self;
         let ended = shared.take_clients(&listener);
-        // The socket goes first, so that nobody new comes.
+        // The socket goes first, so that no new client connects.
         drop(listener);
         shared.stop.stop();
         shared.dismiss_clients();
@@ -321,8 +258,8 @@ impl Shared {
     fn wait_for_leavers(&self) {
         let connections = lock(&self.connections);
         let any = |connections: &mut HashMap<_, _>| !connections.is_empty();
-        let waited = self.left.wait_timeout_while(connections, GRACE, any);
-        drop(waited.unwrap_or_else(PoisonError::into_inner));
+        // Poisoned or not: the time is over, or the last one has left.
+        let _ = self.left.wait_timeout_while(connections, GRACE, any);
     }
 }
 
@@ -340,7 +277,7 @@ impl Drop for Gone<'_> {
     }
 }
 
-/// Whether it was only this client, or nobody.
+/// Whether the error is that of one client, or of none.
 fn is_passing(error: &io::Error) -> bool {
     matches!(
         error.kind(),

@@ -1,11 +1,10 @@
 //! How ranges are stored, as the metadata context `base:allocation` tells it.
 
 use std::ops::Range;
-use std::sync::Mutex;
 
-use super::transmission::lock;
-use crate::disk::{ExtentKind, VirtualDisk};
+use crate::disk::{ExtentKind, Holes, VirtualDisk};
 use crate::error::Result;
+use crate::util::bytes::saturating_u32;
 
 /// The number that the one metadata context gets.
 pub(super) const BASE_ALLOCATION_ID: u32 = 1;
@@ -33,7 +32,7 @@ impl Status {
     /// What the disk says.
     pub(super) fn of(
         disk: &dyn VirtualDisk,
-        runs: &DataRuns,
+        holes: &Holes,
         range: Range<u64>,
         most: usize,
     ) -> Result<Self> {
@@ -45,17 +44,17 @@ impl Status {
                 let left = extent.len - passed;
                 let (flags, len) = match extent.kind {
                     ExtentKind::Hole => (HOLE, left),
-                    // A client that is told of zeros would not find out that they are lost.
+                    // A client that takes them for zeros would not find out that they are lost.
                     ExtentKind::Lost { .. } | ExtentKind::Compressed { .. } => (DATA, left),
-                    ExtentKind::Data { layer, host_offset } => {
+                    ExtentKind::Data { store, host_offset } => {
                         let at = host_offset.saturating_add(passed);
-                        let (data, until) = runs.look(disk, layer, at)?;
+                        let (data, until) = holes.of(disk, store)?.at(at)?;
                         let len = until.saturating_sub(at).clamp(1, left);
                         (if data { DATA } else { HOLE }, len)
                     }
                 };
                 passed += len;
-                let len = u32::try_from(len).unwrap_or(u32::MAX);
+                let len = saturating_u32(len);
                 let is_full = extents.len() == most;
                 match extents.last_mut() {
                     // The range has no more than u32::MAX bytes, so the sum has not either.
@@ -80,53 +79,18 @@ impl Status {
     }
 }
 
-/// Remembers for each layer the run of its file that was asked for last: clients go through the
-/// disk in order, and files are mostly in one piece, so the file system is asked seldom.
-#[derive(Debug, Default)]
-pub(super) struct DataRuns {
-    /// By layer: a run that is data, or is not, and which.
-    last: Mutex<Vec<(Range<u64>, bool)>>,
-}
-
-impl DataRuns {
-    /// Whether a byte of a layer's file may be other than zero, and up to where that holds.
-    fn look(&self, disk: &dyn VirtualDisk, layer: usize, at: u64) -> Result<(bool, u64)> {
-        let known = {
-            let last = lock(&self.last);
-            last.get(layer)
-                .filter(|(run, _)| run.contains(&at))
-                .cloned()
-        };
-        if let Some((run, data)) = known {
-            return Ok((data, run.end));
-        }
-        let found = match disk.next_data(layer, at)? {
-            None => (at..u64::MAX, false),
-            Some(run) if run.start > at => (at..run.start, false),
-            // A run that began earlier, as far as anybody asked.
-            Some(run) => (at..run.end, true),
-        };
-        let mut last = lock(&self.last);
-        if last.len() <= layer {
-            last.resize(layer + 1, (0..0, false));
-        }
-        if let Some(place) = last.get_mut(layer) {
-            place.clone_from(&found);
-        }
-        Ok((found.1, found.0.end))
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
     use crate::disk::RawDisk;
 
     #[test]
     fn a_disk_without_holes_is_one_run_of_data() {
-        let disk = RawDisk::over(Box::new(vec![0; 1000]), "memory".as_ref()).unwrap();
-        let runs = DataRuns::default();
-        let status = Status::of(&disk, &runs, 10..900, 5).unwrap();
+        let disk = RawDisk::over(Arc::new(vec![0; 1000]), "memory".as_ref()).unwrap();
+        let holes = Holes::default();
+        let status = Status::of(&disk, &holes, 10..900, 5).unwrap();
         assert_eq!(status.extents, [(890, DATA)]);
         assert_eq!(status.encode(1), [0, 0, 0, 1, 0, 0, 3, 122, 0, 0, 0, 0]);
     }

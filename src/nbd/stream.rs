@@ -6,11 +6,13 @@ use std::net::{Shutdown, TcpStream};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
-use super::Stop;
+use super::stop::Stop;
+use crate::util::bytes::to_usize;
+use crate::util::sync::{into_inner, lock};
 
 /// Bytes to and from one client, usable by many threads. Who reads and who writes is sorted out
 /// by the caller: one thread at a time does either.
@@ -29,8 +31,8 @@ pub trait Stream: Send + Sync {
     /// What the operating system says.
     fn send(&self, pieces: &[IoSlice<'_>]) -> io::Result<usize>;
 
-    /// Ends both directions: whoever waits in one of the others returns, where the system can
-    /// do that.
+    /// Ends both directions: a thread that waits in one of the others returns, where the system
+    /// can do that.
     fn hang_up(&self);
 
     /// Ends what comes in; what was sent before can still be read, and answered.
@@ -64,8 +66,8 @@ macro_rules! socket {
 socket!(UnixStream);
 socket!(TcpStream);
 
-/// Two pipes, files or terminals: standard input and output, for example. Whoever waits for input
-/// can be woken; whoever waits for room in the output cannot.
+/// Two pipes, files or terminals: standard input and output, for example. A thread that
+/// waits for input can be woken; one that waits for room in the output cannot.
 #[derive(Debug)]
 pub struct Pipes {
     input: File,
@@ -141,19 +143,18 @@ impl Recorded {
     /// What it was sent.
     #[must_use]
     pub fn into_output(self) -> Vec<u8> {
-        let output = self.output.into_inner();
-        output.unwrap_or_else(PoisonError::into_inner)
+        into_inner(self.output)
     }
 }
 
 impl Stream for Recorded {
     fn receive(&self, buf: &mut [u8]) -> io::Result<usize> {
-        let mut input = self.input.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut input = lock(&self.input);
         input.read(buf)
     }
 
     fn send(&self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
-        let mut output = self.output.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut output = lock(&self.output);
         output.write_vectored(pieces)
     }
 
@@ -227,7 +228,7 @@ impl<'a> Input<'a> {
         let mut left = len;
         let mut nowhere = [0; 4096];
         while left > 0 {
-            let now = usize::try_from(left).map_or(nowhere.len(), |left| left.min(nowhere.len()));
+            let now = to_usize(left).min(nowhere.len());
             self.read_exact(&mut nowhere[..now])?;
             left -= now as u64;
         }

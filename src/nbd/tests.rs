@@ -1,170 +1,44 @@
 //! Connections over a pair of sockets and over recorded bytes, on disks that are awkward on
 //! purpose.
 
+use crate::ErrorKind;
 use std::io::{Read, Write};
 use std::ops::Range;
 use std::os::unix::net::UnixStream;
-use std::sync::mpsc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, mpsc};
 
 use proptest::prelude::*;
 
 use super::*;
-use crate::bytes::{be_u32, be_u64};
-use crate::disk::{Extent, ExtentKind, cut};
+use crate::disk::testing::FakeDisk;
+use crate::disk::{VirtualDisk, Writable};
+use crate::util::bytes::{be_u32, be_u64};
+use crate::util::sync::lock;
 
 const KIB: u64 = 1 << 10;
 
-/// A disk in memory, with ranges that are not like the others.
-#[derive(Debug)]
-struct FakeDisk {
-    bytes: Mutex<Vec<u8>>,
-    holes: Vec<Range<u64>>,
-    lost: Range<u64>,
-    panics: Range<u64>,
-    /// Reads here wait until something is sent.
-    slow: Option<(Range<u64>, Mutex<mpsc::Receiver<()>>)>,
-    changed: AtomicBool,
-    no_room: AtomicBool,
-    flushes: AtomicU64,
+/// A disk of 4 MiB in which no two blocks are the same.
+fn disk() -> FakeDisk {
+    disk_of(4 << 20)
 }
 
-impl FakeDisk {
-    fn new() -> Self {
-        Self::of(4 << 20)
-    }
-
-    fn of(size: usize) -> Self {
-        let byte = |at: usize| (at / 1024 * 7 + at % 251) as u8 | 1;
-        Self {
-            bytes: Mutex::new((0..size).map(byte).collect()),
-            holes: Vec::new(),
-            lost: 0..0,
-            panics: 0..0,
-            slow: None,
-            changed: AtomicBool::new(false),
-            no_room: AtomicBool::new(false),
-            flushes: AtomicU64::new(0),
-        }
-    }
-
-    fn content(&self) -> Vec<u8> {
-        let mut bytes = lock(&self.bytes).clone();
-        for hole in &self.holes {
-            bytes[hole.start as usize..hole.end as usize].fill(0);
-        }
-        bytes
-    }
-
-    fn write(&self, range: Range<usize>, with: impl Fn(&mut [u8])) -> Result<()> {
-        if self.no_room.load(Ordering::SeqCst) {
-            let full = std::io::Error::from_raw_os_error(28);
-            return Err(Error::io("writing", "overlay".as_ref(), full));
-        }
-        with(&mut lock(&self.bytes)[range]);
-        Ok(())
-    }
+fn disk_of(size: usize) -> FakeDisk {
+    let byte = |at: usize| (at / 1024 * 7 + at % 251) as u8 | 1;
+    FakeDisk::of((0..size).map(byte).collect())
 }
 
-fn touches(a: &Range<u64>, b: &Range<u64>) -> bool {
-    a.start < b.end && b.start < a.end
-}
-
-impl VirtualDisk for FakeDisk {
-    fn size(&self) -> u64 {
-        lock(&self.bytes).len() as u64
-    }
-
-    fn extent_at(&self, offset: u64) -> Result<Extent> {
-        let special = self.holes.iter().chain([&self.lost]);
-        let edges = special.flat_map(|range| [range.start, range.end]);
-        let edges = edges.filter(|&edge| edge > offset);
-        let end = edges.min().unwrap_or(self.size());
-        let kind = if self.holes.iter().any(|hole| hole.contains(&offset)) {
-            ExtentKind::Hole
-        } else if self.lost.contains(&offset) {
-            ExtentKind::Lost { layer: 0 }
-        } else {
-            ExtentKind::Data {
-                layer: 0,
-                host_offset: offset,
-            }
-        };
-        let len = end - offset;
-        Ok(Extent { offset, len, kind })
-    }
-
-    fn read_at(&self, buf: &mut [u8], offset: u64) -> Result<()> {
-        let range = offset..offset + buf.len() as u64;
-        assert!(range.end <= self.size());
-        assert!(!touches(&range, &self.panics), "a disk that panics");
-        for hole in &self.holes {
-            let inside = hole.start <= range.start && range.end <= hole.end;
-            assert!(!inside, "a hole was read from the disk");
-        }
-        if touches(&range, &self.lost) {
-            return Err(Error::Lost { offset, len: 1 });
-        }
-        if let Some((slow, wait)) = &self.slow
-            && touches(&range, slow)
-        {
-            lock(wait).recv().unwrap();
-        }
-        buf.copy_from_slice(&lock(&self.bytes)[range.start as usize..range.end as usize]);
-        for hole in &self.holes {
-            let (start, end) = (hole.start.max(offset), hole.end.min(range.end));
-            if start < end {
-                buf[(start - offset) as usize..(end - offset) as usize].fill(0);
-            }
-        }
-        Ok(())
-    }
-
-    fn extents(&self) -> Box<dyn Iterator<Item = Result<Extent>> + Send + '_> {
-        let mut at = 0;
-        Box::new(std::iter::from_fn(move || {
-            let extent = (at < self.size()).then(|| self.extent_at(at))?;
-            at = extent.as_ref().unwrap().end();
-            Some(extent)
-        }))
-    }
-
-    fn extents_in(
-        &self,
-        range: Range<u64>,
-    ) -> Box<dyn Iterator<Item = Result<Extent>> + Send + '_> {
-        Box::new(cut(self.extents(), range))
-    }
-
-    fn next_data(&self, _layer: usize, host_offset: u64) -> Result<Option<Range<u64>>> {
-        Ok(Some(host_offset..self.size()))
-    }
-
-    fn check_unchanged(&self) -> Result<()> {
-        if self.changed.load(Ordering::SeqCst) {
-            let path = "disk".into();
-            return Err(Error::Changed { path });
-        }
-        Ok(())
-    }
-}
-
-impl Writable for FakeDisk {
-    fn write_at(&self, data: &[u8], offset: u64) -> Result<()> {
-        let start = offset as usize;
-        self.write(start..start + data.len(), |bytes| {
-            bytes.copy_from_slice(data)
-        })
-    }
-
-    fn zero_at(&self, offset: u64, len: u64) -> Result<()> {
-        self.write(offset as usize..(offset + len) as usize, |bytes| {
-            bytes.fill(0);
-        })
-    }
-
-    fn flush(&self) -> Result<()> {
-        self.flushes.fetch_add(1, Ordering::SeqCst);
-        Ok(())
+/// Such a disk with holes, which are never to be read from it.
+fn holey(size: usize, holes: Vec<Range<u64>>) -> FakeDisk {
+    let never = holes.clone();
+    FakeDisk {
+        holes,
+        before_read: Box::new(move |range| {
+            let inside = |hole: &Range<u64>| hole.start <= range.start && range.end <= hole.end;
+            assert!(!never.iter().any(inside), "a hole was read from the disk");
+            Ok(())
+        }),
+        ..disk_of(size)
     }
 }
 
@@ -255,14 +129,12 @@ fn with_kernel(
 
 #[test]
 fn the_kernel_reads_without_negotiation() {
-    let disk = Arc::new(FakeDisk {
-        holes: vec![
-            8 * KIB..100 * KIB,
-            101 * KIB..102 * KIB,
-            3000 * KIB..4096 * KIB,
-        ],
-        ..FakeDisk::new()
-    });
+    let holes = vec![
+        8 * KIB..100 * KIB,
+        101 * KIB..102 * KIB,
+        3000 * KIB..4096 * KIB,
+    ];
+    let disk = Arc::new(holey(4 << 20, holes));
     let content = disk.content();
     let export = Export::new(disk);
     assert_eq!(export.flags(), 0x103);
@@ -295,8 +167,7 @@ fn the_kernel_reads_without_negotiation() {
 fn what_is_lost_or_panics_is_an_error_and_nothing_else_is() {
     let disk = Arc::new(FakeDisk {
         lost: 64 * KIB..68 * KIB,
-        panics: 128 * KIB..132 * KIB,
-        ..FakeDisk::new()
+        ..disk().panicking_at(128 * KIB..132 * KIB)
     });
     let content = disk.content();
     let export = Export::new(disk);
@@ -322,9 +193,15 @@ fn what_is_lost_or_panics_is_an_error_and_nothing_else_is() {
 #[test]
 fn a_slow_read_does_not_hold_up_others() {
     let (go_on, wait) = mpsc::channel();
+    let wait = Mutex::new(wait);
     let disk = Arc::new(FakeDisk {
-        slow: Some((0..4096, Mutex::new(wait))),
-        ..FakeDisk::new()
+        before_read: Box::new(move |range| {
+            if range.start < 4096 {
+                lock(&wait).recv().unwrap();
+            }
+            Ok(())
+        }),
+        ..disk()
     });
     let export = Export::new(disk);
     with_kernel(&export, &(), |mut kernel, _| {
@@ -351,7 +228,7 @@ fn a_slow_read_does_not_hold_up_others() {
 
 #[test]
 fn a_writable_layer_takes_what_is_written() {
-    let disk = Arc::new(FakeDisk::new());
+    let disk = Arc::new(disk());
     let mut content = disk.content();
     let export = Export::new(Arc::clone(&disk) as Arc<dyn VirtualDisk>)
         .writable(Arc::clone(&disk) as Arc<dyn Writable>);
@@ -373,7 +250,7 @@ fn a_writable_layer_takes_what_is_written() {
         }
         assert_eq!(kernel.change(0, 3, 0, 0, b""), 0);
         assert_eq!(disk.flushes.load(Ordering::SeqCst), 3);
-        // Behind the end, there is no room; the bytes are passed over.
+        // After the end, there is no room; the bytes are passed over.
         assert_eq!(kernel.change(0, 1, (4 << 20) - 1, 2, b"xy"), 28);
         assert_eq!(kernel.change(0, 1, u64::MAX, 2, b"xy"), 28);
         assert_eq!(kernel.change(1 << 4, 6, 0, 512, b""), 22);
@@ -385,7 +262,7 @@ fn a_writable_layer_takes_what_is_written() {
 
 #[test]
 fn a_server_that_stops_says_so_and_ends() {
-    let export = Export::new(Arc::new(FakeDisk::new()));
+    let export = Export::new(Arc::new(disk()));
     let ended = with_kernel(&export, &(), |mut kernel, stop| {
         kernel.read(0, 512).unwrap();
         stop.store(true, Ordering::SeqCst);
@@ -397,7 +274,7 @@ fn a_server_that_stops_says_so_and_ends() {
 
 #[test]
 fn a_source_that_changed_gives_errors_for_ever() {
-    let disk = Arc::new(FakeDisk::new());
+    let disk = Arc::new(disk());
     let export = Export::new(Arc::clone(&disk) as Arc<dyn VirtualDisk>);
     let lines = Lines::default();
     with_kernel(&export, &lines, |mut kernel, _| {
@@ -419,13 +296,13 @@ fn a_source_that_changed_gives_errors_for_ever() {
     let said = client.into_output();
     let refused = [&7u32.to_be_bytes()[..], &0x8000_0002u32.to_be_bytes()].concat();
     assert_eq!(said[26..34], refused, "{said:?}");
-    assert!(matches!(export.check(&()), Err(Error::Changed { .. })));
+    assert_eq!(export.check(&()).unwrap_err().kind(), ErrorKind::Changed);
 }
 
 #[test]
 fn an_export_answers_to_its_name_and_to_none() {
     let name = "größe\0rest";
-    let export = Export::new(Arc::new(FakeDisk::new()))
+    let export = Export::new(Arc::new(disk()))
         .named(name)
         .described(&"ä".repeat(3000));
     let stop = AtomicBool::new(false);
@@ -499,9 +376,8 @@ proptest! {
         bytes in session(), kernel in any::<bool>(), writable in any::<bool>(),
     ) {
         let disk = Arc::new(FakeDisk {
-            holes: vec![8 * KIB..100 * KIB, 101 * KIB..102 * KIB],
             lost: 200 * KIB..201 * KIB,
-            ..FakeDisk::of(256 << 10)
+            ..holey(256 << 10, vec![8 * KIB..100 * KIB, 101 * KIB..102 * KIB])
         });
         let mut export = Export::new(Arc::clone(&disk) as Arc<dyn VirtualDisk>);
         if writable {

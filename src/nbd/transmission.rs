@@ -1,27 +1,22 @@
 //! The second phase of a connection: requests are read by one thread at a time, and answered by
 //! several, in whatever order they come to an end.
 
-use std::io::{self, IoSlice};
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread::Scope;
 use std::time::Instant;
 
 use super::answer::Answerer;
 use super::buffer::Buffer;
-use super::stream::{Input, write_all};
+use super::log::{Ended, Event};
+use super::negotiation::Agreed;
+use super::output::Output;
+use super::service::Service;
+use super::stream::{Input, Stream};
 use super::wire::{Command, MAX_PAYLOAD, Request};
-use super::{Ended, Event, Service, Stream};
-
-/// What the client and the server agreed on.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Agreed {
-    /// Replies to reads come in chunks.
-    pub(super) structured: bool,
-    /// The client may ask how ranges are stored. Never without structured replies.
-    pub(super) block_status: bool,
-}
+use crate::util::sync::{into_inner, lock};
 
 /// A connection in its second phase.
 pub(super) struct Transmission<'a> {
@@ -65,15 +60,14 @@ impl<'a> Transmission<'a> {
     /// Answers requests until the client leaves, and those that are still open then.
     pub(super) fn run(self) -> Ended {
         std::thread::scope(|scope| self.guarded_work(scope));
-        let incoming = self.input.into_inner();
-        let ended = incoming.unwrap_or_else(PoisonError::into_inner).ended;
+        let ended = into_inner(self.input).ended;
         ended.unwrap_or(Ended::HungUp("a mistake in ploopconv: it panicked"))
     }
 
     /// A worker. Whatever happens to it, the others do not wait for ever.
     fn guarded_work<'scope>(&'scope self, scope: &'scope Scope<'scope, '_>) {
         // What the disk does is caught closer to it. A panic of this code leaves the connection
-        // in a state that nobody knows: it ends.
+        // in an unknown state: it ends.
         if catch_unwind(AssertUnwindSafe(|| self.work(scope))).is_err() {
             self.stream.hang_up();
         }
@@ -94,8 +88,8 @@ impl<'a> Transmission<'a> {
                     drop(incoming);
                     self.call_another(scope);
                     if let Err(error) = self.answer(&next, &mut buffer) {
-                        // Nothing more can be said to this client. Whoever waits for its next
-                        // request is woken.
+                        // Nothing more can be said to this client. The thread that waits for
+                        // its next request is woken.
                         let mut incoming = match self.input.try_lock() {
                             Ok(incoming) => incoming,
                             Err(_) => {
@@ -138,7 +132,7 @@ impl<'a> Transmission<'a> {
         }
     }
 
-    /// Waits for the next request. What a write sends is read here, while nobody else can.
+    /// Waits for the next request. What a write sends is read here, while no other thread can.
     fn next(&self, incoming: &mut Incoming<'_>, buffer: &mut Buffer<'_>) -> Result<Next, Ended> {
         let input = &mut incoming.input;
         let mut bytes = [0; Request::SIZE];
@@ -155,7 +149,7 @@ impl<'a> Transmission<'a> {
         match request.command {
             Command::Disconnect => Err(Ended::Disconnected),
             Command::Write if request.len > MAX_PAYLOAD => {
-                // Nobody drains 4 GiB only to say no.
+                // Draining 4 GiB only to refuse makes no sense.
                 Err(Ended::HungUp("it announced a write of more than 32 MiB"))
             }
             Command::Write if self.answerer.takes_write(&request) => {
@@ -190,45 +184,4 @@ impl<'a> Transmission<'a> {
         }
         Ok(())
     }
-}
-
-/// Where replies go; those of several workers do not mix.
-pub(super) struct Output<'a> {
-    stream: &'a dyn Stream,
-    /// Whether the stream broke in the middle of something.
-    broken: Mutex<bool>,
-}
-
-impl<'a> Output<'a> {
-    fn new(stream: &'a dyn Stream) -> Self {
-        Self {
-            stream,
-            broken: Mutex::new(false),
-        }
-    }
-
-    /// Sends a simple reply or a chunk of a structured one, all of it and nothing between.
-    pub(super) fn send(&self, pieces: &mut [IoSlice<'_>]) -> io::Result<()> {
-        self.send_with(|stream| write_all(stream, pieces))
-    }
-
-    /// The same for a reply that is not in memory as a whole.
-    pub(super) fn send_with(
-        &self,
-        send: impl FnOnce(&dyn Stream) -> io::Result<()>,
-    ) -> io::Result<()> {
-        let mut broken = lock(&self.broken);
-        if *broken {
-            return Err(io::ErrorKind::BrokenPipe.into());
-        }
-        // Set also where a panic leaves a reply unfinished.
-        *broken = true;
-        send(self.stream)?;
-        *broken = false;
-        Ok(())
-    }
-}
-
-pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use crate::bytes::{be_u16, be_u32, be_u64};
+use crate::util::bytes::{be_u16, be_u32, be_u64, saturating_u16};
 
 /// The most bytes that a read or a write may have: what the protocol's description promises
 /// every client, and what the kernel's driver sends at most.
@@ -115,11 +115,11 @@ pub struct Request {
 }
 
 impl Request {
-    /// The number of bytes of a request, without what a write sends behind it.
+    /// The number of bytes of a request, without what a write sends after it.
     pub const SIZE: usize = 28;
 
-    /// Reads a request; `None` where the magic is wrong, so that nobody knows where the next
-    /// request would begin.
+    /// Reads a request; `None` where the magic is wrong, so that the start of the next
+    /// request is unknown.
     #[must_use]
     pub fn parse(bytes: &[u8; Self::SIZE]) -> Option<Self> {
         (be_u32(bytes, 0) == REQUEST_MAGIC).then(|| Self {
@@ -252,7 +252,7 @@ impl Chunk {
 /// The number of bytes of a structured reply's chunk header.
 pub(super) const CHUNK_HEADER: usize = 20;
 
-/// The header of a chunk with `len` bytes behind it; the last chunk of a reply is `done`.
+/// The header of a chunk with `len` bytes after it; the last chunk of a reply is `done`.
 pub(super) fn chunk_header(kind: Chunk, cookie: u64, len: u32, done: bool) -> [u8; CHUNK_HEADER] {
     let mut bytes = [0; CHUNK_HEADER];
     bytes[0..4].copy_from_slice(&STRUCTURED_REPLY_MAGIC.to_be_bytes());
@@ -266,7 +266,7 @@ pub(super) fn chunk_header(kind: Chunk, cookie: u64, len: u32, done: bool) -> [u
 /// A whole chunk that says what went wrong, and ends the reply.
 pub(super) fn error_chunk(cookie: u64, error: Errno) -> Vec<u8> {
     let text = error.text().as_bytes();
-    let text_len = u16::try_from(text.len()).unwrap_or(0);
+    let text_len = saturating_u16(text.len() as u64);
     let mut bytes = chunk_header(Chunk::Error, cookie, 6 + u32::from(text_len), true).to_vec();
     bytes.extend_from_slice(&error.number().to_be_bytes());
     bytes.extend_from_slice(&text_len.to_be_bytes());

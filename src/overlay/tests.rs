@@ -3,18 +3,18 @@ use std::sync::Arc;
 use proptest::prelude::*;
 
 use super::*;
-use crate::disk::RawDisk;
+use crate::disk::{RawDisk, StoreId};
 
 /// Not a multiple of a block.
 const SIZE: usize = 10 * 4096 + 1234;
 
 fn disk_of(bytes: &[u8]) -> Arc<dyn VirtualDisk> {
-    Arc::new(RawDisk::over(Box::new(bytes.to_vec()), Path::new("memory")).unwrap())
+    Arc::new(RawDisk::over(std::sync::Arc::new(bytes.to_vec()), Path::new("memory")).unwrap())
 }
 
 fn overlay_over(bytes: &[u8]) -> Overlay<Arc<dyn VirtualDisk>> {
     let file = tempfile::tempfile().unwrap();
-    Overlay::new(disk_of(bytes), 1, file, Path::new("layer")).unwrap()
+    Overlay::new(disk_of(bytes), file, Path::new("layer")).unwrap()
 }
 
 fn bytes_of(disk: &dyn VirtualDisk) -> Vec<u8> {
@@ -70,10 +70,11 @@ proptest! {
             prop_assert_eq!(extent.offset, end);
             end = extent.end();
             let range = extent.offset as usize..extent.end() as usize;
-            let private = matches!(extent.kind, ExtentKind::Data { layer: 1, .. });
+            let own = StoreId::at(1);
+            let private = matches!(extent.kind, ExtentKind::Data { store, .. } if store == own);
             let mut stored = vec![0; range.len()];
             match extent.kind {
-                ExtentKind::Data { layer: 1, host_offset } => {
+                ExtentKind::Data { store, host_offset } if store == StoreId::at(1) => {
                     overlay.file.read_exact_at(&mut stored, host_offset).unwrap();
                 }
                 _ => stored.copy_from_slice(&below[range.clone()]),
@@ -90,7 +91,10 @@ fn writes_past_the_end_are_refused_and_change_nothing() {
     let overlay = overlay_over(&pattern());
     for (offset, len) in [(SIZE as u64, 1), (SIZE as u64 - 1, 2), (u64::MAX, 2)] {
         let error = overlay.write_at(&vec![9; len], offset).unwrap_err();
-        assert!(matches!(error, Error::OutOfRange { .. }), "{error}");
+        assert!(
+            matches!(error.detail(), Some(DiskError::OutOfRange { .. })),
+            "{error}"
+        );
         assert!(overlay.zero_at(offset, len as u64).is_err());
     }
     overlay.write_at(&[], SIZE as u64).unwrap();
@@ -129,9 +133,9 @@ fn a_write_that_fails_leaves_the_disk_as_it_was() {
     let only_readable = File::open(file.path()).unwrap();
     let overlay = Overlay {
         below: disk_of(&pattern()),
-        file: only_readable,
+        file: only_readable.into(),
         path: "layer".into(),
-        layer: 1,
+        stores: Vec::new(),
         written: RwLock::new(Bitmap::new(SIZE as u64)),
         first_write: Mutex::new(()),
     };

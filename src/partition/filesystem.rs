@@ -4,139 +4,17 @@
 mod others;
 
 use self::others::{apfs, bitlocker, exfat, f2fs, hfs_plus, ntfs, reiserfs, zfs};
-use super::table::text;
+use super::content::{Content, FileSystem, part, text, uuid_at};
 use super::xfs_log;
-use crate::bytes::{be_u16, be_u32, be_u64, field, le_u16, le_u32, le_u64};
+use crate::util::bytes::{be_u16, be_u32, be_u64, field, le_u16, le_u32, le_u64, to_usize};
 
 /// How many bytes are looked at: up to the end of the superblock of btrfs.
 pub(super) const HEAD: u64 = 68 << 10;
 
-/// What a partition or a whole disk holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum FileSystem {
-    /// ext2: no journal.
-    Ext2,
-    /// ext3.
-    Ext3,
-    /// ext4.
-    Ext4,
-    /// XFS.
-    Xfs,
-    /// btrfs.
-    Btrfs,
-    /// FAT with entries of any size.
-    Vfat,
-    /// Swap space of Linux.
-    Swap,
-    /// A LUKS volume, of version 1 or 2.
-    Luks,
-    /// A physical volume of LVM2.
-    Lvm2,
-    /// What Windows uses.
-    Ntfs,
-    /// FAT for large files.
-    ExFat,
-    /// A volume that Windows encrypted.
-    BitLocker,
-    /// HFS+ and HFSX, which macOS used.
-    HfsPlus,
-    /// A container of macOS's newer file system.
-    Apfs,
-    /// A device of a ZFS pool.
-    Zfs,
-    /// F2FS.
-    F2fs,
-    /// ReiserFS.
-    ReiserFs,
-}
-
-impl FileSystem {
-    /// The word for scripts.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Ext2 => "ext2",
-            Self::Ext3 => "ext3",
-            Self::Ext4 => "ext4",
-            Self::Xfs => "xfs",
-            Self::Btrfs => "btrfs",
-            Self::Vfat => "vfat",
-            Self::Swap => "swap",
-            Self::Luks => "luks",
-            Self::Lvm2 => "lvm2",
-            Self::Ntfs => "ntfs",
-            Self::ExFat => "exfat",
-            Self::BitLocker => "bitlocker",
-            Self::HfsPlus => "hfsplus",
-            Self::Apfs => "apfs",
-            Self::Zfs => "zfs",
-            Self::F2fs => "f2fs",
-            Self::ReiserFs => "reiserfs",
-        }
-    }
-
-    /// The word for people.
-    #[must_use]
-    pub fn title(self) -> &'static str {
-        match self {
-            Self::Luks => "LUKS",
-            Self::Lvm2 => "LVM2",
-            Self::Ntfs => "NTFS",
-            Self::ExFat => "exFAT",
-            Self::BitLocker => "BitLocker",
-            Self::HfsPlus => "HFS+",
-            Self::Apfs => "APFS",
-            Self::Zfs => "ZFS",
-            Self::F2fs => "F2FS",
-            Self::ReiserFs => "ReiserFS",
-            other => other.name(),
-        }
-    }
-}
-
-/// What is inside a partition or a whole disk.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Content {
-    /// What it is.
-    pub kind: FileSystem,
-    /// Its name, where it has one: someone else's text.
-    pub label: Option<String>,
-    /// Its identity, written as `blkid` writes it.
-    pub uuid: Option<String>,
-    /// Whether something that was written is still only in the journal, or the file system was not
-    /// closed; `None` where there is no journal or nothing that tells.
-    pub journal_dirty: Option<bool>,
-    /// How many bytes it says that it takes, from where it begins; `None` where its first bytes do
-    /// not tell.
-    pub size: Option<u64>,
-}
-
-impl Content {
-    fn new(kind: FileSystem, label: &[u8], uuid: Option<String>) -> Self {
-        let label = text(label);
-        Self {
-            kind,
-            label: (!label.is_empty()).then_some(label),
-            uuid,
-            journal_dirty: None,
-            size: None,
-        }
-    }
-
-    /// The same with the size that the superblock states, as a number of units of `unit` bytes.
-    fn of_units(self, count: u64, unit: u64) -> Self {
-        Self {
-            size: count.checked_mul(unit).filter(|&size| size > 0),
-            ..self
-        }
-    }
-}
-
 /// Tells what begins with these bytes, the first [`HEAD`] or all there are; `None` where nothing
 /// is known.
 pub(super) fn recognise(head: &[u8]) -> Option<Content> {
-    // LUKS first: what looks like a file system behind its header is left over from before.
+    // LUKS first: what looks like a file system after its header is left over from before.
     type Recogniser = fn(&[u8]) -> Option<Content>;
     let kinds: [Recogniser; 15] = [
         luks, lvm2, ext, xfs, btrfs, swap, ntfs, bitlocker, exfat, hfs_plus, apfs, zfs, f2fs,
@@ -149,15 +27,6 @@ pub(super) fn recognise(head: &[u8]) -> Option<Content> {
 pub(super) fn owns_boot_sector(kind: FileSystem) -> bool {
     use FileSystem::{BitLocker, ExFat, Luks, Ntfs, Vfat, Xfs};
     matches!(kind, Luks | Vfat | Xfs | Ntfs | ExFat | BitLocker)
-}
-
-fn part(bytes: &[u8], at: usize, len: usize) -> Option<&[u8]> {
-    bytes.get(at..)?.get(..len)
-}
-
-fn uuid_at(bytes: &[u8], at: usize) -> Option<String> {
-    let uuid = uuid::Uuid::from_bytes(field(bytes, at)?);
-    (!uuid.is_nil()).then(|| uuid.to_string())
 }
 
 fn luks(head: &[u8]) -> Option<Content> {
@@ -179,7 +48,7 @@ fn lvm2(head: &[u8]) -> Option<Content> {
     let label = head.chunks_exact(512).take(4).find(|sector| {
         sector.starts_with(b"LABELONE") && field(sector, 24) == Some(*b"LVM2 001")
     })?;
-    let at = usize::try_from(le_u32(label, 20)).ok()?;
+    let at = to_usize(le_u32(label, 20));
     let uuid = part(label, at, 32).filter(|uuid| uuid.iter().all(u8::is_ascii_alphanumeric));
     let uuid = uuid.map(|uuid| {
         let (first, rest) = uuid.split_at(6);

@@ -4,9 +4,9 @@
 use uuid::Uuid;
 
 use super::table::{Entry, GptError, PartitionType, Role, SECTOR_SIZES, TableError, Warning};
-use crate::bytes::{field, le_u16, le_u32, le_u64};
 use crate::disk::VirtualDisk;
 use crate::error::Result;
+use crate::util::bytes::{field, le_u16, le_u32, le_u64, to_usize};
 
 const SIGNATURE: &[u8; 8] = b"EFI PART";
 /// What libploop puts there while it rewrites a table for another sector size.
@@ -103,7 +103,7 @@ impl Header {
             _ => return Err(GptError::Signature { lba }),
         }
         let size = le_u32(sector, 12); // HeaderSize
-        let header = usize::try_from(size).ok().and_then(|len| sector.get(..len));
+        let header = sector.get(..to_usize(size));
         let header = header
             .filter(|_| size >= HEADER_SIZE)
             .ok_or(GptError::HeaderSize(size))?;
@@ -139,7 +139,7 @@ impl Header {
     /// The bytes that the entries take: at most [`MAX_ENTRIES_SIZE`].
     fn entries_size(&self) -> usize {
         let size = u64::from(self.count).saturating_mul(u64::from(self.entry_size));
-        usize::try_from(size).unwrap_or(0)
+        to_usize(size)
     }
 
     /// Judges the entries and reads those that are used.
@@ -148,7 +148,7 @@ impl Header {
         if stated != computed {
             return Err(GptError::EntriesCrc { stated, computed });
         }
-        let size = usize::try_from(self.entry_size).unwrap_or(usize::MAX);
+        let size = to_usize(self.entry_size);
         let numbered = (1..).zip(bytes.chunks_exact(size));
         Ok(numbered.filter_map(Raw::parse).collect())
     }
@@ -209,7 +209,7 @@ pub(super) struct Stated {
 }
 
 /// Reads what the GPT at the start of a disk states; of several, the one that states most. Only the
-/// header with its checksum is needed, so a disk that is cut behind it tells too.
+/// header with its checksum is needed, so a disk that is cut after it tells too.
 pub(super) fn stated(disk: &dyn VirtualDisk) -> Result<Option<Stated>> {
     let mut found: Option<Stated> = None;
     for sector_size in SECTOR_SIZES {
@@ -328,7 +328,7 @@ fn load(disk: &dyn VirtualDisk, sector_size: u64, lba: u64) -> Result<Checked<Ta
 
 /// Reads one sector; `None` where it is outside the disk.
 fn sector(disk: &dyn VirtualDisk, sector_size: u64, lba: u64) -> Result<Option<Vec<u8>>> {
-    let mut sector = vec![0; usize::try_from(sector_size).unwrap_or(0)];
+    let mut sector = vec![0; to_usize(sector_size)];
     let Some(at) = offset_of(disk, sector_size, lba, sector.len()) else {
         return Ok(None);
     };

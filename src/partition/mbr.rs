@@ -1,10 +1,10 @@
-//! The partition table in a PC's boot record: four entries, and behind an extended one a chain of
+//! The partition table in a PC's boot record: four entries, and after an extended one a chain of
 //! boot records with the logical partitions. Numbered as Linux does.
 
 use super::table::{Entry, PartitionType, Role, TableError, Warning};
-use crate::bytes::{field, le_u32};
 use crate::disk::VirtualDisk;
 use crate::error::Result;
+use crate::util::bytes::{field, le_u32, saturating_u32, to_u64};
 
 /// The part of a boot record that matters, whatever the sector size.
 const RECORD: usize = 512;
@@ -156,7 +156,7 @@ impl Chain<'_> {
                         return Ok(Err(outside));
                     }
                 }
-                let number = u32::try_from(found.len().saturating_add(5)).unwrap_or(u32::MAX);
+                let number = saturating_u32(to_u64(found.len().saturating_add(5)));
                 found.push(entry(number, slot, start, self.sector_size, Role::Logical));
             }
             // Records without a partition count too, so that the chain ends.
@@ -180,7 +180,7 @@ impl Chain<'_> {
     fn record(&self, lba: u64) -> Result<Option<[Slot; 4]>> {
         let at = lba.saturating_mul(self.sector_size);
         let mut record = [0; RECORD];
-        let end = at.checked_add(record.len().try_into().unwrap_or(u64::MAX));
+        let end = at.checked_add(to_u64(record.len()));
         if end.is_none_or(|end| end > self.disk.size()) {
             return Ok(None);
         }

@@ -3,7 +3,8 @@
 
 use std::fmt;
 
-use super::filesystem::{self, FileSystem};
+use super::content::FileSystem;
+use super::filesystem;
 use super::gpt;
 use super::mbr::Record;
 use super::table::{Entry, Role, TableKind};
@@ -48,8 +49,8 @@ impl fmt::Display for Witness {
 /// file systems in its partitions or the file system of the whole disk state. `None` where nothing
 /// there says anything.
 ///
-/// `disk` may be cut short anywhere: only its first sectors, and the first sectors of its partitions
-/// as far as they are there, are read.
+/// `disk` may be cut short anywhere: only its first sectors, and the first sectors of its
+/// partitions as far as they are there, are read.
 ///
 /// # Errors
 ///
@@ -126,7 +127,7 @@ mod tests {
     }
 
     fn end_of(bytes: Vec<u8>) -> Option<(u64, Witness)> {
-        let disk = RawDisk::over(Box::new(bytes), "disk".as_ref()).unwrap();
+        let disk = RawDisk::over(std::sync::Arc::new(bytes), "disk".as_ref()).unwrap();
         let found = stated_end(&disk).unwrap();
         found.map(|found| (found.end, found.by))
     }

@@ -4,7 +4,7 @@ mod types;
 
 use std::fmt;
 
-use super::filesystem::FileSystem;
+use super::content::FileSystem;
 
 /// The sizes of a sector that a table may count in, in bytes.
 pub(super) const SECTOR_SIZES: [u64; 4] = [512, 1024, 2048, 4096];
@@ -286,7 +286,7 @@ impl fmt::Display for Warning {
             ),
             Self::SectorSize(size) => write!(
                 f,
-                "the table counts in sectors of {size} bytes: whoever sees this disk with \
+                "the table counts in sectors of {size} bytes: a system that sees this disk with \
                  512-byte sectors, as most hypervisors show a raw disk, finds no partitions in \
                  it; extracting a partition works"
             ),
@@ -345,10 +345,4 @@ fn refuse_overlap(entries: &[Entry], but: Role) -> Result<(), TableError> {
         end = (entry.start.saturating_add(entry.len), entry.number);
     }
     Ok(())
-}
-
-/// Text in a field of fixed size: up to the first zero byte, without spaces at the end.
-pub(super) fn text(field: &[u8]) -> String {
-    let bytes = field.split(|&byte| byte == 0).next().unwrap_or_default();
-    String::from_utf8_lossy(bytes.trim_ascii_end()).into_owned()
 }

@@ -1,6 +1,7 @@
 //! Whole disks: a table that is right, one thing spoiled, one error or warning expected.
 
 use super::*;
+use crate::ErrorKind;
 use crate::disk::RawDisk;
 
 /// A GPT on a small disk, put together again after every change.
@@ -104,8 +105,8 @@ pub(super) fn put64(disk: &mut [u8], at: usize, value: u64) {
     disk[at..at + 8].copy_from_slice(&value.to_le_bytes());
 }
 
-pub(super) fn read_bytes(disk: &[u8]) -> Result<Layout> {
-    let disk = RawDisk::over(Box::new(disk.to_vec()), "memory".as_ref())?;
+pub(super) fn read_bytes(disk: &[u8]) -> Result<PartitionLayout> {
+    let disk = RawDisk::over(std::sync::Arc::new(disk.to_vec()), "memory".as_ref())?;
     let layout = read(&disk)?;
     // Whatever is believed can be read.
     for partition in &layout.partitions {
@@ -116,14 +117,22 @@ pub(super) fn read_bytes(disk: &[u8]) -> Result<Layout> {
 }
 
 #[track_caller]
-pub(super) fn refused(disk: &[u8]) -> TableError {
-    match read_bytes(disk) {
-        Err(Error::PartitionTable { source, .. }) => source,
-        other => panic!("{other:?}"),
+pub(super) fn reason(error: Error, of: TableKind) -> TableError {
+    match error.detail() {
+        Some(PartitionError::Table { kind, source }) if *kind == of => {
+            assert_eq!(error.kind(), ErrorKind::Corrupt);
+            source.clone()
+        }
+        _ => panic!("{error:?}"),
     }
 }
 
-fn numbers(layout: &Layout) -> Vec<(u32, u64, u64)> {
+#[track_caller]
+pub(super) fn refused(disk: &[u8]) -> TableError {
+    reason(read_bytes(disk).unwrap_err(), TableKind::Gpt)
+}
+
+fn numbers(layout: &PartitionLayout) -> Vec<(u32, u64, u64)> {
     let parts = layout.partitions.iter();
     parts
         .map(|part| (part.number, part.start, part.len))
@@ -269,7 +278,7 @@ fn an_interrupted_rewrite_is_named_and_the_backup_is_read() {
 
 #[test]
 fn valid_tables_for_two_sector_sizes_are_an_error() {
-    // The entries of the small sectors begin where a header of large ones has room behind them.
+    // The entries of the small sectors begin where a header of large ones has room after them.
     let mut large = Gpt::new(4096);
     large.parts = vec![(1, 64, 99)];
     let mut disk = large.build();
@@ -391,7 +400,7 @@ fn absurd_headers_are_refused_before_anything_is_allocated() {
 fn a_disk_too_small_for_anything_is_empty() {
     for len in [0, 1, 511, 512, 513, 1023, 1024, 4096, 8191] {
         let layout = read_bytes(&vec![0; len]).unwrap();
-        assert_eq!(layout, Layout::nothing());
+        assert_eq!(layout, PartitionLayout::nothing());
         let mut disk = Gpt::new(512).build();
         disk.truncate(len);
         let _ = read_bytes(&disk);
@@ -406,14 +415,12 @@ fn a_file_system_on_the_whole_disk_is_found_behind_leftovers() {
     let whole = layout.whole.as_ref().unwrap();
     assert_eq!(whole.kind, FileSystem::Ext4);
     assert_eq!(whole.journal_dirty, Some(true));
-    assert!(matches!(
-        layout.partition(1),
-        Err(Error::NoTable {
-            whole: Some(FileSystem::Ext4)
-        })
-    ));
+    let whole = Some(FileSystem::Ext4);
+    let error = layout.partition(1).unwrap_err();
+    assert_eq!(error.detail(), Some(&PartitionError::NoTable { whole }));
+    assert_eq!(error.kind(), ErrorKind::NotThisFormat);
 
-    // A backup that nobody announces is left over.
+    // A backup that no header announces is left over.
     let gpt = Gpt {
         protective: false,
         ..Gpt::new(512)
@@ -435,12 +442,10 @@ fn luks_on_the_whole_disk_is_explained() {
     disk[510..512].copy_from_slice(&[0x55, 0xaa]);
     let layout = read_bytes(&disk).unwrap();
     assert_eq!(layout.warnings, [Warning::WholeDiskLuks]);
-    assert!(matches!(
-        layout.partition(1),
-        Err(Error::NoTable {
-            whole: Some(FileSystem::Luks)
-        })
-    ));
+    let whole = Some(FileSystem::Luks);
+    let error = layout.partition(1).unwrap_err();
+    assert_eq!(error.detail(), Some(&PartitionError::NoTable { whole }));
+    assert_eq!(error.kind(), ErrorKind::NotThisFormat);
 }
 
 #[test]
@@ -509,7 +514,10 @@ fn any_byte_may_be_anything() {
                     }
                 }
                 if let Err(error) = read_bytes(&disk) {
-                    assert!(matches!(error, Error::PartitionTable { .. }), "{error:?}");
+                    assert!(
+                        matches!(error.detail(), Some(PartitionError::Table { .. })),
+                        "{error:?}"
+                    );
                 }
             }
         }

@@ -1,9 +1,9 @@
 //! Whether the log of an XFS was emptied when it was unmounted: what the kernel asks before it
 //! replays one. Names of the fields are those of the kernel's `xfs_log_format.h`; all big-endian.
 
-use crate::bytes::{be_u16, be_u32, field};
 use crate::disk::VirtualDisk;
 use crate::error::Result;
+use crate::util::bytes::{be_u16, be_u32, field};
 
 /// The log counts in blocks of this many bytes, whatever the sectors and blocks of the rest.
 const BLOCK: u64 = 512;
@@ -66,10 +66,10 @@ impl<'a> Log<'a> {
         })
     }
 
-    /// The first block behind what was written last; `None` where nothing ever was.
+    /// The first block after what was written last; `None` where nothing ever was.
     ///
     /// Every block begins with the number of the round in which it was written. What lies before
-    /// the head has one number, what lies behind it a lower one, or zero.
+    /// the head has one number, what lies after it a lower one, or zero.
     fn head(&self) -> Result<Option<u64>> {
         let first = self.cycle(0)?;
         if first == 0 {
@@ -184,7 +184,7 @@ mod tests {
 
     fn dirty(bytes: Vec<u8>) -> Option<bool> {
         let (len, sb) = (bytes.len() as u64, bytes[..512].to_vec());
-        let disk = RawDisk::over(Box::new(bytes), "memory".as_ref()).unwrap();
+        let disk = RawDisk::over(std::sync::Arc::new(bytes), "memory".as_ref()).unwrap();
         is_dirty(&disk, 0, len, &sb).unwrap()
     }
 

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::descriptor::Guid;
-use super::open::LayerName;
+use super::layer_name::LayerName;
 
 /// What a person could ask for instead. It is never taken unasked: it may be another state of the
 /// disk, or another idea of what its files are.

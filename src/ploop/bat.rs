@@ -15,12 +15,22 @@ mod read;
 use self::grid::Grid;
 use self::pages::Pages;
 use super::header::{Header, SECTOR, Version};
+use crate::util::bytes::saturating_u32;
 
 /// How many faults of a kind are kept; the rest are only counted.
 const KEPT: usize = 16;
 /// An entry that points nowhere, whatever the file's length: no writer makes it, and it stands for
 /// entries that could not be read.
 const NOWHERE: u32 = u32::MAX;
+
+/// What becomes of entries in sectors that cannot be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum IfUnreadable {
+    /// The table is not read.
+    Fail,
+    /// They are lost, the rest is read, and what may be wrong is doubtful.
+    Salvage,
+}
 
 /// Where a run of the disk is stored in one image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -127,7 +137,7 @@ impl Rules {
 
     /// What entries count up by from one cluster of the file to the next.
     fn step(&self) -> u32 {
-        u32::try_from(self.cluster / self.unit).unwrap_or(u32::MAX)
+        saturating_u32(self.cluster / self.unit)
     }
 
     /// Whether a whole cluster lies here, among the data: what is right about nearly every entry.
@@ -191,11 +201,11 @@ impl BadEntries {
 pub struct BatFindings {
     /// Entries that are in use.
     pub allocated: u64,
-    /// Entries that point behind the end of the file.
+    /// Entries that point past the end of the file.
     pub past_end: BadEntries,
     /// Entries whose cluster the file ends in, with bytes of the disk missing.
     pub truncated: BadEntries,
-    /// The same for a last cluster of which only bytes behind the disk's end are missing.
+    /// The same for a last cluster of which only bytes past the disk's end are missing.
     pub last_short: BadEntries,
     /// Entries that point into the header or the table.
     pub in_table: BadEntries,
@@ -205,9 +215,9 @@ pub struct BatFindings {
     pub duplicate: BadEntries,
     /// Where salvaging: entries that could not be read, and are taken for lost.
     pub unreadable: BadEntries,
-    /// Entries in use behind the end of the disk.
+    /// Entries in use past the end of the disk.
     pub beyond_disk: u64,
-    /// Words in use behind the last entry, before the data.
+    /// Words in use after the last entry, before the data.
     pub beyond_table: u64,
 }
 

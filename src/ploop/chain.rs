@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::descriptor::{Descriptor, Guid, ImageEntry, Label, Shot, Temporary};
+use crate::error::ErrorKind;
 
 /// The images of one snapshot, as the descriptor describes them.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -11,7 +12,7 @@ pub struct ChainPlan {
     pub top: Guid,
     /// The layers, base first; never empty.
     pub layers: Vec<PlannedLayer>,
-    /// Whether the descriptor did not say which is the top, and it was told by the tree.
+    /// Whether the descriptor did not say which is the top, and the tree decided.
     pub top_guessed: bool,
 }
 
@@ -75,13 +76,18 @@ pub enum SelectError {
 }
 
 impl SelectError {
-    /// Whether the descriptor is damaged, rather than asked for what it does not have.
+    /// What a caller can do about it.
     #[must_use]
-    pub fn is_damage(&self) -> bool {
-        !matches!(
-            self,
-            Self::NoSuchSnapshot(_) | Self::SeveralSnapshots { .. }
-        )
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::NoSuchSnapshot(_) | Self::SeveralSnapshots { .. } => ErrorKind::Input,
+            Self::NoTop(_)
+            | Self::MissingShot(_)
+            | Self::MissingImage(_)
+            | Self::Cycle(_)
+            | Self::TooLong
+            | Self::Incomplete(_) => ErrorKind::Corrupt,
+        }
     }
 }
 
@@ -165,7 +171,7 @@ impl ChainPlan {
     }
 }
 
-/// The top of the current state, and whether it had to be told by the tree.
+/// The top of the current state, and whether the tree had to decide.
 pub(crate) fn current_top(descriptor: &Descriptor) -> Option<(Guid, bool)> {
     if let Some(top) = descriptor.top {
         return Some((top, false));
@@ -286,7 +292,7 @@ mod tests {
         let no_shot = descriptor(Some(2), &[(2, Some(1))], &[1, 2]);
         assert_eq!(select(&no_shot), SelectError::MissingShot(guid(1)));
         let unknown = ChainPlan::select(&no_image, Some(guid(9))).unwrap_err();
-        assert!(!unknown.is_damage());
+        assert_eq!(unknown.kind(), ErrorKind::Input);
     }
 
     #[test]

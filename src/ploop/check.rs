@@ -88,7 +88,7 @@ kinds! {
     UnknownState = "unknown-state", Info;
     /// Flag bits that are not known.
     UnknownFlags = "unknown-flags", Warning;
-    /// A BAT entry points behind the end of the file.
+    /// A BAT entry points past the end of the file.
     EntryPastEnd = "entry-past-end", Damage;
     /// A cluster is cut off by the end of the file.
     ClusterTruncated = "cluster-truncated", Damage;
@@ -100,9 +100,9 @@ kinds! {
     EntryMisaligned = "entry-misaligned", Damage;
     /// Two clusters are stored in the same place.
     EntryDuplicate = "entry-duplicate", Damage;
-    /// Words behind the end of the BAT are in use.
+    /// Words past the end of the BAT are in use.
     EntryBeyondTable = "entry-beyond-table", Warning;
-    /// BAT entries behind the end of the disk are in use.
+    /// BAT entries past the end of the disk are in use.
     EntryBeyondDisk = "entry-beyond-disk", Warning;
     /// The BAT has fewer entries than the disk has clusters.
     TableTooSmall = "table-too-small", Damage;
@@ -146,6 +146,8 @@ kinds! {
     BlockSizeDiffers = "block-size-differs", Warning;
     /// A file was found beside the descriptor, not where the descriptor says.
     MovedFile = "moved-file", Warning;
+    /// `Snapshots.xml`, which has the names of the snapshots, cannot be read.
+    SnapshotNames = "snapshot-names", Warning;
     /// The descriptor does not name its top.
     TopGuessed = "top-guessed", Warning;
     /// A layer that has a parent is read by itself.

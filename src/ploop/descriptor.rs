@@ -12,6 +12,7 @@ use roxmltree::{Document, Node, ParsingOptions};
 use uuid::Uuid;
 
 use super::header::SECTOR;
+use crate::error::{Detail, ErrorKind};
 
 pub(crate) use self::text::decode;
 
@@ -64,7 +65,8 @@ pub enum Label {
 pub struct ImageEntry {
     /// The image's name.
     pub guid: Guid,
-    /// What the descriptor calls it. Only the base of a disk is raw, whatever the others are called.
+    /// What the descriptor calls it. Only the base of a disk is raw, whatever the others are
+    /// called.
     pub label: Label,
     /// The file, as written: someone else's text until it went through the gate.
     pub file: String,
@@ -192,26 +194,39 @@ pub enum DescriptorError {
     /// The chain continues in the descriptor of another volume.
     #[error("the disk continues in another volume ({0:?}), which this program does not read")]
     ParentVolume(String),
-    /// A padding that no public writer uses, and nobody knows.
-    #[error("padding {0} is not known, so nobody can say where its data lies")]
+    /// A padding that no public writer uses, and whose meaning is unknown.
+    #[error("padding {0} is not known, so the place of its data is not known either")]
     Padding(u64),
     /// The data inside the clusters is encrypted by a Parallels product.
     #[error("the disk is encrypted with engine {0}")]
     Encrypted(String),
 }
 
-impl DescriptorError {
-    /// Whether the descriptor is damaged, rather than of a kind that is not read.
-    #[must_use]
-    pub fn is_damage(&self) -> bool {
-        !matches!(
-            self,
-            Self::NotADescriptor(_)
-                | Self::Split(_)
-                | Self::ParentVolume(_)
-                | Self::Padding(_)
-                | Self::Encrypted(_)
-        )
+impl Detail for DescriptorError {
+    fn kind(&self) -> ErrorKind {
+        match self {
+            Self::NotADescriptor(_) => ErrorKind::NotThisFormat,
+            Self::Split(_) | Self::ParentVolume(_) | Self::Padding(_) | Self::Encrypted(_) => {
+                ErrorKind::Unsupported
+            }
+            Self::TooLarge(_)
+            | Self::NotText
+            | Self::Attributes
+            | Self::Xml(_)
+            | Self::Missing { .. }
+            | Self::Twice { .. }
+            | Self::Number { .. }
+            | Self::Guid(_)
+            | Self::ImageType(_)
+            | Self::DuplicateImage(_)
+            | Self::ParentUnstated(_)
+            | Self::DuplicateShot(_)
+            | Self::NotTheStart(_) => ErrorKind::Corrupt,
+        }
+    }
+
+    fn code(&self) -> &'static str {
+        "descriptor"
     }
 }
 
@@ -322,7 +337,7 @@ pub(super) fn refuses_images(bytes: &[u8]) -> Option<DescriptorError> {
     let damage = match Descriptor::parse(bytes) {
         Ok(_) => return None,
         Err(error @ (Split(_) | NotTheStart(_) | Padding(_) | Encrypted(_))) => return Some(error),
-        Err(error) => error.is_damage(),
+        Err(error) => error.kind() == ErrorKind::Corrupt,
     };
     let text = decode(bytes).unwrap_or_else(|| String::from_utf8_lossy(bytes));
     let texts = |element: &str| -> Vec<String> {
@@ -438,7 +453,7 @@ fn size(parent: Option<Node<'_, '_>>, element: &'static str) -> Result<Option<u6
 }
 
 /// A number as writers write it: decimal. libploop also reads `0x`, and a leading zero as octal,
-/// which nobody means.
+/// which no writer means.
 fn number(element: &'static str, text: &str) -> Result<u64> {
     let digits = |text: &str, radix| {
         (!text.starts_with('+'))

@@ -1,13 +1,17 @@
 //! The layers of a chain, read as one disk.
 
 use std::ops::Range;
-use std::path::Path;
 
 use super::bat::Slot;
 use super::image::Image;
-use crate::disk::{Extent, ExtentKind, Joined, LossKind, VirtualDisk};
-use crate::error::{Error, Result};
-use crate::source::{FileSource, Source};
+use crate::disk::DiskError;
+use crate::disk::{
+    Extent, ExtentKind, Extents, Joined, Loss, LossKind, Losses, Role, Store, StoreId, VirtualDisk,
+    joined,
+};
+use crate::error::Result;
+use crate::source::FileSource;
+use crate::util::bytes::to_usize;
 
 /// One layer of a chain.
 #[derive(Debug)]
@@ -59,6 +63,15 @@ impl RawLayer {
 }
 
 impl Layer {
+    /// The size of a cluster in bytes; `None` for a raw base, which has none.
+    #[must_use]
+    pub fn cluster_size(&self) -> Option<u64> {
+        match self {
+            Self::Image(image) => Some(image.header().cluster_size().bytes()),
+            Self::Raw(_) => None,
+        }
+    }
+
     /// The size of the disk as this layer knows it, in bytes.
     #[must_use]
     pub fn virtual_size(&self) -> u64 {
@@ -78,7 +91,7 @@ impl Layer {
     }
 
     /// Where the disk's bytes from `offset` on are stored in this layer, as one run of at most
-    /// `max` bytes; nothing is stored behind the layer's own end.
+    /// `max` bytes; nothing is stored past the layer's own end.
     fn lookup(&self, offset: u64, max: u64) -> Slot {
         match self.virtual_size().checked_sub(offset) {
             None | Some(0) => Slot::Absent { len: max },
@@ -123,6 +136,8 @@ impl Layer {
 pub struct PloopDisk {
     /// Base first; never empty.
     layers: Vec<Layer>,
+    /// The files of the layers, base first: the number of a layer is that of its store.
+    stores: Vec<Store>,
     size: u64,
     /// The descriptor that named the layers, watched for changes like them.
     descriptor: Option<FileSource>,
@@ -135,7 +150,11 @@ impl PloopDisk {
     /// Puts layers together, base first. The last one decides the size.
     pub(super) fn new(layers: Vec<Layer>, descriptor: Option<FileSource>) -> Self {
         let size = layers.last().map_or(0, Layer::virtual_size);
+        let files = layers.iter().map(Layer::source).cloned().enumerate();
         Self {
+            stores: files
+                .map(|(layer, file)| Store::file(file, Role::Layer(layer)))
+                .collect(),
             layers,
             size,
             descriptor,
@@ -158,22 +177,17 @@ impl PloopDisk {
         layers.chain(saved).chain(&self.descriptor)
     }
 
-    /// The path of a layer's file.
-    #[must_use]
-    pub fn layer_path(&self, layer: usize) -> Option<&Path> {
-        Some(self.layers.get(layer)?.source().path())
-    }
-
     /// What the layers say about `offset` and at most `most` bytes: the highest one that has it
     /// decides, and the run ends where a higher layer may have something.
     fn resolve(offset: u64, most: u64, slots: impl Iterator<Item = (usize, Slot)>) -> Extent {
         let mut limit = most;
         for (layer, slot) in slots {
             limit = limit.min(slot.len());
+            let store = StoreId::at(layer);
             let kind = match slot {
                 Slot::Absent { .. } => continue,
-                Slot::Stored { host_offset, .. } => ExtentKind::Data { layer, host_offset },
-                Slot::Lost { .. } => ExtentKind::Lost { layer },
+                Slot::Stored { host_offset, .. } => ExtentKind::Data { store, host_offset },
+                Slot::Lost { .. } => ExtentKind::Lost { store },
             };
             return Extent {
                 offset,
@@ -190,9 +204,7 @@ impl PloopDisk {
     }
 
     fn extent_within(&self, offset: u64, max: u64) -> Result<Extent> {
-        if offset >= self.size {
-            return Err(self.out_of_range(offset, 1));
-        }
+        DiskError::check_range(offset, 1, self.size)?;
         let max = max.min(self.size - offset).max(1);
         let layers = self.layers.iter().enumerate().rev();
         Ok(Self::resolve(
@@ -202,11 +214,23 @@ impl PloopDisk {
         ))
     }
 
-    fn out_of_range(&self, offset: u64, len: u64) -> Error {
-        Error::OutOfRange {
-            offset,
-            len,
-            size: self.size,
+    /// What of an extent is not what it was, by the tables of the layer that has it.
+    fn losses_of(&self, extent: &Extent) -> Vec<Loss> {
+        let layer = |store: StoreId| self.layers.get(store.index());
+        let range = extent.offset..extent.end();
+        match extent.kind {
+            ExtentKind::Lost { store } => {
+                let kind = layer(store).map_or(LossKind::Missing, Layer::loss_kind);
+                vec![Loss::of(range, kind)]
+            }
+            ExtentKind::Data { store, .. } => {
+                let doubtful = layer(store).map(|layer| layer.doubtful_in(range));
+                let doubtful = doubtful.unwrap_or_default().into_iter();
+                doubtful
+                    .map(|range| Loss::of(range, LossKind::Doubtful))
+                    .collect()
+            }
+            ExtentKind::Hole | ExtentKind::Compressed { .. } => Vec::new(),
         }
     }
 }
@@ -221,31 +245,27 @@ impl VirtualDisk for PloopDisk {
     }
 
     fn read_at(&self, buf: &mut [u8], offset: u64) -> Result<()> {
-        let len = buf.len() as u64;
-        let end = offset.checked_add(len).filter(|&end| end <= self.size);
-        let end = end.ok_or_else(|| self.out_of_range(offset, len))?;
+        let range = DiskError::check_range(offset, buf.len() as u64, self.size)?;
         let mut rest = buf;
         // A walk, because it asks each layer once for a run and not for every piece of it.
-        for extent in Walk::new(self, offset..end) {
+        for extent in Walk::new(self, range) {
             let extent = extent?;
-            let len = usize::try_from(extent.len).unwrap_or(usize::MAX);
+            let len = to_usize(extent.len);
             let (now, later) = rest.split_at_mut(len.min(rest.len()));
             match extent.kind {
                 ExtentKind::Hole => now.fill(0),
                 // Nothing is compressed in a ploop image.
                 ExtentKind::Lost { .. } | ExtentKind::Compressed { .. } => {
-                    return Err(Error::Lost {
+                    return Err(DiskError::Lost {
                         offset: extent.offset,
                         len: extent.len,
-                    });
+                    }
+                    .into());
                 }
-                ExtentKind::Data { layer, host_offset } => {
-                    let source = self.layers.get(layer).map(Layer::source);
-                    let source =
-                        source.ok_or_else(|| self.out_of_range(extent.offset, extent.len))?;
-                    source
-                        .read_exact_at(now, host_offset)
-                        .map_err(|e| Error::io_at("reading", source.path(), host_offset, e))?;
+                ExtentKind::Data { store, host_offset } => {
+                    let store = self.store(store);
+                    let store = store.expect("the extents of a disk name its stores");
+                    store.read_at(now, host_offset)?;
                 }
             }
             rest = later;
@@ -253,29 +273,21 @@ impl VirtualDisk for PloopDisk {
         Ok(())
     }
 
-    fn extents(&self) -> Box<dyn Iterator<Item = Result<Extent>> + Send + '_> {
-        Box::new(Joined::new(Walk::new(self, 0..self.size)))
+    fn stores(&self) -> &[Store] {
+        &self.stores
     }
 
-    fn extents_in(
-        &self,
-        range: Range<u64>,
-    ) -> Box<dyn Iterator<Item = Result<Extent>> + Send + '_> {
+    fn extents_in(&self, range: Range<u64>) -> Extents<'_> {
         let end = range.end.min(self.size);
         Box::new(Joined::new(Walk::new(self, range.start..end)))
     }
 
-    fn layer_file(&self, layer: usize) -> Option<&FileSource> {
-        self.layers.get(layer).map(Layer::source)
-    }
-
-    fn next_data(&self, layer: usize, host_offset: u64) -> Result<Option<Range<u64>>> {
-        let Some(source) = self.layers.get(layer).map(Layer::source) else {
-            return Ok(None);
-        };
-        source
-            .next_data(host_offset)
-            .map_err(|e| Error::io_at("looking for holes in", source.path(), host_offset, e))
+    fn losses_in(&self, range: Range<u64>) -> Losses<'_> {
+        let losses = self.extents_in(range).flat_map(|extent| match extent {
+            Ok(extent) => self.losses_of(&extent).into_iter().map(Ok).collect(),
+            Err(error) => vec![Err(error)],
+        });
+        Box::new(joined(losses))
     }
 
     fn check_unchanged(&self) -> Result<()> {

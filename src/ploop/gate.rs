@@ -5,20 +5,22 @@ use std::path::{Path, PathBuf};
 
 use unicode_normalization::UnicodeNormalization;
 
-use super::locate::MAX_ENTRIES;
+use super::error::OpenError;
+use super::folders::MAX_ENTRIES;
 use crate::error::{Error, Result};
 use crate::source::{FileSource, is_absence};
+use crate::util::paths::folder_of;
 
 /// Decides which files the names in a descriptor may stand for. Descriptors come out of other
 /// people's archives: a name that leads out of the folder is not followed unless allowed.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Gate {
     descriptor: PathBuf,
     /// The descriptor, without symbolic links.
     real: PathBuf,
     /// The descriptor's folder, without symbolic links.
     folder: PathBuf,
-    allow_outside: bool,
+    reach: Reach,
 }
 
 /// A name that went through the gate; [`FileSource::open_resolved`] opens what it stood for then.
@@ -36,9 +38,18 @@ pub enum FoundAs {
     /// By the one that the descriptor has.
     Named,
     /// Beside the descriptor, which says elsewhere.
-    Beside,
+    BesideDescriptor,
     /// By another spelling.
     Respelled,
+}
+
+/// How far names in a descriptor may lead.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reach {
+    /// To files in the descriptor's folder.
+    Folder,
+    /// Anywhere.
+    Anywhere,
 }
 
 impl Gate {
@@ -46,30 +57,42 @@ impl Gate {
     ///
     /// # Errors
     ///
-    /// [`Error::Io`] where the descriptor or its folder cannot be resolved, [`Error::Outside`]
-    /// where the descriptor itself is a link that leads out of the folder.
-    pub fn new(descriptor: &Path, allow_outside: bool) -> Result<Self> {
-        let folder = match descriptor.parent() {
-            Some(parent) if !parent.as_os_str().is_empty() => parent,
-            _ => Path::new("."),
-        };
+    /// [`ErrorKind::Io`](crate::ErrorKind::Io) where the descriptor or its folder cannot be
+    /// resolved, [`OpenError::Outside`] where the descriptor itself is a link that leads out of the
+    /// folder.
+    pub fn new(descriptor: &Path, reach: Reach) -> Result<Self> {
+        let folder = folder_of(descriptor);
         let folder = folder
             .canonicalize()
             .map_err(|source| Error::io("resolving", folder, source))?;
         let real = descriptor
             .canonicalize()
             .map_err(|source| Error::io("opening", descriptor, source))?;
-        if !allow_outside && !real.starts_with(&folder) {
-            return Err(Error::Outside {
-                named_by: descriptor.to_owned(),
-                file: real,
-            });
-        }
-        Ok(Self {
+        let gate = Self {
             descriptor: descriptor.to_owned(),
             real,
             folder,
-            allow_outside,
+            reach,
+        };
+        gate.narrowed(reach)
+    }
+
+    /// The same gate for names that may lead so far.
+    ///
+    /// # Errors
+    ///
+    /// As [`Gate::new`].
+    pub fn narrowed(&self, reach: Reach) -> Result<Self> {
+        if reach == Reach::Folder && !self.real.starts_with(&self.folder) {
+            return Err(OpenError::Outside {
+                named_by: self.descriptor.clone(),
+                file: self.real.clone(),
+            }
+            .into());
+        }
+        Ok(Self {
+            reach,
+            ..self.clone()
         })
     }
 
@@ -86,8 +109,8 @@ impl Gate {
     ///
     /// # Errors
     ///
-    /// [`Error::Io`] where there is no such file, [`Error::Outside`] where it lies outside the
-    /// folder and that is not allowed.
+    /// [`ErrorKind::Io`](crate::ErrorKind::Io) where there is no such file, [`OpenError::Outside`]
+    /// where it lies outside the folder and that is not allowed.
     pub fn admit(&self, name: &str) -> Result<Admitted> {
         let (path, found) = match self.folder.join(name).canonicalize() {
             Ok(path) => (path, FoundAs::Named),
@@ -101,13 +124,14 @@ impl Gate {
                 elsewhere.ok_or_else(|| failed(error))?
             }
         };
-        if self.allow_outside || path.starts_with(&self.folder) {
+        if self.reach == Reach::Anywhere || path.starts_with(&self.folder) {
             Ok(Admitted { path, found })
         } else {
-            Err(Error::Outside {
+            Err(OpenError::Outside {
                 named_by: self.descriptor.clone(),
                 file: path,
-            })
+            }
+            .into())
         }
     }
 
@@ -124,7 +148,7 @@ impl Gate {
         let moved = [inside.as_deref(), beside].into_iter().flatten();
         let moved: Vec<&str> = moved.collect();
         if let Some(path) = moved.iter().find_map(|name| real(name)) {
-            return Some((path, FoundAs::Beside));
+            return Some((path, FoundAs::BesideDescriptor));
         }
         let names = moved.iter().copied().chain([name]);
         let path = names.into_iter().find_map(|name| self.respelled(name))?;
@@ -148,14 +172,21 @@ impl Gate {
         })
     }
 
-    /// The files beside the descriptor whose names look like `name` and are not certainly it.
+    /// Whether a name of the descriptor is a symbolic link, wherever it leads.
+    #[must_use]
+    pub fn is_link(&self, name: &str) -> bool {
+        let meta = self.folder.join(name).symlink_metadata();
+        meta.is_ok_and(|meta| meta.file_type().is_symlink())
+    }
+
+    /// The files beside the descriptor whose names look like `name` and are not it.
     #[must_use]
     pub fn lookalikes(&self, name: &str) -> Vec<OsString> {
         let name = last_of_windows(name).unwrap_or(name);
         let name = Path::new(name).file_name().unwrap_or_default();
         let wanted = looks(name);
         let mut names = self.names();
-        names.retain(|other| looks(other) == wanted);
+        names.retain(|other| other != name && looks(other) == wanted);
         names.sort_unstable();
         names
     }
@@ -167,19 +198,31 @@ impl Gate {
     }
 }
 
-/// The last part of a name as Windows writes it, with a drive or in folders.
+/// The last part of a name as Windows writes it: in folders, or on a drive (`C:\VMs\x.hds`,
+/// `C:/VMs/x.hds`, `C:x.hds`).
 fn last_of_windows(name: &str) -> Option<&str> {
-    let (_, last) = name.rsplit_once('\\')?;
+    let last = match without_drive(name) {
+        Some(rest) => rest.rsplit(['\\', '/']).next()?,
+        None => name.rsplit_once('\\')?.1,
+    };
     (!last.is_empty()).then_some(last)
 }
 
 /// A name of Windows that starts from the folder, as this system writes it.
 fn relative_of_windows(name: &str) -> Option<String> {
-    let is_absolute = name.starts_with('\\') || name.get(1..2) == Some(":");
+    let is_absolute = name.starts_with('\\') || without_drive(name).is_some();
     (name.contains('\\') && !is_absolute).then(|| name.replace('\\', "/"))
 }
 
-fn composed(name: &str) -> String {
+/// What follows the letter of a drive.
+fn without_drive(name: &str) -> Option<&str> {
+    let (drive, rest) = name.split_once(':')?;
+    let is_drive = drive.len() == 1 && drive.bytes().all(|byte| byte.is_ascii_alphabetic());
+    is_drive.then_some(rest)
+}
+
+/// The form in which every spelling of a name by combining characters is the same.
+pub(super) fn composed(name: &str) -> String {
     name.nfc().collect()
 }
 
@@ -226,22 +269,25 @@ mod tests {
             std::fs::write(dir.path().join(name), "").unwrap();
         }
         std::os::unix::fs::symlink("../outside", folder.join("link")).unwrap();
-        let gate = |allow| Gate::new(&folder.join("DiskDescriptor.xml"), allow).unwrap();
+        let gate = |reach| Gate::new(&folder.join("DiskDescriptor.xml"), reach).unwrap();
 
-        let found = |name| gate(false).admit(name).unwrap().found;
+        let found = |name| gate(Reach::Folder).admit(name).unwrap().found;
         assert_eq!(found("inside"), FoundAs::Named);
         assert_eq!(found("../disk/inside"), FoundAs::Named);
-        assert_eq!(found("/nowhere/at/all/moved"), FoundAs::Beside);
+        assert_eq!(found("/nowhere/at/all/moved"), FoundAs::BesideDescriptor);
         for name in ["../outside", "link"] {
             assert!(
-                matches!(gate(false).admit(name), Err(Error::Outside { .. })),
+                matches!(
+                    gate(Reach::Folder).admit(name).unwrap_err().detail(),
+                    Some(OpenError::Outside { .. })
+                ),
                 "{name}"
             );
-            assert!(gate(true).admit(name).is_ok(), "{name}");
+            assert!(gate(Reach::Anywhere).admit(name).is_ok(), "{name}");
         }
         assert!(matches!(
-            gate(false).admit("missing"),
-            Err(Error::Io { .. })
+            gate(Reach::Folder).admit("missing"),
+            Err(error) if error.io_error().is_some()
         ));
     }
 
@@ -252,10 +298,10 @@ mod tests {
         for name in ["DiskDescriptor.xml", "x.hds", "sub/y.hds"] {
             std::fs::write(dir.path().join(name), "").unwrap();
         }
-        let gate = Gate::new(&dir.path().join("DiskDescriptor.xml"), false).unwrap();
+        let gate = Gate::new(&dir.path().join("DiskDescriptor.xml"), Reach::Folder).unwrap();
         let found = |name: &str| {
             let admitted = gate.admit(name).unwrap();
-            assert_eq!(admitted.found, FoundAs::Beside, "{name}");
+            assert_eq!(admitted.found, FoundAs::BesideDescriptor, "{name}");
             admitted.path.strip_prefix(&gate.folder).unwrap().to_owned()
         };
         for name in [
@@ -275,7 +321,7 @@ mod tests {
         for name in ["DiskDescriptor.xml", "cafe\u{301}.hds"] {
             std::fs::write(dir.path().join(name), "").unwrap();
         }
-        let gate = Gate::new(&dir.path().join("DiskDescriptor.xml"), false).unwrap();
+        let gate = Gate::new(&dir.path().join("DiskDescriptor.xml"), Reach::Folder).unwrap();
         for name in ["caf\u{e9}.hds", "/old/caf\u{e9}.hds", "Caf\u{e9}.HDS"] {
             let admitted = gate.admit(name).unwrap();
             assert_eq!(admitted.found, FoundAs::Respelled, "{name}");

@@ -5,7 +5,8 @@
 
 use std::fmt;
 
-use crate::bytes::{le_u32, le_u64};
+use crate::error::{Detail, ErrorKind};
+use crate::util::bytes::{le_u32, le_u64};
 
 /// Bytes in a sector, always: also on disks whose guest uses 4096-byte sectors.
 pub(crate) const SECTOR: u64 = 512;
@@ -157,7 +158,10 @@ pub enum HeaderError {
     #[error("image type {0} is not 2 (expandable)")]
     Type(u32),
     /// The cluster size is zero or beyond the bound.
-    #[error("a cluster size of {0} sectors is not between 1 and {max}", max = ClusterSize::MAX_SECTORS)]
+    #[error(
+        "a cluster size of {0} sectors is not between 1 and {max}",
+        max = ClusterSize::MAX_SECTORS
+    )]
     ClusterSize(u32),
     /// The virtual size is zero, or more bytes than an offset can count.
     #[error("a virtual size of {sectors} sectors in {entries} BAT entries is not usable")]
@@ -202,11 +206,26 @@ pub enum HeaderError {
     OtherImage,
 }
 
-impl HeaderError {
-    /// Whether the image is damaged, rather than no ploop image at all.
-    #[must_use]
-    pub fn is_damage(&self) -> bool {
-        !matches!(self, Self::Signature)
+impl Detail for HeaderError {
+    fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Signature => ErrorKind::NotThisFormat,
+            // No program writes another type or a larger cluster: these are wrong bytes, and no
+            // features.
+            Self::Type(_)
+            | Self::ClusterSize(_)
+            | Self::Truncated { .. }
+            | Self::VirtualSize { .. }
+            | Self::VersionConversion
+            | Self::DataStart { .. }
+            | Self::TruncatedBat { .. }
+            | Self::TableTooSmall { .. }
+            | Self::OtherImage => ErrorKind::Corrupt,
+        }
+    }
+
+    fn code(&self) -> &'static str {
+        "header"
     }
 }
 

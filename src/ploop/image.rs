@@ -3,12 +3,17 @@
 use std::io;
 use std::ops::Range;
 
-use super::bat::{BadEntries, BadEntry, Bat, BatFindings, Slot};
+use super::bat::{BadEntries, BadEntry, Bat, BatFindings, IfUnreadable, Slot};
 use super::check::{Finding, FindingKind as Kind};
+use super::error::OpenError;
 use super::header::{Header, HeaderError, State, Version};
 use crate::error::{Error, Result};
 use crate::foreign::recognise;
+use crate::source::SourceError;
 use crate::source::{FileSource, Source, is_bad_sector};
+
+/// What is being done where a header cannot be read.
+const READING: &str = "reading the header of";
 
 /// One image file, opened for reading.
 #[derive(Debug)]
@@ -27,19 +32,19 @@ impl Image {
     /// Reads the header and the whole BAT of an image. What is wrong with BAT entries is among
     /// the findings, and the image answers [`Slot::Lost`] there.
     ///
-    /// With `salvage`, entries that cannot be read are such a finding too, and
+    /// With [`IfUnreadable::Salvage`], entries that cannot be read are such a finding too, and
     /// [`Image::doubtful_in`] answers. `index` is the saved table of an image whose conversion
     /// between versions of the format was cut short: header and BAT are read from there.
     ///
     /// # Errors
     ///
-    /// [`Error::NotPloop`] where the file is something else, [`Error::Header`] where the header
-    /// cannot be used, [`Error::Index`] where the saved table does not fit, [`Error::Io`] where
-    /// reading fails.
+    /// [`OpenError::NotPloop`] where the file is something else, [`HeaderError`] where the header
+    /// cannot be used, [`OpenError::SavedTable`] where the saved table does not fit,
+    /// [`ErrorKind::Io`](crate::ErrorKind::Io) where reading fails.
     pub fn open(
         source: FileSource,
         index: Option<FileSource>,
-        salvage: bool,
+        if_unreadable: IfUnreadable,
     ) -> Result<(Self, Vec<Finding>)> {
         let path = source.path().to_owned();
         let len = source.len();
@@ -47,15 +52,14 @@ impl Image {
         let index = index.filter(|_| Header::is_being_converted(&header_bytes));
         let header = match &index {
             Some(index) => saved_header(&header_bytes, index, len)?,
-            None => Header::parse(&header_bytes, len).map_err(|source| Error::Header {
-                path: path.clone(),
-                source,
-            })?,
+            None => Header::parse(&header_bytes, len)
+                .map_err(|why| Error::during(READING, why).of(&path))?,
         };
         let table = index.as_ref().unwrap_or(&source);
-        let (bat, found) = Bat::read(table, &header, len, salvage).map_err(|(offset, error)| {
-            Error::io_at("reading the BAT of", table.path(), offset, error)
-        })?;
+        let (bat, found) =
+            Bat::read(table, &header, len, if_unreadable).map_err(|(offset, error)| {
+                Error::io_at("reading the BAT of", table.path(), offset, error)
+            })?;
         let mut findings = header_findings(&header, len);
         findings.extend(bat_findings(&header, &found, len));
         if let Some(index) = &index {
@@ -117,7 +121,8 @@ impl Image {
     ///
     /// # Errors
     ///
-    /// [`Error::Changed`] where its size, its times or its header differ.
+    /// [`ErrorKind::Changed`](crate::ErrorKind::Changed) where its size, its times or its header
+    /// differ.
     pub fn check_unchanged(&self) -> Result<()> {
         self.source.check_unchanged()?;
         if let Some(index) = &self.index {
@@ -127,13 +132,14 @@ impl Image {
         let mut now = [0; Header::SIZE];
         let path = self.source.path();
         read_start(&self.source, &mut now)
-            .map_err(|error| Error::io_at("reading the header of", path, 0, error))?;
+            .map_err(|error| Error::io_at(READING, path, 0, error))?;
         if now == *self.header_bytes {
             Ok(())
         } else {
-            Err(Error::Changed {
+            Err(SourceError::Changed {
                 path: path.to_owned(),
-            })
+            }
+            .into())
         }
     }
 }
@@ -148,7 +154,7 @@ pub(crate) fn peek(source: &FileSource) -> Option<Header> {
 ///
 /// # Errors
 ///
-/// [`Error::Io`] where it cannot be read.
+/// [`ErrorKind::Io`](crate::ErrorKind::Io) where it cannot be read.
 pub(crate) fn has_signature(source: &FileSource) -> Result<bool> {
     if source.len() < 16 {
         return Ok(false);
@@ -162,24 +168,22 @@ pub(crate) fn has_signature(source: &FileSource) -> Result<bool> {
 fn read_header(source: &FileSource) -> Result<[u8; Header::SIZE]> {
     let path = source.path();
     if !has_signature(source)? {
-        return Err(Error::NotPloop {
+        return Err(OpenError::NotPloop {
             path: path.to_owned(),
             found: recognise(source),
-        });
+        }
+        .into());
     }
     let mut bytes = [0; Header::SIZE];
     if source.len() < Header::SIZE as u64 {
-        return Err(Error::Header {
-            path: path.to_owned(),
-            source: HeaderError::Truncated { len: source.len() },
-        });
+        let why = HeaderError::Truncated { len: source.len() };
+        return Err(Error::during(READING, why).of(path));
     }
-    read_start(source, &mut bytes)
-        .map_err(|error| Error::io_at("reading the header of", path, 0, error))?;
+    read_start(source, &mut bytes).map_err(|error| Error::io_at(READING, path, 0, error))?;
     Ok(bytes)
 }
 
-/// Reads what lies in the first sector of a file, whatever became of the sectors behind it.
+/// Reads what lies in the first sector of a file, whatever became of the sectors after it.
 fn read_start(source: &FileSource, buf: &mut [u8]) -> io::Result<()> {
     match source.read_exact_at(buf, 0) {
         Err(error) if is_bad_sector(&error) => source.read_sector(buf, 0),
@@ -193,16 +197,18 @@ fn read_start(source: &FileSource, buf: &mut [u8]) -> io::Result<()> {
 /// libploop copies the first sectors of the image, up to where data starts, before it changes a
 /// byte. The conversion changes neither the cluster size nor the disk's size.
 fn saved_header(image: &[u8; Header::SIZE], index: &FileSource, file_len: u64) -> Result<Header> {
-    let wrong = |source| Error::Index {
-        path: index.path().to_owned(),
-        source,
+    let wrong = |source| {
+        OpenError::SavedTable {
+            path: index.path().to_owned(),
+            source,
+        }
+        .into()
     };
     if index.len() < Header::SIZE as u64 {
         return Err(wrong(HeaderError::Truncated { len: index.len() }));
     }
     let mut bytes = [0; Header::SIZE];
-    read_start(index, &mut bytes)
-        .map_err(|error| Error::io_at("reading the header of", index.path(), 0, error))?;
+    read_start(index, &mut bytes).map_err(|error| Error::io_at(READING, index.path(), 0, error))?;
     if !Header::describe_one_disk(image, &bytes) {
         return Err(wrong(HeaderError::OtherImage));
     }
@@ -332,12 +338,12 @@ fn bat_findings(header: &Header, found: &BatFindings, file_len: u64) -> Vec<Find
         (
             Kind::EntryBeyondDisk,
             found.beyond_disk,
-            "behind the end of the disk",
+            "past the end of the disk",
         ),
         (
             Kind::EntryBeyondTable,
             found.beyond_table,
-            "behind the end of the BAT",
+            "past the end of the BAT",
         ),
     ] {
         if count > 0 {

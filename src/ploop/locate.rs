@@ -6,10 +6,14 @@ use std::ffi::OsStr;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
+use super::error::OpenError;
+use super::folders::{DESCRIPTOR, MAX_ENTRIES, ROOT_DISK, is_container_id, is_directory};
+use super::gate::Reach;
 use super::image::has_signature;
 use crate::error::{Error, Result};
 use crate::foreign::{Foreign, by_name, recognise};
-use crate::source::{FileSource, is_absence, is_there};
+use crate::source::{FileSource, is_there};
+use crate::util::paths::folder_of;
 
 /// Where containers live on OpenVZ and Virtuozzo hosts, and on Debian's OpenVZ.
 pub const DEFAULT_PRIVATE_DIRS: [&str; 2] = ["/vz/private", "/var/lib/vz/private"];
@@ -28,9 +32,6 @@ pub enum Located {
     },
 }
 
-pub(super) const DESCRIPTOR: &str = "DiskDescriptor.xml";
-pub(super) const ROOT_DISK: &str = "root.hdd";
-
 /// Where OpenVZ and Virtuozzo keep the configuration of their containers.
 pub const DEFAULT_CONFIG_DIR: &str = "/etc/vz/conf";
 
@@ -41,14 +42,15 @@ pub const DEFAULT_CONFIG_DIR: &str = "/etc/vz/conf";
 ///
 /// # Errors
 ///
-/// [`Error::NotPloop`], [`Error::NoImage`] and [`Error::NoContainer`] where there is nothing to
-/// read, [`Error::SeveralDisks`], [`Error::Containers`] and [`Error::Simfs`] where a directory
-/// holds something else than one disk, [`Error::NotAFile`] and [`Error::Io`] where it cannot be
-/// opened, [`Error::Outside`] where a container's disk is a link that leads out of its directory
-/// and that is not allowed.
-pub fn locate(input: &Path, private_dirs: &[PathBuf], allow_outside: bool) -> Result<Located> {
+/// [`OpenError::NotPloop`], [`OpenError::NoImage`] and [`OpenError::NoContainer`] where there is
+/// nothing to read, [`OpenError::SeveralDisks`], [`OpenError::Containers`] and [`OpenError::Simfs`]
+/// where a directory holds something else than one disk,
+/// [`SourceError::NotAFile`](crate::source::SourceError::NotAFile) and
+/// [`ErrorKind::Io`](crate::ErrorKind::Io) where it cannot be opened, [`OpenError::Outside`] where
+/// a container's disk is a link that leads out of its directory and that is not allowed.
+pub fn locate(input: &Path, private_dirs: &[PathBuf], reach: Reach) -> Result<Located> {
     match directory(input, private_dirs)? {
-        Some(dir) => in_directory(&dir, allow_outside),
+        Some(dir) => in_directory(&dir, reach),
         None => file(input),
     }
 }
@@ -65,31 +67,29 @@ fn directory(input: &Path, private_dirs: &[PathBuf]) -> Result<Option<PathBuf>> 
     }
 }
 
-/// Digits, or a UUID in either spelling.
-pub(super) fn is_container_id(input: &Path) -> bool {
-    let text = input.to_str().unwrap_or_default();
-    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    digits || text.parse::<super::Guid>().is_ok()
-}
-
 /// The private area of a container.
 fn container(id: &Path, private_dirs: &[PathBuf]) -> Result<PathBuf> {
     let bare = id.to_string_lossy();
     let bare = bare.trim_start_matches('{').trim_end_matches('}');
-    for dir in private_dirs {
-        let area = dir.join(bare);
+    // Tools write the letters of a UUID in either case.
+    let spellings = [bare.to_owned(), bare.to_lowercase(), bare.to_uppercase()];
+    for area in private_dirs
+        .iter()
+        .flat_map(|dir| spellings.iter().map(|name| dir.join(name)))
+    {
         if is_directory(&area)? {
             return Ok(area);
         }
     }
-    Err(Error::NoContainer {
+    Err(OpenError::NoContainer {
         id: id.to_string_lossy().into_owned(),
         searched: private_dirs.to_vec(),
-    })
+    }
+    .into())
 }
 
 /// A disk's directory, or a container's directory that holds one.
-fn in_directory(dir: &Path, allow_outside: bool) -> Result<Located> {
+fn in_directory(dir: &Path, reach: Reach) -> Result<Located> {
     if let Some(descriptor) = descriptor_in(dir)? {
         return Ok(Located::Descriptor(descriptor));
     }
@@ -102,11 +102,12 @@ fn in_directory(dir: &Path, allow_outside: bool) -> Result<Located> {
     };
     let real = resolve(&disk)?;
     // An unpacked archive must not give out somebody else's disk.
-    if !allow_outside && !real.starts_with(resolve(dir)?) {
-        return Err(Error::Outside {
+    if reach == Reach::Folder && !real.starts_with(resolve(dir)?) {
+        return Err(OpenError::Outside {
             named_by: disk,
             file: real,
-        });
+        }
+        .into());
     }
     let is_dir = is_directory(&disk)?;
     match descriptor_in(&disk)? {
@@ -120,18 +121,18 @@ fn in_directory(dir: &Path, allow_outside: bool) -> Result<Located> {
 /// that was given, a container's disk in it, or the folder of the file that was given.
 pub(super) fn disk_folder(input: &Path, private_dirs: &[PathBuf]) -> Result<PathBuf> {
     let Some(dir) = directory(input, private_dirs)? else {
-        return Ok(match input.parent() {
-            Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
-            _ => PathBuf::from("."),
-        });
+        return Ok(folder_of(input).to_owned());
     };
     if descriptor_in(&dir)?.is_some() {
         return Ok(dir);
     }
     match area::disk_in(&dir) {
         Ok(Some(disk)) if is_directory(&disk)? => Ok(disk),
-        Ok(_) | Err(Error::SeveralDisks { .. }) => Ok(dir),
-        Err(error) => Err(error),
+        Ok(_) => Ok(dir),
+        Err(error) => match error.detail() {
+            Some(OpenError::SeveralDisks { .. }) => Ok(dir),
+            _ => Err(error),
+        },
     }
 }
 
@@ -151,36 +152,67 @@ pub(super) fn other_disks(
     }
 }
 
-/// Whether a path leads to a directory.
-pub(super) fn is_directory(path: &Path) -> Result<bool> {
-    match std::fs::metadata(path) {
-        Ok(meta) => Ok(meta.is_dir()),
-        Err(error) if is_absence(&error) => Ok(false),
-        Err(error) => Err(Error::io("looking for", path, error)),
-    }
-}
-
 /// Why a folder that should have a descriptor cannot be read.
 fn without_descriptor(dir: &Path) -> Error {
     let root_disk = dir.join(ROOT_DISK);
     // Virtuozzo 9 keeps qcow2 under this name. If it is a ploop image, nothing tells whether it
     // is all there is.
     match file(&root_disk) {
-        Err(error @ Error::NotPloop { .. }) => error,
+        Err(error) if is_of_another_format(&error) => error,
         _ => no_image(dir),
     }
 }
 
+fn is_of_another_format(error: &Error) -> bool {
+    matches!(error.detail(), Some(OpenError::NotPloop { .. }))
+}
+
+/// The descriptor in a folder. Some programs and file systems change the case of names, so a name
+/// in another case stands for it where no file has the usual one.
 pub(super) fn descriptor_in(dir: &Path) -> Result<Option<PathBuf>> {
     let descriptor = dir.join(DESCRIPTOR);
-    Ok(is_there(&descriptor)?.then_some(descriptor))
+    if is_there(&descriptor)? {
+        return Ok(Some(descriptor));
+    }
+    let mut others = in_another_case(dir, DESCRIPTOR);
+    match others.len() {
+        0 | 1 => Ok(others.pop()),
+        _ => Err(OpenError::SeveralDisks {
+            path: dir.to_owned(),
+            disks: others,
+        }
+        .into()),
+    }
+}
+
+/// What Parallels products keep of the descriptor in a folder (`DiskDescriptor.xml.Backup`): an
+/// earlier state of it, which is never used by itself.
+#[must_use]
+pub fn descriptor_backups(dir: &Path) -> Vec<PathBuf> {
+    in_another_case(dir, &format!("{DESCRIPTOR}.Backup"))
+}
+
+/// The files of a folder whose names differ from `name` at most in the case of their letters,
+/// sorted. A folder that cannot be listed has none: the usual name was asked for already.
+fn in_another_case(dir: &Path, name: &str) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(dir).into_iter().flatten();
+    let mut found: Vec<_> = entries
+        .take(MAX_ENTRIES)
+        .flatten()
+        .filter(|entry| entry.file_name().eq_ignore_ascii_case(name))
+        .map(|entry| entry.path())
+        .filter(|path| path.is_file())
+        .collect();
+    found.sort_unstable();
+    found
 }
 
 fn no_image(dir: &Path) -> Error {
-    Error::NoImage {
+    OpenError::NoImage {
         path: dir.to_owned(),
         images: images_in(dir),
     }
+    .into()
 }
 
 fn file(path: &Path) -> Result<Located> {
@@ -192,19 +224,21 @@ fn file(path: &Path) -> Result<Located> {
         });
     }
     match recognise(&source) {
-        // Which kind of XML is for the parser to say. Whoever names a link means what it links to.
+        // Which kind of XML is for the parser to say. A link means the file that it
+        // leads to.
         Foreign::Xml => {
             let real = path.canonicalize();
             real.map(Located::Descriptor)
                 .map_err(|error| Error::io("resolving", path, error))
         }
-        found => Err(Error::NotPloop {
+        found => Err(OpenError::NotPloop {
             path: path.to_owned(),
             found: match found {
                 Foreign::Unknown => by_name(path),
                 found => found,
             },
-        }),
+        }
+        .into()),
     }
 }
 
@@ -221,9 +255,6 @@ pub(super) fn descriptor_beside(path: &Path) -> Result<Option<PathBuf>> {
     }
     Ok(None)
 }
-
-/// The most entries of a folder that are looked at: a disk's folder has a few.
-pub(super) const MAX_ENTRIES: usize = 4096;
 
 /// The files in a folder that begin like a ploop image, sorted, and those that cannot be read.
 ///
@@ -256,7 +287,10 @@ pub(super) fn images_in(dir: &Path) -> Vec<PathBuf> {
 pub(super) fn companions_in(dir: &Path) -> Vec<PathBuf> {
     let belongs = |name: &OsStr| {
         let name = name.to_string_lossy();
-        name.starts_with(DESCRIPTOR) || (name.contains(".hd") && name.ends_with(".idx"))
+        let is_descriptor = name
+            .get(..DESCRIPTOR.len())
+            .is_some_and(|start| start.eq_ignore_ascii_case(DESCRIPTOR));
+        is_descriptor || (name.contains(".hd") && name.ends_with(".idx"))
     };
     let entries = std::fs::read_dir(dir).into_iter().flatten();
     entries

@@ -1,5 +1,5 @@
-//! What the name of an image file tells of its place in a disk. Names are hints of the programs that
-//! gave them, never proof: a file can be renamed.
+//! What the name of an image file tells of its place in a disk. Names are hints of the programs
+//! that gave them, never proof: a file can be renamed.
 
 use std::ffi::OsStr;
 
@@ -10,36 +10,46 @@ use super::descriptor::Guid;
 ///
 /// libploop calls a layer over `root.hds` `root.hds.{GUID}`. Parallels products call every image
 /// `NAME.hdd.PART.{GUID}.hds`, with the constant top GUID for the first one; the parts of a split
-/// disk have one GUID and differ in PART.
+/// disk have one GUID and differ in PART. Older ones leave the GUID out (`NAME.hdd.PART.hds`), and
+/// names of the kind `NAME-f001.hds` come from VMware's, whose parts count from 1.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ImageName {
-    /// What stands before the part number and the GUID.
+    /// What stands before the part number and the GUID; empty where the GUID is the whole name.
     pub stem: String,
-    /// The part number of a Parallels product.
+    /// The number of the part of a split disk, 0 for the first.
     pub part: Option<u32>,
     /// The GUID in the name, with or without braces.
-    pub guid: Guid,
+    pub guid: Option<Guid>,
 }
 
 impl ImageName {
-    /// Reads a file name; `None` where it has no GUID behind another name.
+    /// Reads a file name; `None` where it has neither a GUID nor the number of a part.
     #[must_use]
     pub fn parse(name: &OsStr) -> Option<Self> {
         let name = name.to_str()?;
-        let (at, guid) = find_guid(name)?;
-        let stem = name.get(..at)?.strip_suffix(['.', '_', '-', ' '])?;
-        let part = stem
-            .rsplit_once('.')
-            .filter(|(stem, digits)| !stem.is_empty() && is_number(digits))
-            .and_then(|(stem, digits)| Some((stem, digits.parse().ok()?)));
-        let (stem, part) = match part {
+        match find_guid(name) {
+            Some((at, guid)) => Self::with_guid(name.get(..at)?, guid),
+            None => numbered(name).or_else(|| counted_from_one(name)),
+        }
+    }
+
+    fn with_guid(before: &str, guid: Guid) -> Option<Self> {
+        if before.is_empty() {
+            return Some(Self {
+                stem: String::new(),
+                part: None,
+                guid: Some(guid),
+            });
+        }
+        let stem = before.strip_suffix(['.', '_', '-', ' '])?;
+        let (stem, part) = match split_number(stem) {
             Some((stem, part)) => (stem, Some(part)),
             None => (stem, None),
         };
         (!stem.is_empty()).then(|| Self {
             stem: stem.to_owned(),
             part,
-            guid,
+            guid: Some(guid),
         })
     }
 
@@ -47,7 +57,8 @@ impl ImageName {
     /// GUID in the names of Parallels products, and none in those of libploop.
     #[must_use]
     pub fn is_of_a_delta(&self) -> bool {
-        self.guid != Guid::CONSTANT_TOP || self.part.is_none()
+        self.guid
+            .is_some_and(|guid| guid != Guid::CONSTANT_TOP || self.part.is_none())
     }
 
     /// Whether `other` is the name of another part of the same layer of a split disk.
@@ -59,6 +70,40 @@ impl ImageName {
             && other.part.is_some()
             && self.part != other.part
     }
+}
+
+/// `NAME.hdd.PART.hds`: only after the name of a disk, for any file can end with a number.
+fn numbered(name: &str) -> Option<ImageName> {
+    let (rest, end) = name.rsplit_once('.')?;
+    let (stem, part) = split_number(rest)?;
+    let (_, kind) = stem.rsplit_once('.')?;
+    let is_disk = kind.eq_ignore_ascii_case("hdd") && end.eq_ignore_ascii_case("hds");
+    is_disk.then(|| ImageName {
+        stem: stem.to_owned(),
+        part: Some(part),
+        guid: None,
+    })
+}
+
+/// `NAME-f001.hds` and `NAME-s001.hds`.
+fn counted_from_one(name: &str) -> Option<ImageName> {
+    let (rest, end) = name.rsplit_once('.')?;
+    let (stem, number) = rest.rsplit_once('-')?;
+    let digits = number.strip_prefix(['f', 's'])?;
+    let fits = end.eq_ignore_ascii_case("hds") && digits.len() == 3 && is_number(digits);
+    let part = digits.parse::<u32>().ok()?.checked_sub(1)?;
+    (fits && !stem.is_empty()).then(|| ImageName {
+        stem: stem.to_owned(),
+        part: Some(part),
+        guid: None,
+    })
+}
+
+/// `NAME.NUMBER`.
+fn split_number(text: &str) -> Option<(&str, u32)> {
+    let (stem, digits) = text.rsplit_once('.')?;
+    let number = digits.parse().ok().filter(|_| is_number(digits))?;
+    (!stem.is_empty()).then_some((stem, number))
 }
 
 /// Whether a name is that of a layer over others.
@@ -97,7 +142,7 @@ mod tests {
 
     fn parse(name: &str) -> Option<(String, Option<u32>)> {
         let name = ImageName::parse(name.as_ref())?;
-        assert_eq!(name.guid, GUID.parse().unwrap());
+        assert_eq!(name.guid, GUID.parse().ok());
         Some((name.stem, name.part))
     }
 
@@ -121,9 +166,12 @@ mod tests {
     fn a_name_without_a_guid_or_with_nothing_else_tells_nothing() {
         for name in [
             "root.hds",
-            "root.hdd.0.hds",
-            &format!("{GUID}.hds"),
-            &format!("{{{GUID}}}.hds"),
+            "root.hdd.0.raw",
+            "root.1.hds",
+            "root-f01.hds",
+            "root-f000.hds",
+            "-f001.hds",
+            ".hdd.1.raw",
             &format!("root.hds.x{GUID}"),
             &format!("root.hds.{GUID}0"),
             "root.hds.{1f0c6f0e}",
@@ -131,6 +179,32 @@ mod tests {
         ] {
             assert_eq!(ImageName::parse(name.as_ref()), None, "{name}");
         }
+    }
+
+    #[test]
+    fn a_guid_that_is_the_whole_name_is_that_of_a_delta() {
+        for name in [
+            format!("{GUID}.hds"),
+            format!("{{{GUID}}}.hds"),
+            GUID.to_owned(),
+        ] {
+            assert_eq!(parse(&name), Some((String::new(), None)), "{name}");
+            assert!(is_named_like_a_delta(name.as_ref()));
+        }
+    }
+
+    #[test]
+    fn parts_without_a_guid_are_known_by_their_number() {
+        let part = |name: &str| {
+            let name = ImageName::parse(name.as_ref()).unwrap();
+            assert_eq!(name.guid, None);
+            assert!(!name.is_of_a_delta());
+            (name.stem, name.part.unwrap())
+        };
+        assert_eq!(part("h.hdd.1.hds"), ("h.hdd".to_owned(), 1));
+        assert_eq!(part("h.HDD.0.HDS"), ("h.HDD".to_owned(), 0));
+        assert_eq!(part("s-f002.hds"), ("s".to_owned(), 1));
+        assert_eq!(part("Win 10-s001.hds"), ("Win 10".to_owned(), 0));
     }
 
     #[test]

@@ -7,72 +7,34 @@ mod host;
 mod judge;
 mod lone;
 mod older;
+mod opener;
+mod options;
 mod outside;
 mod raw;
+mod read;
 mod saved;
 mod unreadable;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-pub use self::by_hand::LayerName;
 use self::examined::layer_info;
-pub use self::examined::{Examined, ImageInfo, LayerInfo, SnapshotInfo};
-use self::lone::refuse_lone_layer;
+pub use self::examined::{Examined, ImageInfo, LayerInfo};
+use self::opener::Opener;
+pub use self::options::{IfInUse, OpenOptions};
 use super::chain::{ChainPlan, LayerForm, SelectError, current_top};
 use super::check::{Finding, FindingKind as Kind};
-use super::descriptor::{Descriptor, DescriptorError, Guid};
+use super::descriptor::{Descriptor, Guid};
 use super::disk::{Layer, PloopDisk, RawLayer};
-use super::gate::{Admitted, FoundAs, Gate, spelled_out};
+use super::error::{OpenError, Wish};
+use super::gate::{Admitted, FoundAs, Gate, composed, spelled_out};
+use super::header::HeaderError;
 use super::image::Image;
-use super::locate::{
-    DEFAULT_CONFIG_DIR, DEFAULT_PRIVATE_DIRS, Located, images_in, locate, other_disks,
-};
-use super::snapshots::{self, SnapshotName};
-use crate::error::{Class, Error, Result};
-use crate::in_use::Host;
-use crate::source::{FileSource, Source, is_absence};
-
-/// What to open, and how freely.
-#[derive(Debug, Clone)]
-pub struct OpenOptions {
-    /// The snapshot to read; `None` for the current state.
-    pub snapshot: Option<SnapshotName>,
-    /// Read an image file by itself, whatever a descriptor says.
-    pub single_layer: bool,
-    /// The chain, base first, where it is named by hand; empty for what the descriptor says.
-    pub layers: Vec<LayerName>,
-    /// Read on over damage whose cost is known: [`Examined::into_disk`] gives a disk that knows
-    /// what is lost.
-    pub salvage: bool,
-    /// Where a conversion between versions of the format was cut short, use the table that it had
-    /// saved beside the image.
-    pub use_index: bool,
-    /// Follow names in a descriptor that lead out of its folder.
-    pub allow_outside: bool,
-    /// Where container ids are looked for.
-    pub private_dirs: Vec<PathBuf>,
-    /// Where containers have their configuration, which may name further disks.
-    pub config_dir: PathBuf,
-    /// Where signs are looked for that somebody uses the disk; `None` to see only its own mark.
-    pub host: Option<Host>,
-}
-
-impl Default for OpenOptions {
-    fn default() -> Self {
-        Self {
-            snapshot: None,
-            single_layer: false,
-            layers: Vec::new(),
-            salvage: false,
-            use_index: false,
-            allow_outside: false,
-            private_dirs: DEFAULT_PRIVATE_DIRS.iter().map(PathBuf::from).collect(),
-            config_dir: PathBuf::from(DEFAULT_CONFIG_DIR),
-            host: Some(Host::default()),
-        }
-    }
-}
+use super::locate::{Located, images_in, locate, other_disks};
+use super::snapshots::{self, SnapshotInfo, SnapshotName};
+use crate::error::{Error, ErrorKind, Result};
+use crate::source::{FileSource, is_absence};
+use crate::util::paths::folder_of;
 
 /// Opens what `input` stands for and looks at every header and every BAT entry, in parallel on
 /// the current rayon pool. Nothing is written, locked or created.
@@ -84,60 +46,54 @@ impl Default for OpenOptions {
 /// Where there is nothing to examine: no such file, no ploop image, a lone layer of a chain, a
 /// name that leads out of the descriptor's folder, a kind of disk that is not read.
 pub fn examine(input: &Path, options: &OpenOptions) -> Result<Examined> {
-    let wrong_input = |option, needs, path: PathBuf| {
-        Err(Error::WrongInput {
-            option,
-            needs,
-            path,
-        })
-    };
-    let mut examined = Examined::nothing_yet(input, options);
+    let wrong_input = |wish, path: PathBuf| Err(OpenError::WrongInput { wish, path }.into());
+    let mut opener = Opener::new(input, options);
     if !options.layers.is_empty() {
-        examined.open_by_hand()?;
-        examined.look_around();
-        return Ok(examined);
+        opener.open_by_hand()?;
+        opener.look_around();
+        return Ok(opener.finish());
     }
-    let located = locate(input, &options.private_dirs, options.allow_outside)?;
+    let located = locate(input, &options.private_dirs, options.reach())?;
     match located {
         Located::Descriptor(path) if options.single_layer => {
-            return wrong_input("--single-layer", "an image file", path);
+            return wrong_input(Wish::SingleLayer, path);
         }
-        Located::Descriptor(path) => examined.open_chain(&path, options)?,
+        Located::Descriptor(path) => opener.open_chain(&path, options)?,
         Located::Image { path, descriptor } if options.single_layer => {
-            examined.refuse_unreadable(&path)?;
-            examined.open_single(&path)?;
-            examined.judge_single(&path, descriptor.as_deref());
+            opener.refuse_unreadable(&path)?;
+            opener.open_single(&path)?;
+            opener.judge_single(&path, descriptor.as_deref());
         }
         Located::Image {
             path,
             descriptor: Some(descriptor),
         } => {
-            // Whoever asks for a snapshot has seen the descriptor.
+            // A user who asks for a snapshot has seen the descriptor.
             if options.snapshot.is_none() {
-                refuse_lone_layer(&path, &descriptor)?;
+                opener.refuse_lone_layer(&path, &descriptor)?;
             }
-            examined.open_chain(&descriptor, options)?;
+            opener.open_chain(&descriptor, options)?;
         }
         Located::Image {
             path,
             descriptor: None,
         } if options.snapshot.is_some() => {
-            return wrong_input("--snapshot", "a disk with a descriptor", path);
+            return wrong_input(Wish::Snapshot, path);
         }
         Located::Image {
             path,
             descriptor: None,
         } => {
-            examined.refuse_unreadable(&path)?;
-            examined.open_single(&path)?;
-            examined.judge_single(&path, None);
+            opener.refuse_unreadable(&path)?;
+            opener.open_single(&path)?;
+            opener.judge_single(&path, None);
         }
     }
-    examined.look_around();
-    Ok(examined)
+    opener.look_around();
+    Ok(opener.finish())
 }
 
-impl Examined {
+impl Opener {
     /// Lists what belongs to the disk, and who uses it.
     fn look_around(&mut self) {
         self.list_related();
@@ -152,10 +108,6 @@ impl Examined {
         }
     }
 
-    fn say(&mut self, kind: Kind, message: String) {
-        self.findings.push(Finding::new(kind, message));
-    }
-
     fn open_single(&mut self, path: &Path) -> Result<()> {
         let source = FileSource::open(path)?;
         if let Some(layer) = self.open_layer(0, source, false, None)? {
@@ -166,28 +118,30 @@ impl Examined {
 
     fn open_chain(&mut self, path: &Path, options: &OpenOptions) -> Result<()> {
         self.descriptor = Some(path.to_owned());
-        let gate = Gate::new(path, options.allow_outside)?;
-        let (source, descriptor) = match read_descriptor(path, &gate) {
-            Err(error) if error.class() == Class::Damaged => {
+        let file = self.descriptor_file(path, options.reach())?;
+        let gate = &file.gate.narrowed(options.reach())?;
+        let descriptor = match file.descriptor() {
+            Err(error) if error.kind() == ErrorKind::Corrupt => {
                 self.unlisted = images_in(folder_of(path));
                 return self.fail(Kind::Descriptor, error);
             }
             other => other?,
         };
-        self.list_snapshots(&descriptor, folder_of(path));
-        self.list_unlisted(path, &descriptor, &gate);
+        self.list_snapshots(descriptor, folder_of(path));
+        self.list_unlisted(path, descriptor, gate);
         let wanted = options.snapshot.as_ref().map(|name| self.guid_of(name));
         let plan = wanted
             .transpose()
-            .and_then(|wanted| ChainPlan::select(&descriptor, wanted));
+            .and_then(|wanted| ChainPlan::select(descriptor, wanted));
         let plan = match plan {
             Ok(plan) => plan,
             Err(source) => {
-                let error = Error::Select {
+                let error = OpenError::Select {
                     path: path.to_owned(),
                     source,
                     snapshots: self.snapshots.clone(),
-                };
+                }
+                .into();
                 return self.fail(Kind::Descriptor, error);
             }
         };
@@ -200,15 +154,15 @@ impl Examined {
             self.say(Kind::TopGuessed, message);
         }
         self.refuse_other_disks(&plan, path)?;
-        let mut layers = self.open_layers(&plan, &gate, &descriptor)?;
-        self.judge_missing_header(&descriptor);
+        let mut layers = self.open_layers(&plan, gate, descriptor)?;
+        self.judge_missing_header(descriptor, gate);
         if options.snapshot.is_some() {
             self.judge_temporary(&plan);
         }
         if layers.len() == plan.layers.len() {
-            self.judge_raw(&mut layers, Some(&descriptor), None)?;
-            self.judge_chain(&layers, Some(&descriptor));
-            let disk = PloopDisk::new(layers, Some(source));
+            self.judge_raw(&mut layers, Some((descriptor, gate)), None)?;
+            self.judge_chain(&layers, Some(descriptor));
+            let disk = PloopDisk::new(layers, Some(file.source.clone()));
             self.look_beside(path, disk.layers().last().map_or(0, Layer::virtual_size));
             self.disk = Some(disk);
         }
@@ -217,7 +171,7 @@ impl Examined {
 
     /// Notes damage that leaves no disk, or passes on an error that is none.
     fn fail(&mut self, kind: Kind, error: Error) -> Result<()> {
-        if error.class() != Class::Damaged {
+        if error.kind() != ErrorKind::Corrupt {
             return Err(error);
         }
         self.say(kind, chain_of_causes(&error));
@@ -250,7 +204,7 @@ impl Examined {
             };
             let moved = match found {
                 FoundAs::Named => None,
-                FoundAs::Beside => Some(format!(
+                FoundAs::BesideDescriptor => Some(format!(
                     "found beside the descriptor, which says {}",
                     planned.file
                 )),
@@ -272,7 +226,7 @@ impl Examined {
             let raw = match planned.form {
                 LayerForm::Image => false,
                 LayerForm::Raw => true,
-                LayerForm::Unlabelled => self.is_raw(&source, descriptor)?,
+                LayerForm::Unlabelled => self.is_raw(&source, descriptor, gate)?,
             };
             layers.extend(self.open_layer(at, source, raw, Some(planned.guid))?);
         }
@@ -298,15 +252,10 @@ impl Examined {
     ) -> Result<Option<Layer>> {
         let path = source.path().to_owned();
         let layer = if raw {
-            if source.is_empty() {
-                let message = "the raw base is empty, and no disk is".to_owned();
-                self.findings
-                    .push(Finding::new(Kind::VirtualSize, message).of(at, &path));
-            }
             Layer::Raw(RawLayer::new(source))
         } else {
             let index = self.saved_index(&path)?;
-            let (kind, error) = match Image::open(source, index, self.options.salvage) {
+            let (kind, error) = match Image::open(source, index, self.options.if_unreadable()) {
                 Ok((image, findings)) => {
                     let about = |finding: Finding| finding.of(at, &path);
                     self.findings.extend(findings.into_iter().map(about));
@@ -314,17 +263,14 @@ impl Examined {
                     self.layers.push(layer_info(at, &layer, guid)?);
                     return Ok(Some(layer));
                 }
-                Err(Error::Header { path, source }) => {
-                    (Kind::from(&source), Error::Header { path, source })
-                }
-                Err(error @ Error::Index { .. }) => (Kind::VersionConversion, error),
-                Err(error @ Error::NotPloop { .. }) => (Kind::NotPloop, error),
-                Err(error) => (Kind::ReadError, error),
+                Err(error) => (kind_of(&error), error),
             };
-            let message = match &error {
-                Error::Header { source, .. } => source.to_string(),
-                Error::NotPloop { found, .. } => format!("not a ploop image: {found}"),
-                other => chain_of_causes(other),
+            let message = match (error.detail::<HeaderError>(), error.detail()) {
+                (Some(why), _) => why.to_string(),
+                (_, Some(OpenError::NotPloop { found, .. })) => {
+                    format!("not a ploop image: {found}")
+                }
+                _ => chain_of_causes(&error),
             };
             self.findings
                 .push(Finding::new(kind, message).of(at, &path));
@@ -340,7 +286,13 @@ impl Examined {
 
     fn list_snapshots(&mut self, descriptor: &Descriptor, folder: &Path) {
         let top = current_top(descriptor).map(|(top, _)| top);
-        let known = snapshots::read_around(folder);
+        let known = match snapshots::read_around(folder) {
+            Ok(known) => known,
+            Err(unreadable) => {
+                self.say(Kind::SnapshotNames, unreadable);
+                Vec::new()
+            }
+        };
         let info = |shot: &super::Shot| {
             let known = known.iter().find(|known| known.guid == shot.guid);
             SnapshotInfo {
@@ -361,9 +313,15 @@ impl Examined {
             SnapshotName::Guid(guid) => return Ok(*guid),
             SnapshotName::Name(name) => name,
         };
-        let same = self.snapshots.iter();
-        let same = same.filter(|shot| shot.name.as_ref() == Some(name));
-        let guids: Vec<_> = same.map(|shot| shot.guid).collect();
+        let called = |is_same: &dyn Fn(&String) -> bool| {
+            let same = self.snapshots.iter();
+            let same = same.filter(|shot| shot.name.as_ref().is_some_and(is_same));
+            same.map(|shot| shot.guid).collect::<Vec<_>>()
+        };
+        let mut guids = called(&|known| known == name);
+        if guids.is_empty() {
+            guids = called(&|known| composed(known) == composed(name));
+        }
         match guids[..] {
             [only] => Ok(only),
             [] => Err(SelectError::NoSuchSnapshot(name.clone())),
@@ -375,35 +333,14 @@ impl Examined {
     }
 }
 
-/// Reads and parses a descriptor, keeping it open to see whether it changes.
-fn read_descriptor(path: &Path, gate: &Gate) -> Result<(FileSource, Descriptor)> {
-    let wrong = |source| Error::Descriptor {
-        path: path.to_owned(),
-        source,
-    };
-    let source = gate.open_descriptor()?;
-    let len = source.len();
-    if len > Descriptor::MAX_LEN {
-        return Err(wrong(DescriptorError::TooLarge(len)));
-    }
-    let mut bytes = vec![0; usize::try_from(len).unwrap_or_default()];
-    source
-        .read_exact_at(&mut bytes, 0)
-        .map_err(|error| Error::io("reading", path, error))?;
-    let descriptor = Descriptor::parse(&bytes).map_err(wrong)?;
-    Ok((source, descriptor))
-}
-
-/// The folder that a file lies in.
-fn folder_of(file: &Path) -> &Path {
-    match file.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    }
-}
-
 /// Says that a layer is missing, and which files look as if they were it.
 fn missing(at: usize, name: &str, gate: &Gate) -> String {
+    if gate.is_link(name) {
+        return format!(
+            "layer {at} ({name}) is missing: it is a symbolic link, \
+             and what it leads to is not there"
+        );
+    }
     let alike = gate.lookalikes(name);
     if alike.is_empty() {
         return format!("layer {at} ({name}) is missing");
@@ -417,7 +354,17 @@ fn missing(at: usize, name: &str, gate: &Gate) -> String {
 }
 
 fn is_missing(error: &Error) -> bool {
-    matches!(error, Error::Io { source, .. } if is_absence(source))
+    error.io_error().is_some_and(is_absence)
+}
+
+/// What it means for a disk that one of its layers cannot be opened.
+fn kind_of(error: &Error) -> Kind {
+    match (error.detail::<HeaderError>(), error.detail()) {
+        (Some(why), _) => Kind::from(why),
+        (_, Some(OpenError::SavedTable { .. })) => Kind::VersionConversion,
+        (_, Some(OpenError::NotPloop { .. })) => Kind::NotPloop,
+        _ => Kind::ReadError,
+    }
 }
 
 /// An error and its causes in one line.

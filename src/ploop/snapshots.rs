@@ -1,5 +1,5 @@
-//! `Snapshots.xml`: the names that people gave to snapshots, and when they were taken. Decoration: a
-//! disk is read without it, and nothing in it is followed but a name that is asked for.
+//! `Snapshots.xml`: the names that people gave to snapshots, and when they were taken. Decoration:
+//! a disk is read without it, and nothing in it is followed but a name that is asked for.
 //!
 //! vzctl and the Parallels products keep it in the folder around the disks: nested
 //! `<SavedStateItem guid="{…}">`, each with a `<Name>` and a `<DateTime>`.
@@ -11,8 +11,29 @@ use std::str::FromStr;
 
 use roxmltree::{Document, Node, ParsingOptions};
 
-use super::descriptor::{Guid, decode};
-use crate::source::{FileSource, Source};
+use super::descriptor::{Guid, Temporary, decode};
+use crate::error::Error;
+use crate::source::{FileSource, Source, is_there};
+use crate::util::bytes::to_usize;
+
+const FILE: &str = "Snapshots.xml";
+
+/// What a descriptor says about a snapshot.
+#[derive(Debug, Clone)]
+pub struct SnapshotInfo {
+    /// Its name.
+    pub guid: Guid,
+    /// The snapshot it builds on.
+    pub parent: Option<Guid>,
+    /// Whether it is the current state.
+    pub top: bool,
+    /// What people call it.
+    pub name: Option<String>,
+    /// When it was taken, as the host wrote it.
+    pub taken: Option<String>,
+    /// Whether it was meant to stay.
+    pub temporary: Temporary,
+}
 
 /// A snapshot as a user names it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,44 +72,62 @@ pub(super) struct SavedState {
     pub(super) taken: Option<String>,
 }
 
-/// Reads the file in `folder` or in the folder around it; nothing where there is none that makes
-/// sense.
-pub(super) fn read_around(folder: &Path) -> Vec<SavedState> {
-    /// Far more than any writer makes.
-    const MOST: u64 = 4 << 20;
-    let around = folder.join("..");
-    let files = [folder, &around].map(|dir| dir.join("Snapshots.xml"));
-    let read = |file: &Path| {
-        let source = FileSource::open(file).ok()?;
-        let len = usize::try_from(source.len()).ok()?;
-        let mut bytes = vec![0; len.min(usize::try_from(MOST).ok()?)];
-        source.read_exact_at(&mut bytes, 0).ok()?;
-        Some(parse(&bytes))
-    };
-    files.iter().find_map(|file| read(file)).unwrap_or_default()
+/// Reads the file in `folder` or in the folder around it; nothing where there is none.
+///
+/// # Errors
+///
+/// What is wrong with the file, as one sentence, where it cannot be read.
+pub(super) fn read_around(folder: &Path) -> Result<Vec<SavedState>, String> {
+    for dir in [folder, &folder.join("..")] {
+        let file = dir.join(FILE);
+        let text = |error: &dyn std::error::Error| match error.source() {
+            Some(cause) => format!("{FILE} cannot be read: {cause}"),
+            None => format!("{FILE} cannot be read: {error}"),
+        };
+        match is_there(&file) {
+            Ok(false) => {}
+            Ok(true) => {
+                return read(&file).map_err(|error| text(&error)).and_then(|bytes| {
+                    parse(&bytes).ok_or_else(|| {
+                        format!("{FILE} is no list of snapshots, so their names are not known")
+                    })
+                });
+            }
+            Err(error) => return Err(text(&error)),
+        }
+    }
+    Ok(Vec::new())
 }
 
-fn parse(bytes: &[u8]) -> Vec<SavedState> {
+fn read(file: &Path) -> crate::error::Result<Vec<u8>> {
+    /// Far more than any writer makes.
+    const MOST: u64 = 4 << 20;
+    let source = FileSource::open(file)?;
+    let mut bytes = vec![0; to_usize(source.len().min(MOST))];
+    source
+        .read_exact_at(&mut bytes, 0)
+        .map_err(|error| Error::io("reading", file, error))?;
+    Ok(bytes)
+}
+
+/// The snapshots in the text of the file; `None` where it is no such text.
+fn parse(bytes: &[u8]) -> Option<Vec<SavedState>> {
     /// Two for each of some thousand snapshots.
     const ATTRIBUTES: usize = 4096;
-    let Some(text) = decode(bytes) else {
-        return Vec::new();
-    };
+    let text = decode(bytes)?;
     // The parser compares attributes with each other.
     if text.bytes().filter(|&byte| byte == b'=').count() > ATTRIBUTES {
-        return Vec::new();
+        return None;
     }
     let options = ParsingOptions {
         allow_dtd: false,
         nodes_limit: 100_000,
         ..ParsingOptions::default()
     };
-    let Ok(document) = Document::parse_with_options(&text, options) else {
-        return Vec::new();
-    };
+    let document = Document::parse_with_options(&text, options).ok()?;
     let items = document.descendants();
     let items = items.filter(|node| node.has_tag_name("SavedStateItem"));
-    items.filter_map(item).collect()
+    Some(items.filter_map(item).collect())
 }
 
 fn item(node: Node<'_, '_>) -> Option<SavedState> {
@@ -117,7 +156,7 @@ mod tests {
             <SavedStateItem guid="{5fbaabe3-6958-40ff-92a7-860e329aab41}" current="yes">
               <Name> </Name></SavedStateItem></SavedStateItem></SavedStateItem>
           </ParallelsSavedStates>"#;
-        let found = parse(xml.as_bytes());
+        let found = parse(xml.as_bytes()).unwrap();
         assert_eq!(found.len(), 2);
         assert_eq!(found[0].name.as_deref(), Some("before update"));
         assert_eq!(found[0].taken.as_deref(), Some("2024-02-29 12:00:00"));
@@ -126,15 +165,16 @@ mod tests {
     }
 
     #[test]
-    fn what_makes_no_sense_gives_no_names() {
+    fn what_is_no_list_of_snapshots_is_told_from_an_empty_one() {
         for bytes in [
             &b""[..],
             b"\xff",
             b"<a>",
             b"<!DOCTYPE a [<!ENTITY b 'c'>]><a/>",
         ] {
-            assert_eq!(parse(bytes), []);
+            assert_eq!(parse(bytes), None);
         }
+        assert_eq!(parse(b"<ParallelsSavedStates/>"), Some(Vec::new()));
     }
 
     #[test]

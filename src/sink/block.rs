@@ -5,17 +5,21 @@ use std::io::{ErrorKind, Seek, SeekFrom};
 use std::os::linux::fs::MetadataExt;
 use std::os::unix::fs::{FileExt, FileTypeExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
-use std::sync::{Mutex, PoisonError};
 
 use nix::errno::Errno;
 use nix::fcntl::{FallocateFlags, OFlag, fallocate};
 use nix::sys::stat::{major, minor};
 
-use super::Sink;
+use super::decisions::Durability;
+use super::error::TargetError;
+use super::full::refusal;
 use super::writeback::Writeback;
-use crate::bytes::zero_pieces;
+use super::{ExistingSink, Sink};
 use crate::error::{Error, Result};
+use crate::util::bytes::{saturating_i64, to_usize, zero_pieces};
+use crate::util::sync::{get_mut, lock};
 
 /// What is written last, so that a copy cut short does not look like a disk that boots: the
 /// partition table, a boot loader, and the start of the first file system lie in the first MiB.
@@ -23,14 +27,15 @@ const HEAD: u64 = 1 << 20;
 /// Zeros are given to the device in multiples of this, which suits every sector size there is.
 const ALIGNMENT: u64 = 4096;
 
-/// A block device, written in place. Until it is finished its first MiB is zeros.
+/// A block device, written in place. Its first MiB is written last: until it is finished, that is
+/// zeros, or what it was before where the device is only updated.
 #[derive(Debug)]
 pub struct BlockSink {
     device: File,
     path: PathBuf,
     /// The first bytes of the disk, kept back until all others are safe.
     head: Mutex<Vec<u8>>,
-    sync: bool,
+    durability: Durability,
     writeback: Writeback,
     /// An index into [`WAYS`]: how this device makes zeros.
     way: AtomicU8,
@@ -48,28 +53,49 @@ const WAYS: [FallocateFlags; 2] = [
 ];
 
 impl BlockSink {
-    /// Opens a device that nobody else uses, for a disk of `size` bytes, and overwrites its first
+    /// Opens a device that has no other user, for a disk of `size` bytes, and overwrites its first
     /// MiB with zeros.
     ///
     /// # Errors
     ///
-    /// As [`BlockSink::admit`], and [`Error::Io`] where the device cannot be written.
-    pub fn open(path: &Path, size: u64, sync: bool) -> Result<Self> {
+    /// As [`BlockSink::admit`], and [`ErrorKind::Io`](crate::ErrorKind::Io) where the device cannot
+    /// be written.
+    pub fn open(path: &Path, size: u64, durability: Durability) -> Result<Self> {
         let device = Self::claim(path, size, true)?;
-        let head = usize::try_from(size.min(HEAD)).unwrap_or_default();
-        let sink = Self {
+        let head = vec![0; to_usize(size.min(HEAD))];
+        let len = head.len() as u64;
+        let sink = Self::over(device, path, head, durability);
+        sink.make_zeros(0, len)?;
+        sink.sync()?;
+        Ok(sink)
+    }
+
+    /// Opens a device that has no other user and that holds a disk of `size` bytes, or a smaller
+    /// one, to change parts of it. Its first MiB stays what it is until the sink is finished.
+    ///
+    /// # Errors
+    ///
+    /// As [`BlockSink::open`], and [`ErrorKind::Io`](crate::ErrorKind::Io) where the device cannot
+    /// be read.
+    pub fn update(path: &Path, size: u64, durability: Durability) -> Result<Self> {
+        let device = Self::claim(path, size, true)?;
+        let mut head = vec![0; to_usize(size.min(HEAD))];
+        let read = device.read_exact_at(&mut head, 0);
+        read.map_err(|error| Error::io_at("reading", path, 0, error))?;
+        Ok(Self::over(device, path, head, durability))
+    }
+
+    fn over(device: File, path: &Path, head: Vec<u8>, durability: Durability) -> Self {
+        Self {
             device,
             path: path.to_owned(),
-            head: Mutex::new(vec![0; head]),
-            sync,
-            writeback: Writeback::new(sync),
+            head: Mutex::new(head),
+            durability,
+            writeback: Writeback::new(durability),
             way: AtomicU8::new(0),
             complete: AtomicBool::new(false),
             finished: false,
-        };
-        sink.make_zeros(0, head as u64)?;
-        sink.sync()?;
-        Ok(sink)
+        }
     }
 
     /// Says whether a device could take a disk of `size` bytes, and how many bytes it has.
@@ -77,9 +103,9 @@ impl BlockSink {
     ///
     /// # Errors
     ///
-    /// [`Error::TargetKind`] where it is no block device, or is mounted, used as swap or part of
-    /// another device; [`Error::NoRoom`] where it is too small; [`Error::Io`] where it cannot be
-    /// opened.
+    /// [`TargetError::Kind`] where it is no block device, or is mounted, used as swap or part of
+    /// another device; [`TargetError::NoRoom`] where it is too small;
+    /// [`ErrorKind::Io`](crate::ErrorKind::Io) where it cannot be opened.
     pub fn admit(path: &Path, size: u64) -> Result<u64> {
         let mut device = Self::claim(path, size, false)?;
         device_size(&mut device, path)
@@ -94,33 +120,36 @@ impl BlockSink {
             .open(path);
         let mut device =
             opened.map_err(|error| match error.raw_os_error().map(Errno::from_raw) {
-                Some(Errno::EBUSY) => Error::TargetKind {
+                Some(Errno::EBUSY) => TargetError::Kind {
                     path: path.to_owned(),
                     why: "it is in use: mounted, swap, or part of another device",
-                },
+                }
+                .into(),
                 _ => Error::io("opening", path, error),
             })?;
         let meta = device.metadata();
         let meta = meta.map_err(|error| Error::io("looking at", path, error))?;
         if !meta.file_type().is_block_device() {
-            return Err(Error::TargetKind {
+            return Err(TargetError::Kind {
                 path: path.to_owned(),
                 why: "it is not a block device",
-            });
+            }
+            .into());
         }
         let room = device_size(&mut device, path)?;
         if room < size {
-            return Err(Error::NoRoom {
+            return Err(TargetError::NoRoom {
                 path: path.to_owned(),
                 free: room,
                 needed: size,
-            });
+            }
+            .into());
         }
         Ok(device)
     }
 
     fn failed(&self, doing: &'static str, offset: u64, error: std::io::Error) -> Error {
-        Error::target(doing, &self.path, Some(offset), error)
+        refusal(doing, &self.path, Some(offset), error)
     }
 
     fn put(&self, data: &[u8], offset: u64) -> Result<()> {
@@ -134,10 +163,8 @@ impl BlockSink {
 
     /// Puts what falls into the head there, and gives the rest.
     fn keep_back<'a>(&self, data: &'a [u8], offset: u64) -> (&'a [u8], u64) {
-        let mut head = self.head.lock().unwrap_or_else(PoisonError::into_inner);
-        let start = usize::try_from(offset)
-            .unwrap_or(usize::MAX)
-            .min(head.len());
+        let mut head = lock(&self.head);
+        let start = to_usize(offset).min(head.len());
         let Some(place) = head.get_mut(start..) else {
             return (data, offset);
         };
@@ -160,13 +187,17 @@ impl BlockSink {
 
     /// Lets the device make the zeros; false where it knows no way.
     fn ask_for_zeros(&self, offset: u64, len: u64) -> Result<bool> {
-        let narrow = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
         loop {
             let way = self.way.load(Ordering::Relaxed);
             let Some(&flags) = WAYS.get(usize::from(way)) else {
                 return Ok(false);
             };
-            match fallocate(&self.device, flags, narrow(offset), narrow(len)) {
+            match fallocate(
+                &self.device,
+                flags,
+                saturating_i64(offset),
+                saturating_i64(len),
+            ) {
                 Ok(()) => {
                     self.writeback.skipped(&self.device, offset..offset + len);
                     return Ok(true);
@@ -181,20 +212,22 @@ impl BlockSink {
 
     fn write_zeros(&self, offset: u64, len: u64) -> Result<()> {
         zero_pieces(len).try_fold(offset, |at, zeros| {
-            self.put(zeros, at)?;
-            Ok(at + zeros.len() as u64)
+            let next = at + zeros.len() as u64;
+            self.put(zeros, at).map(|()| next)
         })?;
         Ok(())
     }
 
     fn sync(&self) -> Result<()> {
-        if !self.sync {
+        if self.durability == Durability::Unsynced {
             return Ok(());
         }
         let synced = self.device.sync_all();
-        synced.map_err(|error| Error::target("syncing", &self.path, None, error))
+        synced.map_err(|error| refusal("syncing", &self.path, None, error))
     }
 }
+
+impl ExistingSink for BlockSink {}
 
 impl Sink for BlockSink {
     fn write_at(&self, data: &[u8], offset: u64) -> Result<()> {
@@ -203,14 +236,14 @@ impl Sink for BlockSink {
     }
 
     fn zero_at(&self, offset: u64, len: u64) -> Result<()> {
-        // The head is zeros already, in memory and on the device.
-        let head = self
-            .head
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .len() as u64;
-        let start = offset.max(head);
         let end = offset + len;
+        let mut head = lock(&self.head);
+        let kept = to_usize(offset).min(head.len())..to_usize(end).min(head.len());
+        if let Some(kept) = head.get_mut(kept) {
+            kept.fill(0);
+        }
+        let start = offset.max(head.len() as u64);
+        drop(head);
         if start >= end {
             return Ok(());
         }
@@ -219,7 +252,7 @@ impl Sink for BlockSink {
 
     fn complete(&self) -> Result<()> {
         self.sync()?;
-        let head = self.head.lock().unwrap_or_else(PoisonError::into_inner);
+        let head = lock(&self.head);
         self.complete.store(true, Ordering::Relaxed);
         self.put(&head, 0)?;
         self.sync()
@@ -242,9 +275,9 @@ impl Drop for BlockSink {
     /// A device whose contents proved to be wrong must not look as if they were right.
     fn drop(&mut self) {
         if self.complete.load(Ordering::Relaxed) && !self.finished {
-            let head = self.head.get_mut().unwrap_or_else(PoisonError::into_inner);
+            let head = get_mut(&mut self.head);
             let len = head.len() as u64;
-            // Nobody is left to be told.
+            // There is no caller left to report to.
             let _ = self.make_zeros(0, len).and_then(|()| self.sync());
         }
     }
@@ -256,7 +289,7 @@ fn device_size(device: &mut File, path: &Path) -> Result<u64> {
     size.map_err(|error| Error::io("asking for the size of", path, error))
 }
 
-/// The file behind a loop device, so that nobody writes over the file that is being read.
+/// The file behind a loop device, so that no run writes over the file that it reads.
 #[must_use]
 pub fn backing_file(device: &Path) -> Option<PathBuf> {
     let rdev = std::fs::metadata(device).ok()?.st_rdev();

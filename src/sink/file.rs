@@ -10,22 +10,24 @@ use nix::errno::Errno;
 use nix::fcntl::{FallocateFlags, fallocate};
 
 use super::Sink;
+use super::decisions::{Durability, IfExists};
+use super::full::refusal;
 use super::partial::PartialFile;
 use super::partials::Partials;
 use super::transfer::{Reflink, Transfer};
 use super::writeback::Writeback;
-use crate::bytes::zero_pieces;
-use crate::error::{Error, Result};
+use crate::error::Result;
+use crate::util::bytes::{saturating_i64, zero_pieces};
 
 /// How a file is to be made.
 #[derive(Debug, Clone, Copy)]
 pub struct FileSinkOptions {
-    /// Replace an existing file, once the new one is complete.
-    pub replace: bool,
+    /// What becomes of an existing file.
+    pub if_exists: IfExists,
     /// Give every byte room on the file system.
     pub allocate: bool,
-    /// Wait until the file has reached the disk before it gets its name.
-    pub sync: bool,
+    /// Whether the file has reached the disk before it gets its name.
+    pub durability: Durability,
     /// Whether blocks are shared with the files that bytes come from.
     pub reflink: Reflink,
 }
@@ -47,21 +49,21 @@ impl FileSink {
     ///
     /// # Errors
     ///
-    /// As [`PartialFile::create`], and [`Error::Full`] or [`Error::Io`] where the file system does not take
-    /// the size.
+    /// As [`PartialFile::create`], and [`TargetError::Full`](crate::sink::TargetError::Full) or
+    /// [`ErrorKind::Io`](crate::ErrorKind::Io) where the file system does not take the size.
     pub fn create(
         target: &Path,
         size: u64,
         options: FileSinkOptions,
         partials: &Arc<Partials>,
     ) -> Result<Self> {
-        let partial = PartialFile::create(target, options.replace, partials)?;
+        let partial = PartialFile::create(target, options.if_exists, partials)?;
         let mut sink = Self {
             partial,
             options,
             write_zeros: false,
             transfer: Transfer::new(options.reflink),
-            writeback: Writeback::new(options.sync),
+            writeback: Writeback::new(options.durability),
         };
         sink.set_size(size)?;
         Ok(sink)
@@ -69,11 +71,11 @@ impl FileSink {
 
     fn set_size(&mut self, size: u64) -> Result<()> {
         let file = self.partial.file();
-        let failed = |doing, error| Error::target(doing, self.partial.target(), None, error);
+        let failed = |doing, error| refusal(doing, self.partial.target(), None, error);
         file.set_len(size)
             .map_err(|error| failed("setting the size of", error))?;
         if self.options.allocate && size > 0 {
-            let len = i64::try_from(size).unwrap_or(i64::MAX);
+            let len = saturating_i64(size);
             match fallocate(file, FallocateFlags::empty(), 0, len) {
                 Ok(()) => {}
                 Err(Errno::EOPNOTSUPP | Errno::ENOSYS) => self.write_zeros = true,
@@ -87,9 +89,8 @@ impl FileSink {
 impl Sink for FileSink {
     fn write_at(&self, data: &[u8], offset: u64) -> Result<()> {
         let file = self.partial.file();
-        file.write_all_at(data, offset).map_err(|error| {
-            Error::target("writing", self.partial.target(), Some(offset), error)
-        })?;
+        file.write_all_at(data, offset)
+            .map_err(|error| refusal("writing", self.partial.target(), Some(offset), error))?;
         self.writeback
             .wrote(file, offset..offset + data.len() as u64);
         Ok(())
@@ -103,8 +104,8 @@ impl Sink for FileSink {
             return Ok(());
         }
         zero_pieces(len).try_fold(offset, |at, zeros| {
-            self.write_at(zeros, at)?;
-            Ok(at + zeros.len() as u64)
+            let next = at + zeros.len() as u64;
+            self.write_at(zeros, at).map(|()| next)
         })?;
         Ok(())
     }
@@ -117,14 +118,14 @@ impl Sink for FileSink {
         self.transfer.shortest()
     }
 
-    fn share_at(&self, source: &File, host_range: Range<u64>, offset: u64) -> Result<u64> {
+    fn clone_range(&self, source: &File, host_range: Range<u64>, offset: u64) -> Result<u64> {
         let target = (self.partial.file(), self.partial.target());
         let shared = self.transfer.share(target, source, host_range, offset)?;
         self.writeback.skipped(target.0, offset..offset + shared);
         Ok(shared)
     }
 
-    fn copy_at(&self, source: &File, host_range: Range<u64>, offset: u64) -> Result<u64> {
+    fn copy_range(&self, source: &File, host_range: Range<u64>, offset: u64) -> Result<u64> {
         let target = (self.partial.file(), self.partial.target());
         let copied = self.transfer.copy(target, source, host_range, offset)?;
         self.writeback.wrote(target.0, offset..offset + copied);
@@ -132,7 +133,7 @@ impl Sink for FileSink {
     }
 
     fn complete(&self) -> Result<()> {
-        if self.options.sync {
+        if self.options.durability == Durability::Synced {
             self.partial.sync()?;
         }
         Ok(())
@@ -143,18 +144,20 @@ impl Sink for FileSink {
     }
 
     fn finish(self: Box<Self>) -> Result<()> {
-        self.partial.finish(self.options.sync)
+        self.partial.finish(self.options.durability)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ErrorKind;
+    use crate::sink::TargetError;
 
     const PLAIN: FileSinkOptions = FileSinkOptions {
-        replace: false,
+        if_exists: IfExists::Refuse,
         allocate: false,
-        sync: true,
+        durability: Durability::Synced,
         reflink: Reflink::Auto,
     };
 
@@ -207,8 +210,11 @@ mod tests {
         assert!(partials.abandon());
 
         assert!(names(dir.path()).is_empty());
-        assert!(matches!(Box::new(first).finish(), Err(Error::Stopped)));
-        assert!(matches!(create("third"), Err(Error::Stopped)));
+        assert_eq!(
+            Box::new(first).finish().unwrap_err().kind(),
+            ErrorKind::Stopped
+        );
+        assert_eq!(create("third").unwrap_err().kind(), ErrorKind::Stopped);
         drop(second);
         assert!(names(dir.path()).is_empty());
 
@@ -238,7 +244,7 @@ mod tests {
 
         let error = Box::new(sink).finish().unwrap_err();
 
-        assert!(matches!(error, Error::TargetExists { .. }));
+        assert!(matches!(error.detail(), Some(TargetError::Exists { .. })));
         assert_eq!(names(dir.path()), ["disk.raw"]);
         assert_eq!(std::fs::read(&target).unwrap(), b"somebody else's");
     }

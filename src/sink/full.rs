@@ -8,50 +8,52 @@ use std::path::{Path, PathBuf};
 use nix::errno::Errno;
 use nix::sys::statfs::statfs;
 
-use crate::error::{Error, Limit};
+use super::error::TargetError;
+use super::limit::Limit;
+use crate::error::Error;
+use crate::util::paths::folder_of;
 
-impl Error {
-    /// An operating system's refusal to take bytes of a target. Where there is no room, the error
-    /// says what is full: an offset would be of no use then.
-    pub(crate) fn target(
-        doing: &'static str,
-        path: &Path,
-        offset: Option<u64>,
-        source: io::Error,
-    ) -> Self {
-        Self::full(doing, path, Some(path), &source).unwrap_or_else(|| Self::Io {
-            doing,
-            path: path.to_owned(),
-            offset,
-            source,
-        })
+/// An operating system's refusal to take bytes of a target. Where there is no room, the error says
+/// what is full: an offset would be of no use then.
+pub(crate) fn refusal(
+    doing: &'static str,
+    path: &Path,
+    offset: Option<u64>,
+    source: io::Error,
+) -> Error {
+    if let Some(full) = full(doing, path, Some(path), &source) {
+        return full.into();
     }
+    match offset {
+        Some(offset) => Error::io_at(doing, path, offset, source),
+        None => Error::io(doing, path, source),
+    }
+}
 
-    /// The error for a target that lies at `place` and has no room; `None` where something else is
-    /// wrong with it.
-    pub(crate) fn full(
-        doing: &'static str,
-        path: &Path,
-        place: Option<&Path>,
-        source: &io::Error,
-    ) -> Option<Self> {
-        let errno = source.raw_os_error().map(Errno::from_raw);
-        let limit = match errno {
-            Some(Errno::ENOSPC) => match place {
-                Some(place) if is_device(place) => Limit::Device,
-                Some(place) => full_file_system(place),
-                None => Limit::FileSystem(None),
-            },
-            Some(Errno::EDQUOT) => Limit::Quota(place.and_then(mount_point)),
-            Some(Errno::EFBIG) => Limit::FileSize,
-            _ => return None,
-        };
-        Some(Self::Full {
-            doing,
-            path: path.to_owned(),
-            limit,
-        })
-    }
+/// The error for a target that lies at `place` and has no room; `None` where something else is
+/// wrong with it.
+pub(super) fn full(
+    doing: &'static str,
+    path: &Path,
+    place: Option<&Path>,
+    source: &io::Error,
+) -> Option<TargetError> {
+    let errno = source.raw_os_error().map(Errno::from_raw);
+    let limit = match errno {
+        Some(Errno::ENOSPC) => match place {
+            Some(place) if is_device(place) => Limit::Device,
+            Some(place) => full_file_system(place),
+            None => Limit::FileSystem(None),
+        },
+        Some(Errno::EDQUOT) => Limit::Quota(place.and_then(mount_point)),
+        Some(Errno::EFBIG) => Limit::FileSize,
+        _ => return None,
+    };
+    Some(TargetError::Full {
+        doing,
+        path: path.to_owned(),
+        limit,
+    })
 }
 
 fn is_device(path: &Path) -> bool {
@@ -76,10 +78,9 @@ fn full_file_system(path: &Path) -> Limit {
 
 /// The highest directory of the file system that `path`, which may not exist yet, lies on.
 fn mount_point(path: &Path) -> Option<PathBuf> {
-    let real = path.canonicalize().or_else(|_| {
-        let parent = path.parent().filter(|dir| !dir.as_os_str().is_empty());
-        parent.unwrap_or(Path::new(".")).canonicalize()
-    });
+    let real = path
+        .canonicalize()
+        .or_else(|_| folder_of(path).canonicalize());
     let real = real.ok()?;
     let device = std::fs::metadata(&real).ok()?.st_dev();
     let is_same = |dir: &&Path| std::fs::metadata(dir).is_ok_and(|meta| meta.st_dev() == device);
@@ -92,7 +93,7 @@ mod tests {
     use super::*;
 
     fn error(errno: Errno, path: &Path) -> Option<String> {
-        Error::full("writing", path, Some(path), &errno.into()).map(|error| error.to_string())
+        full("writing", path, Some(path), &errno.into()).map(|error| error.to_string())
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Partial files whose program is no more: SIGKILL and a power failure leave them.
 //!
 //! A program holds a lock (flock(2)) on its partial file as long as it lives, whatever ends it. So
-//! a partial file without a lock is nobody's, and is removed by the next run for the same target.
+//! a partial file without a lock has no owner, and is removed by the next run for the same target.
 
 use std::ffi::OsStr;
 use std::fs::{File, TryLockError};
@@ -18,13 +18,13 @@ pub(super) fn claim(file: &File, path: &Path) -> bool {
     match file.try_lock() {
         Ok(()) => is_at(file, path),
         Err(TryLockError::WouldBlock) => false,
-        // Where there are no locks, nobody can get one to remove anything.
+        // Where there are no locks, no run can get one to remove anything.
         Err(TryLockError::Error(_)) => true,
     }
 }
 
 /// Removes the files in a folder that are called `prefix` and `random` more characters and that
-/// nobody holds a lock on. Answers what it removed; what it cannot remove stays.
+/// have no lock. Returns the removed files; files that cannot be removed stay.
 pub(super) fn remove(folder: &Path, prefix: &OsStr, random: usize) -> Vec<PathBuf> {
     if !sees_all_locks(folder) {
         return Vec::new();
@@ -53,7 +53,7 @@ fn remove_one(path: &Path) -> bool {
         .custom_flags((OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK).bits())
         .open(path);
     let Ok(file) = file else { return false };
-    // The lock is held until the file is gone, so that nobody takes it for theirs meanwhile.
+    // The lock is held until the file is gone, so that no other run takes it meanwhile.
     file.try_lock().is_ok() && is_at(&file, path) && std::fs::remove_file(path).is_ok()
 }
 

@@ -11,9 +11,13 @@ use std::sync::Arc;
 use nix::errno::Errno;
 use tempfile::NamedTempFile;
 
+use super::decisions::{Durability, IfExists};
+use super::error::TargetError;
+use super::full::{full, refusal};
 use super::leftovers;
-use super::partials::{Known, Partials};
+use super::partials::{Partials, Registered};
 use crate::error::{Error, Result};
+use crate::util::paths::folder_of;
 
 /// The random characters at the end of a temporary name.
 const RANDOM: usize = 6;
@@ -24,9 +28,9 @@ const RANDOM: usize = 6;
 pub struct PartialFile {
     partial: NamedTempFile,
     target: PathBuf,
-    replace: bool,
-    /// Dropped behind the file, so that nobody forgets a file that is still there.
-    known: Known,
+    if_exists: IfExists,
+    /// Dropped after the file, so that a file that is still there is not forgotten.
+    registered: Registered,
 }
 
 impl PartialFile {
@@ -35,11 +39,12 @@ impl PartialFile {
     ///
     /// # Errors
     ///
-    /// [`Error::TargetExists`] where there is a file already and it may not be replaced,
-    /// [`Error::TargetKind`] where there is something that is no file, [`Error::Create`] or
-    /// [`Error::Full`] where the file cannot be made, [`Error::Stopped`] where the program was told to end.
-    pub fn create(target: &Path, replace: bool, partials: &Arc<Partials>) -> Result<Self> {
-        let (target, replaced) = Self::admit(target, replace)?;
+    /// [`TargetError::Exists`] where there is a file already and it may not be replaced,
+    /// [`TargetError::Kind`] where there is something that is no file, [`TargetError::Create`] or
+    /// [`TargetError::Full`] where the file cannot be made,
+    /// [`ErrorKind::Stopped`](crate::ErrorKind::Stopped) where the program was told to end.
+    pub fn create(target: &Path, if_exists: IfExists, partials: &Arc<Partials>) -> Result<Self> {
+        let (target, replaced) = Self::admit(target, if_exists)?;
         let create_failed = |error| create_failed(&target, error);
         Self::remove_leftovers(&target);
         let make = || loop {
@@ -47,7 +52,7 @@ impl PartialFile {
                 .prefix(&partial_prefix(&target))
                 .rand_bytes(RANDOM)
                 // Mode 0666 less the umask, as for any new file.
-                .make_in(directory_of(&target), |path| {
+                .make_in(folder_of(&target), |path| {
                     File::options()
                         .read(true)
                         .write(true)
@@ -60,7 +65,7 @@ impl PartialFile {
                 return Ok(partial);
             }
         };
-        let (partial, known) = partials.make(make, |partial| partial.path().to_owned())?;
+        let (partial, registered) = partials.make(make, |partial| partial.path().to_owned())?;
         if let Some(permissions) = replaced {
             partial
                 .as_file()
@@ -70,15 +75,15 @@ impl PartialFile {
         Ok(Self {
             partial,
             target,
-            replace,
-            known,
+            if_exists,
+            registered,
         })
     }
 
     /// Removes the partial files that earlier runs for the same target left when they were killed,
     /// and answers their paths. Those of runs that are not over are known by a lock and stay.
     pub fn remove_leftovers(target: &Path) -> Vec<PathBuf> {
-        leftovers::remove(directory_of(target), &partial_prefix(target), RANDOM)
+        leftovers::remove(folder_of(target), &partial_prefix(target), RANDOM)
     }
 
     /// Says whether `target` could be made, without touching anything: the path behind symbolic
@@ -87,10 +92,13 @@ impl PartialFile {
     /// # Errors
     ///
     /// As [`PartialFile::create`], but for the making.
-    pub fn admit(target: &Path, replace: bool) -> Result<(PathBuf, Option<Permissions>)> {
-        let wrong = |why| Error::TargetKind {
-            path: target.to_owned(),
-            why,
+    pub fn admit(target: &Path, if_exists: IfExists) -> Result<(PathBuf, Option<Permissions>)> {
+        let wrong = |why| {
+            TargetError::Kind {
+                path: target.to_owned(),
+                why,
+            }
+            .into()
         };
         if target.file_name().is_none() || target.as_os_str().as_bytes().ends_with(b"/") {
             return Err(wrong("it names a directory"));
@@ -101,7 +109,7 @@ impl PartialFile {
                 if target.symlink_metadata().is_ok() {
                     return Err(wrong("it is a symbolic link to nothing"));
                 }
-                let folder = directory_of(target);
+                let folder = folder_of(target);
                 return match std::fs::metadata(folder) {
                     Ok(_) => Ok((target.to_owned(), None)),
                     Err(error) => Err(create_failed(target, error)),
@@ -115,10 +123,11 @@ impl PartialFile {
         if !meta.is_file() {
             return Err(wrong("it is neither a file nor a stream"));
         }
-        if !replace {
-            return Err(Error::TargetExists {
+        if if_exists == IfExists::Refuse {
+            return Err(TargetError::Exists {
                 path: target.to_owned(),
-            });
+            }
+            .into());
         }
         let real = target
             .canonicalize()
@@ -149,47 +158,51 @@ impl PartialFile {
     /// The error for bytes that the file did not take.
     #[must_use]
     pub fn failed(&self, source: std::io::Error) -> Error {
-        Error::target("writing", &self.target, None, source)
+        refusal("writing", &self.target, None, source)
     }
 
     /// Waits until all of the file has reached the disk.
     ///
     /// # Errors
     ///
-    /// [`Error::Full`] where there is no room for it, [`Error::Io`] where it does not for another
-    /// reason.
+    /// [`TargetError::Full`] where there is no room for it, [`ErrorKind::Io`](crate::ErrorKind::Io)
+    /// where it does not for another reason.
     pub fn sync(&self) -> Result<()> {
         let synced = self.file().sync_all();
-        synced.map_err(|error| Error::target("syncing", &self.target, None, error))
+        synced.map_err(|error| refusal("syncing", &self.target, None, error))
     }
 
-    /// Gives the file its name; with `sync`, once all of it has reached the disk.
+    /// Gives the file its name, where it is to be [`Durability::Synced`] once all of it has reached
+    /// the disk.
     ///
     /// # Errors
     ///
-    /// [`Error::TargetExists`] where somebody else made the target meanwhile, [`Error::Io`]
-    /// where the file system refuses, [`Error::Stopped`] where the program was told to end; then
+    /// [`TargetError::Exists`] where somebody else made the target meanwhile,
+    /// [`ErrorKind::Io`](crate::ErrorKind::Io) where the file system refuses,
+    /// [`ErrorKind::Stopped`](crate::ErrorKind::Stopped) where the program was told to end; then
     /// there is no file, but where it had replaced another before its new name could be made to
     /// last.
-    pub fn finish(self, sync: bool) -> Result<()> {
-        if sync {
+    pub fn finish(self, durability: Durability) -> Result<()> {
+        if durability == Durability::Synced {
             self.sync()?;
         }
-        self.give_name(sync)
+        self.give_name(durability)
     }
 
-    fn give_name(self, sync: bool) -> Result<()> {
+    fn give_name(self, durability: Durability) -> Result<()> {
         let Self {
             partial,
             target,
-            replace,
-            known,
+            if_exists,
+            registered,
         } = self;
-        known.name(|| rename(partial, &target, replace))?;
-        if sync && let Err(error) = sync_directory(directory_of(&target)) {
+        registered.name(|| rename(partial, &target, if_exists))?;
+        if durability == Durability::Synced
+            && let Err(error) = sync_directory(folder_of(&target))
+        {
             // The name may not last. What was replaced cannot come back, and what replaced it is
             // complete.
-            if !replace {
+            if if_exists == IfExists::Refuse {
                 let _ = std::fs::remove_file(&target);
             }
             return Err(error);
@@ -198,8 +211,8 @@ impl PartialFile {
     }
 }
 
-fn rename(partial: NamedTempFile, target: &Path, replace: bool) -> Result<()> {
-    let named = if replace {
+fn rename(partial: NamedTempFile, target: &Path, if_exists: IfExists) -> Result<()> {
+    let named = if if_exists == IfExists::Replace {
         partial.persist(target)
     } else {
         partial.persist_noclobber(target).or_else(|failed| {
@@ -218,11 +231,12 @@ fn rename(partial: NamedTempFile, target: &Path, replace: bool) -> Result<()> {
     match named {
         Ok(_) => Ok(()),
         Err(failed) if failed.error.kind() == ErrorKind::AlreadyExists => {
-            Err(Error::TargetExists {
+            Err(TargetError::Exists {
                 path: target.to_owned(),
-            })
+            }
+            .into())
         }
-        Err(failed) => Err(Error::target(
+        Err(failed) => Err(refusal(
             "renaming the complete file to",
             target,
             None,
@@ -235,7 +249,7 @@ fn rename(partial: NamedTempFile, target: &Path, replace: bool) -> Result<()> {
 ///
 /// # Errors
 ///
-/// [`Error::Create`] or [`Error::Full`] where it cannot be made.
+/// [`TargetError::Create`] or [`TargetError::Full`] where it cannot be made.
 pub fn create_directory(path: &Path) -> Result<()> {
     std::fs::create_dir(path).map_err(|error| create_failed(path, error))
 }
@@ -243,19 +257,14 @@ pub fn create_directory(path: &Path) -> Result<()> {
 /// The error for a file that cannot be made. The folder may be the one that a symbolic link leads
 /// to.
 fn create_failed(target: &Path, error: std::io::Error) -> Error {
-    let folder = directory_of(target);
-    Error::full("creating", target, Some(folder), &error).unwrap_or_else(|| Error::Create {
+    let folder = folder_of(target);
+    let full = full("creating", target, Some(folder), &error);
+    let failed = full.unwrap_or_else(|| TargetError::Create {
         path: target.to_owned(),
         folder: folder.to_owned(),
         source: error,
-    })
-}
-
-fn directory_of(target: &Path) -> &Path {
-    match target.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    }
+    });
+    failed.into()
 }
 
 /// `.NAME.part-`, shortened where NAME leaves no room for the rest of a file name.
@@ -276,7 +285,7 @@ fn sync_directory(dir: &Path) -> Result<()> {
         Ok(handle) => match handle.sync_all() {
             // Some file systems have nothing to do for a directory, and say EINVAL.
             Err(error) if error.raw_os_error() != Some(Errno::EINVAL as i32) => {
-                Err(Error::target("syncing", dir, None, error))
+                Err(refusal("syncing", dir, None, error))
             }
             _ => Ok(()),
         },

@@ -1,9 +1,10 @@
 //! The partial files of a program that may be told to end at any moment.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use crate::error::{Error, Result};
+use crate::util::sync::lock;
 
 /// Knows every partial file from the moment it is there, so that a program which has to end on the
 /// spot can remove them, and decides between that and a target that is about to get its name.
@@ -36,7 +37,7 @@ impl Partials {
             return false;
         }
         for path in state.paths.drain(..) {
-            // Whoever ends on the spot has nobody left to tell.
+            // A program that ends on the spot has no caller left to report to.
             let _ = std::fs::remove_file(path);
         }
         true
@@ -47,36 +48,36 @@ impl Partials {
         self: &Arc<Self>,
         make: impl FnOnce() -> Result<T>,
         path: impl FnOnce(&T) -> PathBuf,
-    ) -> Result<(T, Known)> {
+    ) -> Result<(T, Registered)> {
         let mut state = self.state();
         if state.stopped && !state.named {
-            return Err(Error::Stopped);
+            return Err(Error::stopped());
         }
         let made = make()?;
         let path = path(&made);
         state.paths.push(path.clone());
         let partials = Arc::clone(self);
-        Ok((made, Known { partials, path }))
+        Ok((made, Registered { partials, path }))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 }
 
-/// A partial file that is known, until this is dropped.
+/// Keeps a partial file in the list of [`Partials`] until it is dropped.
 #[derive(Debug)]
-pub(super) struct Known {
+pub(super) struct Registered {
     partials: Arc<Partials>,
     path: PathBuf,
 }
 
-impl Known {
+impl Registered {
     /// Gives the file its name, unless the program was told to end first.
     pub(super) fn name(&self, name: impl FnOnce() -> Result<()>) -> Result<()> {
         let mut state = self.partials.state();
         if state.stopped && !state.named {
-            return Err(Error::Stopped);
+            return Err(Error::stopped());
         }
         name()?;
         forget(&mut state, &self.path);
@@ -85,7 +86,7 @@ impl Known {
     }
 }
 
-impl Drop for Known {
+impl Drop for Registered {
     fn drop(&mut self) {
         forget(&mut self.partials.state(), &self.path);
     }

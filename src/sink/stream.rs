@@ -5,16 +5,18 @@ use std::fs::File;
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 
 use super::Sink;
-use crate::bytes::zero_pieces;
+use super::full::full;
 use crate::error::{Error, Result};
+use crate::util::bytes::zero_pieces;
+use crate::util::sync::lock;
 
 /// Anything that takes bytes in order and cannot be sought in.
 pub struct StreamSink {
@@ -58,21 +60,21 @@ impl StreamSink {
     }
 
     fn failed(&self, at: Option<u64>, source: std::io::Error) -> Error {
-        let full = Error::full("writing", &self.name, self.place.as_deref(), &source);
-        full.unwrap_or_else(|| Error::Io {
-            doing: "writing",
-            path: self.name.clone(),
-            offset: at,
-            source,
-        })
+        let full = full("writing", &self.name, self.place.as_deref(), &source);
+        match (full, at) {
+            (Some(full), _) => full.into(),
+            (None, Some(at)) => Error::io_at("writing", &self.name, at, source),
+            (None, None) => Error::io("writing", &self.name, source),
+        }
     }
 
-    /// Opens a pipe or a character device. A pipe that nobody reads yet is waited for, until
+    /// Opens a pipe or a character device. Waits for a reader of the pipe, until
     /// `stop` is set.
     ///
     /// # Errors
     ///
-    /// [`Error::Io`] where it cannot be opened, [`Error::Stopped`] where `stop` was set first.
+    /// [`ErrorKind::Io`](crate::ErrorKind::Io) where it cannot be opened,
+    /// [`ErrorKind::Stopped`](crate::ErrorKind::Stopped) where `stop` was set first.
     pub fn open(path: &Path, stop: &AtomicBool) -> Result<Self> {
         let failed = |error| Error::io("opening", path, error);
         // Opened without O_NONBLOCK, a pipe without a reader would not hear a signal.
@@ -84,7 +86,7 @@ impl StreamSink {
             match opened {
                 Err(error) if error.raw_os_error() == Some(Errno::ENXIO as i32) => {
                     if stop.load(Ordering::Relaxed) {
-                        return Err(Error::Stopped);
+                        return Err(Error::stopped());
                     }
                     std::thread::sleep(Duration::from_millis(50));
                 }
@@ -99,7 +101,7 @@ impl StreamSink {
     }
 
     fn append(&self, pieces: impl Iterator<Item = impl AsRef<[u8]>>, offset: u64) -> Result<()> {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = lock(&self.state);
         assert_eq!(state.position, offset, "a stream is written in order");
         for piece in pieces {
             let piece = piece.as_ref();
@@ -128,7 +130,7 @@ impl Sink for StreamSink {
     }
 
     fn finish(self: Box<Self>) -> Result<()> {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = lock(&self.state);
         let flushed = state.out.flush();
         flushed.map_err(|error| self.failed(None, error))
     }

@@ -9,8 +9,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use nix::errno::Errno;
 use nix::fcntl::copy_file_range;
 
-use crate::error::{Error, Result};
+use super::error::TargetError;
+use super::full::refusal;
+use crate::error::Result;
 use crate::sys;
+use crate::util::bytes::to_usize;
 
 /// Whether a target shares blocks of the disk with the files it is made from.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -68,12 +71,12 @@ impl Transfer {
         self.has_shared.load(Ordering::Relaxed) && !self.cannot_share.load(Ordering::Relaxed)
     }
 
-    /// See [`Sink::share_at`](super::Sink::share_at). Messages call the target `name`. A last part
-    /// of a block is never shared.
+    /// See [`Sink::clone_range`](super::Sink::clone_range). Messages call the target `name`. A last
+    /// part of a block is never shared.
     ///
     /// # Errors
     ///
-    /// As [`Sink::share_at`](super::Sink::share_at).
+    /// As [`Sink::clone_range`](super::Sink::clone_range).
     pub fn share(
         &self,
         (target, name): (&File, &Path),
@@ -90,11 +93,12 @@ impl Transfer {
             return Ok(0);
         }
         let refused = |source| {
-            Err(Error::CannotShare {
+            Err(TargetError::CannotShare {
                 path: name.to_owned(),
                 offset,
                 source,
-            })
+            }
+            .into())
         };
         let always = self.reflink == Reflink::Always;
         if !offset.is_multiple_of(BLOCK) || !host_range.start.is_multiple_of(BLOCK) {
@@ -110,7 +114,7 @@ impl Transfer {
         };
         match errno(&error) {
             Some(Errno::ENOSPC | Errno::EDQUOT | Errno::EFBIG) => {
-                Err(Error::target("writing", name, Some(offset), error))
+                Err(refusal("writing", name, Some(offset), error))
             }
             _ if always => refused(error),
             // Not this range: it ends where the file does, or its blocks are larger.
@@ -122,11 +126,11 @@ impl Transfer {
         }
     }
 
-    /// See [`Sink::copy_at`](super::Sink::copy_at).
+    /// See [`Sink::copy_range`](super::Sink::copy_range).
     ///
     /// # Errors
     ///
-    /// As [`Sink::copy_at`](super::Sink::copy_at).
+    /// As [`Sink::copy_range`](super::Sink::copy_range).
     pub fn copy(
         &self,
         (target, name): (&File, &Path),
@@ -137,16 +141,16 @@ impl Transfer {
         if self.cannot_copy.load(Ordering::Relaxed) {
             return Ok(0);
         }
-        let len = usize::try_from(host_range.end - host_range.start).unwrap_or(usize::MAX);
+        let len = to_usize(host_range.end - host_range.start);
         let (Ok(mut from), Ok(mut to)) = (i64::try_from(host_range.start), i64::try_from(offset))
         else {
             return Ok(0);
         };
         match copy_file_range(source, Some(&mut from), target, Some(&mut to), len) {
-            // 0 where the source ends: whoever reads it says so.
+            // 0 where the source ends: a read of it reports that.
             Ok(copied) => Ok(copied as u64),
             Err(error @ (Errno::ENOSPC | Errno::EDQUOT | Errno::EFBIG)) => {
-                Err(Error::target("writing", name, Some(offset), error.into()))
+                Err(refusal("writing", name, Some(offset), error.into()))
             }
             // What is wrong with the source shows when it is read.
             Err(Errno::EIO | Errno::EINTR | Errno::EAGAIN) => Ok(0),

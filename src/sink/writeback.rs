@@ -4,9 +4,11 @@
 use std::collections::HashMap;
 use std::fs::File;
 use std::ops::Range;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
+use super::decisions::Durability;
 use crate::sys;
+use crate::util::sync::lock;
 
 /// A part of the file, in bytes: it goes to the disk once all of it is written. Large enough for
 /// a file system to give it one place, in whatever order the parts are completed.
@@ -18,16 +20,16 @@ const MOST: usize = 1 << 15;
 /// memory runs short or until it is told to sync.
 #[derive(Debug)]
 pub(crate) struct Writeback {
-    /// For each part that is begun, how many of its bytes are written. `None` where nobody is going
-    /// to wait for the disk.
+    /// For each part that is begun, how many of its bytes are written. `None` where the run does
+    /// not wait for the disk.
     begun: Option<Mutex<HashMap<u64, u64>>>,
 }
 
 impl Writeback {
-    /// `sync` is whether somebody is going to wait for the disk.
-    pub(crate) fn new(sync: bool) -> Self {
+    /// Sends nothing early where the target is not synced.
+    pub(crate) fn new(durability: Durability) -> Self {
         Self {
-            begun: sync.then(Mutex::default),
+            begun: (durability == Durability::Synced).then(Mutex::default),
         }
     }
 
@@ -53,7 +55,7 @@ impl Writeback {
         let Some(begun) = &self.begun else {
             return Vec::new();
         };
-        let mut begun = begun.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut begun = lock(begun);
         let mut complete = Vec::new();
         let mut at = range.start;
         while at < range.end {
@@ -79,7 +81,7 @@ mod tests {
 
     #[test]
     fn a_part_is_complete_once_all_of_it_is_written_in_any_order() {
-        let writeback = Writeback::new(true);
+        let writeback = Writeback::new(Durability::Synced);
         assert!(writeback.complete(5..PART).is_empty());
         let rest = PART + 7..3 * PART + 1;
         assert_eq!(writeback.complete(rest), [2 * PART..3 * PART]);
@@ -93,7 +95,7 @@ mod tests {
     #[test]
     fn zeros_complete_parts_and_large_holes_take_no_room() {
         let file = tempfile::tempfile().unwrap();
-        let writeback = Writeback::new(true);
+        let writeback = Writeback::new(Durability::Synced);
         writeback.skipped(&file, 1..1 << 60);
         assert_eq!(writeback.complete(0..1), [0..PART]);
         writeback.skipped(&file, PART..PART + 9);
@@ -105,7 +107,7 @@ mod tests {
 
     #[test]
     fn parts_that_are_never_complete_take_bounded_room() {
-        let writeback = Writeback::new(true);
+        let writeback = Writeback::new(Durability::Synced);
         for part in 0..2 * MOST as u64 {
             assert!(writeback.complete(part * PART..part * PART + 1).is_empty());
         }
@@ -116,7 +118,7 @@ mod tests {
 
     #[test]
     fn where_nobody_waits_nothing_is_counted() {
-        let writeback = Writeback::new(false);
+        let writeback = Writeback::new(Durability::Unsynced);
         assert!(writeback.complete(0..PART).is_empty());
         assert!(writeback.begun.is_none());
     }

@@ -6,6 +6,7 @@ use std::ops::Range;
 use nix::errno::Errno;
 
 use super::Source;
+use crate::util::bytes::to_usize;
 
 /// The smallest piece that a device can fail alone.
 const SECTOR: u64 = 512;
@@ -13,7 +14,7 @@ const SECTOR: u64 = 512;
 const PAGE: u64 = 4096;
 
 /// Fills `buf` with the bytes from `offset`, and with zeros where the device does not give them;
-/// `bad` is told every such range, in bytes of the source and in ascending order. Ranges may touch.
+/// `bad` gets every such range, in bytes of the source and in ascending order. Ranges may touch.
 ///
 /// # Errors
 ///
@@ -40,7 +41,7 @@ pub fn rescue(
     } else {
         (offset / PAGE + 1) * PAGE
     };
-    let first = usize::try_from(middle - offset).unwrap_or(buf.len());
+    let first = to_usize(middle - offset);
     let (first, second) = buf.split_at_mut(first.min(buf.len()));
     rescue(source, first, offset, bad)?;
     rescue(source, second, middle, bad)
@@ -57,7 +58,7 @@ fn rescue_sectors(
     let mut at = offset;
     while !rest.is_empty() {
         let sector = at / SECTOR * SECTOR;
-        let len = usize::try_from(sector + SECTOR - at).unwrap_or(rest.len());
+        let len = to_usize(sector + SECTOR - at);
         let (now, later) = rest.split_at_mut(len.min(rest.len()));
         let read = match source.read_sector(now, at) {
             // Not every file system reads past the cache.

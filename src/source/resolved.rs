@@ -10,7 +10,7 @@ use nix::fcntl::{AT_FDCWD, OFlag, openat};
 use nix::sys::stat::Mode;
 
 /// Opens an absolute path that has no symbolic link in it, for reading: where one has been put
-/// into it since somebody looked, that is an error, and nobody is led elsewhere.
+/// into it since the check, that is an error, and the link is not followed.
 ///
 /// It goes from folder to folder and follows no link. openat2(2) would do the same in one step,
 /// but not on the kernels that OpenVZ and Virtuozzo hosts run.

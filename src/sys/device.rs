@@ -125,7 +125,7 @@ fn blkpg(device: &File, op: c_int, number: u32, start: u64, len: u64) -> io::Res
 }
 
 /// Lets the calling thread, and those that it starts, take memory without waiting for data to be
-/// written: whoever serves a disk must not wait for that disk (prctl(2), `PR_SET_IO_FLUSHER`).
+/// written: a server of a disk must not wait for that disk (prctl(2), `PR_SET_IO_FLUSHER`).
 pub(crate) fn become_io_flusher() -> io::Result<()> {
     const PR_SET_IO_FLUSHER: c_int = 57; // linux/prctl.h, since Linux 5.6
     let none: c_ulong = 0;

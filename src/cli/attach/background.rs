@@ -11,8 +11,8 @@ use std::process::{Command, Stdio};
 
 use anyhow::Context;
 
-use super::super::Verdict;
-use super::super::output::{complain, finish, line, results};
+use super::super::output::{finish, line, results, write_message};
+use crate::cli::outcome::Verdict;
 
 const READY: &str = ".";
 
@@ -49,8 +49,8 @@ pub(super) fn start() -> anyhow::Result<Verdict> {
     Ok(match code {
         Some(code) if code != 0 => Verdict::Status(code),
         _ => {
-            complain(&format!("the server ended before it was ready: {status}"));
-            Verdict::No
+            write_message(&format!("the server ended before it was ready: {status}"));
+            Verdict::Status(1)
         }
     })
 }
@@ -81,7 +81,8 @@ pub(super) fn report(lines: &[String], log: &File) -> anyhow::Result<()> {
         .write_all(text.as_bytes())
         .and_then(|()| io::stdout().flush())
         .context("telling the command that the device is ready")?;
-    // Nobody's directory is held, nobody's terminal, and no pipe that somebody reads to its end.
+    // The server holds no directory and no terminal of its caller, and no pipe that the caller
+    // reads to its end.
     nix::unistd::chdir("/").context("changing to /")?;
     let nothing = File::options()
         .read(true)

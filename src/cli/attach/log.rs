@@ -4,15 +4,17 @@ use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::Context;
 use ploopconv::attach::{Device, log_file, old_log_file};
 use ploopconv::nbd::{Event, Log};
-use ploopconv::text;
+use ploopconv::util::sync::lock;
+use ploopconv::util::text;
+use ploopconv::util::time::UtcTime;
 
-use super::super::output::complain;
+use super::super::output::write_message;
 
 /// How large the file may become before it is put aside, and the one put aside before is removed.
 const LIMIT: u64 = 1 << 20;
@@ -56,7 +58,7 @@ impl ServerLog {
 
     /// Speaks into a file from now on.
     pub(super) fn move_to(&self, device: Device, file: File) {
-        let mut to = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut to = lock(&self.file);
         *to = Some(LogFile {
             path: log_file(device),
             old: old_log_file(device),
@@ -65,12 +67,12 @@ impl ServerLog {
         });
     }
 
-    /// Says something to whoever looks after the server.
+    /// Writes a message to the log of the server.
     pub(super) fn say(&self, message: &str) {
-        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut file = lock(&self.file);
         match file.as_mut() {
             Some(file) => file.write(message),
-            None => complain(message),
+            None => write_message(message),
         }
     }
 }
@@ -116,21 +118,14 @@ fn utc_now() -> String {
 }
 
 fn utc(seconds: u64) -> String {
-    let (days, second) = (seconds / 86400, seconds % 86400);
-    // Years that begin in March put the day that may be missing last; 400 of them are an era.
-    let days = days + 719_468;
-    let (era, day) = (days / 146_097, days % 146_097);
-    let year = (day - day / 1460 + day / 36524 - day / 146_096) / 365;
-    let day = day - (365 * year + year / 4 - year / 100);
-    let month = (5 * day + 2) / 153;
-    let day = day - (153 * month + 2) / 5 + 1;
-    let (month, next) = if month < 10 {
-        (month + 3, 0)
-    } else {
-        (month - 9, 1)
-    };
-    let year = era * 400 + year + next;
-    let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
+    let UtcTime {
+        year,
+        month,
+        day,
+        hour,
+        minute,
+        second,
+    } = UtcTime::from_unix(seconds);
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
 }
 

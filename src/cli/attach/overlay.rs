@@ -4,6 +4,7 @@ use std::fs::File;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use crate::cli::scratch::scratch_folder;
 use anyhow::{Context, bail};
 use ploopconv::attach::OverlayFile;
 
@@ -21,8 +22,7 @@ impl OverlayPlace {
     /// Makes the file: the one that was named, or one without a name.
     pub(super) fn create(path: Option<&Path>) -> anyhow::Result<Self> {
         let Some(path) = path else {
-            let folder = std::env::var_os("TMPDIR").filter(|folder| !folder.is_empty());
-            let folder = folder.map_or_else(|| PathBuf::from("/var/tmp"), PathBuf::from);
+            let folder = scratch_folder();
             let file = tempfile::tempfile_in(&folder)
                 .with_context(|| format!("making a temporary file in {}", folder.display()))?;
             return Ok(Self {

@@ -5,18 +5,19 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use ploopconv::attach::{Device, can_mount};
 use ploopconv::disk::VirtualDisk;
-use ploopconv::partition::{self, Content, FileSystem, Layout};
+use ploopconv::partition::{self, Content, FileSystem, PartitionLayout};
+use ploopconv::util::bytes::saturating_u32;
 
-use super::super::exit::Usage;
-use super::super::output::{complain, story};
-use super::AttachArgs;
+use super::super::output::{story, write_message};
+use super::args::AttachArgs;
+use crate::cli::outcome::Usage;
 
 /// What is known of a disk that is to be attached.
 #[derive(Debug)]
 pub(super) struct Plan {
     /// How the disk is divided; `None` where its table cannot be believed, or does not count in
     /// the device's sectors.
-    pub(super) layout: Option<Layout>,
+    pub(super) layout: Option<PartitionLayout>,
     /// The size of the device's sectors, in bytes.
     pub(super) block_size: u32,
     /// What is to be mounted, and where.
@@ -42,25 +43,25 @@ impl Plan {
             Ok(layout) => Some(layout),
             Err(error) if dir.is_some() => return Err(error.into()),
             Err(error) => {
-                complain(&format!("warning: {}", story(&error.into())));
+                write_message(&format!("warning: {}", story(&error.into())));
                 None
             }
         };
         let table = layout.as_ref().and_then(|layout| layout.table);
         let needed = table.map_or(512, |table| table.sector_size);
         let given = args.block_size.as_deref().map(str::parse).transpose()?;
-        let block_size = given.unwrap_or(u32::try_from(needed).unwrap_or(512));
+        let block_size = given.unwrap_or(saturating_u32(needed));
         let fits = table.is_none() || needed == u64::from(block_size);
         if !fits {
-            complain(&format!(
+            write_message(&format!(
                 "warning: the partition table counts in sectors of {needed} bytes, so the kernel \
                  does not find the partitions in sectors of {block_size}"
             ));
         }
-        let behind = disk.size() % u64::from(block_size);
-        if behind != 0 {
-            complain(&format!(
-                "warning: the disk of {} bytes is no multiple of {block_size}: its last {behind} \
+        let tail = disk.size() % u64::from(block_size);
+        if tail != 0 {
+            write_message(&format!(
+                "warning: the disk of {} bytes is no multiple of {block_size}: its last {tail} \
                  bytes may not be readable",
                 disk.size()
             ));
@@ -79,7 +80,7 @@ impl Plan {
 }
 
 impl MountPlan {
-    fn of(layout: &Layout, dir: PathBuf) -> anyhow::Result<Self> {
+    fn of(layout: &PartitionLayout, dir: PathBuf) -> anyhow::Result<Self> {
         let plan = |partition, content: &Content| Self {
             partition,
             kind: content.kind,

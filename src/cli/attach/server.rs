@@ -8,23 +8,25 @@ use std::sync::mpsc::Sender;
 use std::thread::JoinHandle;
 
 use anyhow::Context;
+use ploopconv::Error;
 use ploopconv::attach::{
-    AttachError, Attached, Connection, Device, Force, Kernel, Record, Request, log_file, mount_on,
+    AttachError, AttachRequest, Attached, Connection, Device, Force, Kernel, MountMode, Record,
+    log_file, mount_on,
 };
+use ploopconv::convert::Input;
 use ploopconv::disk::VirtualDisk;
 use ploopconv::nbd::{Ended, Export, Service, Stream, serve_kernel};
 use ploopconv::overlay::Overlay;
 
-use super::super::Verdict;
-use super::super::open::Opened;
-use super::super::output::{complain, finish, line, results, story};
+use super::super::output::{finish, line, results, story, write_message};
 use super::super::report::warn;
+use super::args::AttachArgs;
 use super::background;
 use super::events::{Event, Events};
 use super::log::ServerLog;
 use super::overlay::OverlayPlace;
 use super::plan::Plan;
-use super::{AttachArgs, ours};
+use crate::cli::outcome::Verdict;
 
 /// How many requests of a connection are answered at the same time.
 const WORKERS: usize = 4;
@@ -50,9 +52,9 @@ impl Server {
         events: &Events,
     ) -> anyhow::Result<Self> {
         let opened = open(args)?;
-        let plan = Plan::of(args, opened.disk.as_ref())?;
+        let plan = Plan::of(args, opened.disk())?;
         events.check()?;
-        let kernel = Kernel::open().map_err(ours)?;
+        let kernel = Kernel::open().map_err(Error::from)?;
         let mut record = remember(args, &opened);
         let overlay = args
             .overlay
@@ -86,24 +88,23 @@ impl Server {
         args: &AttachArgs,
         wanted: Option<Device>,
         kernel: &Kernel,
-        (opened, overlay): (Opened, Option<OverlayPlace>),
+        (opened, overlay): (Input, Option<OverlayPlace>),
         plan: &Plan,
         mut record: Record,
         events: &Events,
     ) -> anyhow::Result<Self> {
-        let layers = opened.layer_files.len();
-        let disk = opened.for_clients()?;
+        let disk = opened.view().trusted();
         let mut export = match overlay {
-            None => Export::new(Arc::from(disk)),
+            None => Export::new(disk),
             Some(place) => {
-                let layer = Overlay::new(disk, layers, place.file, &place.path)?;
+                let layer = Overlay::new(disk, place.file, &place.path)?;
                 let layer = Arc::new(layer);
                 let disk: Arc<dyn VirtualDisk> = layer.clone();
                 Export::new(disk).writable(layer)
             }
         };
         export = export.block_sizes(512, 4096);
-        let request = Request {
+        let request = AttachRequest {
             device: wanted,
             size: export.disk().size(),
             block_size: plan.block_size,
@@ -126,7 +127,7 @@ impl Server {
             )?);
         }
         // Where the kernel refuses, the far ends are closed, and the threads end.
-        let connection = kernel.connect(&request, ends).map_err(ours)?;
+        let connection = kernel.connect(&request, ends).map_err(Error::from)?;
         record.ioctl = connection.thread();
         let attached = Attached {
             device: connection.device(),
@@ -149,16 +150,23 @@ impl Server {
         // From here on anybody can find out what this is, and take it away.
         self.save()?;
         device.set_read_ahead(READ_AHEAD);
-        device.find_partitions(plan.layout.as_ref()).map_err(ours)?;
+        device
+            .find_partitions(plan.layout.as_ref())
+            .map_err(Error::from)?;
         events.check()?;
         if let Some(mount) = &plan.mount {
             let node = mount.node(device)?;
             let writable = self.attached.record.writable;
-            mount_on(&node, mount.kind(), writable, &mount.dir).map_err(ours)?;
+            let mode = if writable {
+                MountMode::Writable
+            } else {
+                MountMode::ReadOnly
+            };
+            mount_on(&node, mount.kind(), mode, &mount.dir).map_err(Error::from)?;
             self.attached.record.mounts.push(mount.dir.clone());
             self.save()?;
             if let Some(warning) = mount.warning().filter(|_| !writable) {
-                complain(&warning);
+                write_message(&warning);
             }
         }
         events.check()?;
@@ -169,7 +177,7 @@ impl Server {
         let record = &self.attached.record;
         record
             .save(self.attached.device)
-            .map_err(|error| ours(error).into())
+            .map_err(|error| Error::from(error).into())
     }
 
     /// Takes back what was done so far.
@@ -177,7 +185,7 @@ impl Server {
         match self.attached.detach(Force::Yes) {
             Ok(()) => self.wait(),
             // The end of this process is the end of the connections.
-            Err(error) => complain(&story(&error.into())),
+            Err(error) => write_message(&story(&error.into())),
         }
     }
 
@@ -189,7 +197,7 @@ impl Server {
     }
 
     /// Says that the device is there and serves it until it is disconnected, or a signal comes
-    /// and nobody uses it.
+    /// and it is not in use.
     pub(super) fn serve(mut self, args: &AttachArgs, events: &Events) -> anyhow::Result<Verdict> {
         if let Err(error) = self.announce(args) {
             self.give_up();
@@ -259,21 +267,26 @@ impl Server {
     }
 }
 
-fn open(args: &AttachArgs) -> anyhow::Result<Opened> {
+fn open(args: &AttachArgs) -> anyhow::Result<Input> {
     let workers = args.open.workers()?;
     let examined = args.open.examine(&workers)?;
-    warn(&examined, args.open.allow_dirty);
+    warn(&examined, args.open.if_in_use());
     Ok(args.open.disk(examined)?)
 }
 
-fn remember(args: &AttachArgs, opened: &Opened) -> Record {
+fn remember(args: &AttachArgs, opened: &Input) -> Record {
     let real = |path: &Path| std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     Record {
         given: args.open.image.clone(),
         image: std::fs::canonicalize(&args.open.image).ok(),
         snapshot: args.open.snapshot.as_ref().map(ToString::to_string),
         partition: args.open.partition,
-        layers: opened.layer_files.iter().map(|file| real(file)).collect(),
+        layers: opened
+            .disk()
+            .stores()
+            .iter()
+            .map(|store| real(store.path()))
+            .collect(),
         writable: args.overlay.is_some(),
         ..Attached::record_of_this_process()
     }
@@ -297,7 +310,7 @@ fn start_connection(
         };
         let stream: &dyn Stream = &near;
         let ended = serve_kernel(stream, &service);
-        // Whatever is left of the connection: whoever reads must not wait for it.
+        // Whatever is left of the connection: readers must not wait for it.
         stream.hang_up();
         if !matches!(ended, Ended::Disconnected | Ended::Closed) {
             log.say(&format!("connection {number} to the kernel: {ended}"));

@@ -1,17 +1,21 @@
-//! What was typed for a conversion, and what of it goes together.
+//! What was typed for a conversion.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use ploopconv::qcow2::Qcow2Options;
-use ploopconv::sink;
+use ploopconv::convert::{self, ConvertOptions, GuestOptions};
+use ploopconv::format::qcow2::Qcow2Options;
+use ploopconv::format::tar::TarOptions;
+use ploopconv::format::{KnownFormat, TargetFormat, by_extension};
+use ploopconv::hash;
+use ploopconv::sink::{self, Durability, IfExists};
 
-use super::checksum::Algorithm;
-use super::promise::{Promised, format_by_name};
-use super::target::Target;
-use crate::cli::exit::Usage;
+use super::format::{Formats, raw};
+use super::guest::GuestArgs;
+use super::packing::PackingArgs;
+use crate::advice::promise::Promised;
 use crate::cli::open::OpenArgs;
 use crate::cli::progress::When;
-use crate::cli::qcow2::Qcow2Args;
+use crate::cli::scratch::scratch_folder;
 
 /// Convert a disk (the same as giving no command)
 #[derive(Debug, clap::Args)]
@@ -22,10 +26,12 @@ pub(crate) struct ConvertArgs {
     #[arg(short, long, value_name = "TARGET", help_heading = "Writing")]
     pub(crate) output: PathBuf,
     /// Format of the target [default: by its name, else raw]
-    #[arg(short = 'O', long, help_heading = "Writing")]
-    pub(super) format: Option<Format>,
+    #[arg(short = 'O', long, value_parser = Formats, help_heading = "Writing")]
+    pub(super) format: Option<&'static KnownFormat>,
     #[command(flatten)]
-    pub(super) qcow2: Qcow2Args,
+    pub(super) packing: PackingArgs,
+    #[command(flatten)]
+    pub(super) guest: GuestArgs,
     /// Which zeros become holes: those of the image, all (a bare --sparse), none
     #[arg(
         long,
@@ -88,23 +94,6 @@ pub(crate) struct ConvertArgs {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub(super) enum Format {
-    /// The disk's bytes as they are
-    Raw,
-    /// What QEMU, Proxmox and libvirt take; the default for .qcow2 and .qcow
-    Qcow2,
-}
-
-impl Format {
-    pub(super) fn name(self) -> &'static str {
-        match self {
-            Self::Raw => "raw",
-            Self::Qcow2 => "qcow2",
-        }
-    }
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Sparse {
     /// Holes of the disk and of its images
     Auto,
@@ -124,6 +113,34 @@ pub(super) enum Reflink {
     Never,
 }
 
+impl From<Sparse> for convert::Sparse {
+    fn from(sparse: Sparse) -> Self {
+        match sparse {
+            Sparse::Auto => Self::Auto,
+            Sparse::Always => Self::Always,
+            Sparse::Never => Self::Never,
+        }
+    }
+}
+
+/// How the digest is computed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Algorithm {
+    /// What `sha256sum -c` reads, of the target file as it is
+    Sha256,
+    /// The disk's content, on all cores; the same for raw and qcow2
+    Blkhash,
+}
+
+impl From<Algorithm> for hash::Algorithm {
+    fn from(algorithm: Algorithm) -> Self {
+        match algorithm {
+            Algorithm::Sha256 => Self::Sha256,
+            Algorithm::Blkhash => Self::Blkhash,
+        }
+    }
+}
+
 impl From<Reflink> for sink::Reflink {
     fn from(reflink: Reflink) -> Self {
         match reflink {
@@ -135,40 +152,73 @@ impl From<Reflink> for sink::Reflink {
 }
 
 impl ConvertArgs {
-    pub(super) fn format(&self) -> Format {
+    /// What is written where it is no archive, for messages.
+    pub(crate) const DISK: &str = "disk";
+
+    pub(super) fn format(&self) -> &'static KnownFormat {
         // A directory has no format; its name says nothing.
-        let by_name = || (!self.partitions).then(|| format_by_name(&self.output));
-        self.format.or_else(by_name).unwrap_or(Format::Raw)
+        let by_name = || by_extension(&self.output).filter(|_| !self.partitions);
+        self.format.or_else(by_name).unwrap_or(raw())
     }
 
-    /// Removes targets that have their names already, because they belong together with something
-    /// that failed. What replaced an older file is complete, and stays.
-    pub(super) fn take_back<'a>(&self, targets: impl IntoIterator<Item = &'a Path>) {
-        for path in targets.into_iter().filter(|_| !self.force) {
-            let _ = std::fs::remove_file(path);
+    /// How the library is to do it.
+    pub(super) fn options(&self, guest: Option<GuestOptions>) -> ConvertOptions {
+        let format = match (self.qcow2_options(), self.tar_options()) {
+            (Some(options), _) => options.into(),
+            (None, Some(options)) => TargetFormat::Files(options),
+            (None, None) => self.format().usual(&self.output),
+        };
+        ConvertOptions {
+            format,
+            sparse: self.sparse.into(),
+            reflink: self.reflink.into(),
+            if_exists: self.if_exists(),
+            checksum: self.checksum.map(Into::into),
+            read_back: self.verify,
+            durability: self.durability(),
+            lists: PathBuf::from("."),
+            scratch: scratch_folder(),
+            guest,
         }
     }
 
     /// What the target is to look like where it is qcow2.
-    pub(super) fn qcow2(&self) -> Option<Qcow2Options> {
-        (self.format() == Format::Qcow2).then(|| self.qcow2.options())
+    pub(super) fn qcow2_options(&self) -> Option<Qcow2Options> {
+        (self.format().name == "qcow2").then(|| self.packing.qcow2())
     }
 
-    /// Whether less than what is stored may be written, which shows only when it is written.
-    pub(super) fn may_shrink(&self) -> bool {
-        let compressed = self
-            .qcow2()
-            .is_some_and(|qcow2| qcow2.compression.is_some());
-        self.sparse == Sparse::Always || compressed
+    /// What the target is to look like where it is an archive.
+    pub(super) fn tar_options(&self) -> Option<TarOptions> {
+        self.named_tar_options()
+            .map(|by_name| self.packing.tar(by_name))
+    }
+
+    /// What the target holds, in a word.
+    pub(crate) fn writes(&self) -> &'static str {
+        match self.tar_options() {
+            Some(_) => "archive",
+            None => Self::DISK,
+        }
+    }
+
+    /// The same, by the name alone.
+    pub(super) fn named_tar_options(&self) -> Option<TarOptions> {
+        match self.format().usual(&self.output) {
+            TargetFormat::Files(options) => Some(options),
+            TargetFormat::Disk(_) => None,
+        }
     }
 
     /// The format as people read it.
     pub(super) fn kind(&self) -> String {
-        let name = self.format().name();
-        let Some(options) = self.qcow2() else {
+        let name = self.format().name;
+        if let Some(how) = self.tar_options().and_then(|options| options.compression) {
+            return format!("{name}, {}", how.name());
+        }
+        let Some(options) = self.qcow2_options() else {
             return name.to_owned();
         };
-        let compressed = self.qcow2.compression_name();
+        let compressed = self.packing.compression_name();
         let compressed = compressed.map_or_else(String::new, |how| format!(", {how}"));
         format!("{name}, clusters of {}{compressed}", options.cluster_size)
     }
@@ -181,50 +231,26 @@ impl ConvertArgs {
         Promised::by_name(&self.output)
     }
 
+    /// What becomes of files that have the names of targets.
+    pub(super) fn if_exists(&self) -> IfExists {
+        if self.force {
+            IfExists::Replace
+        } else {
+            IfExists::Refuse
+        }
+    }
+
+    /// Whether targets have reached the disk before they get their names.
+    pub(super) fn durability(&self) -> Durability {
+        if self.no_sync {
+            Durability::Unsynced
+        } else {
+            Durability::Synced
+        }
+    }
+
     /// Whether something that is there is to be replaced.
     pub(crate) fn replaces(&self) -> bool {
         self.force && self.output.exists()
-    }
-
-    /// Refuses the name of a file that promises what is not written; `-O` overrules it.
-    pub(super) fn refuse_promise(&self, target: &Target) -> Result<(), Promised> {
-        let Target::File(path) = target else {
-            return Ok(());
-        };
-        if self.format.is_some() || path.is_dir() {
-            return Ok(());
-        }
-        Promised::by_name(path).map_or(Ok(()), Err)
-    }
-
-    /// Refuses options that cannot be followed together.
-    pub(super) fn refuse_nonsense(&self, target: &Target) -> Result<(), Usage> {
-        let mistake = |text: &str| Err(Usage(text.to_owned()));
-        if self.verify && matches!(target, Target::Stdout | Target::Stream(_)) {
-            return mistake("--verify reads the target back, and what went to a stream is gone");
-        }
-        let to_files = matches!(target, Target::File(_) | Target::Directory(_));
-        if self.checksum.is_some() && !to_files {
-            return mistake("--checksum writes a file beside the target, which has to be a file");
-        }
-        if self.reflink == Reflink::Always && self.open.salvage {
-            return mistake("--salvage reads every byte, and --reflink=always none");
-        }
-        if self.reflink == Reflink::Always && !to_files {
-            return mistake("--reflink=always wants a file as the target: others share nothing");
-        }
-        let Some(options) = self.qcow2() else {
-            return self.qcow2.refuse_any();
-        };
-        if self.reflink == Reflink::Always && options.compression.is_some() {
-            return mistake("--reflink=always and --compress exclude each other");
-        }
-        if !to_files {
-            return mistake("qcow2 is not written from start to end; its target has to be a file");
-        }
-        if options.compression.is_some() && self.sparse == Sparse::Never {
-            return mistake("--sparse=never and --compress want opposite things");
-        }
-        Ok(())
     }
 }

@@ -1,10 +1,15 @@
 //! What somebody should know who uses the copy of a disk.
 
 use ploopconv::disk::VirtualDisk;
-use ploopconv::partition::{self, Content, FileSystem, GptError, Layout, Warning};
+use ploopconv::partition::{self, Content, FileSystem, GptError, PartitionLayout, Warning};
 
-/// Warnings about what a disk holds, or the partition of it that is copied: a line each.
-pub(super) fn of_contents(disk: &dyn VirtualDisk, partition: Option<u32>) -> Vec<String> {
+/// Warnings about what a disk holds, or the partition of it that is copied: a line each. Of a disk
+/// whose files are packed a journal is replayed.
+pub(super) fn of_contents(
+    disk: &dyn VirtualDisk,
+    partition: Option<u32>,
+    packs_files: bool,
+) -> Vec<String> {
     // A table that cannot be read is for `info`: it is copied as it is.
     let Ok(layout) = partition::read(disk) else {
         return what_is_missing(disk).into_iter().collect();
@@ -13,15 +18,17 @@ pub(super) fn of_contents(disk: &dyn VirtualDisk, partition: Option<u32>) -> Vec
     if reaches_past_the_end(&layout, disk.size()) {
         warnings.extend(what_is_missing(disk));
     }
-    if partition.is_none() {
+    if partition.is_none() && !packs_files {
         warnings.extend(what_hides_partitions(&layout));
     }
-    warnings.extend(what_is_in_a_journal(&layout));
+    if !packs_files {
+        warnings.extend(what_is_in_a_journal(&layout));
+    }
     warnings
 }
 
 /// Whether the table or a file system was made for a larger disk.
-fn reaches_past_the_end(layout: &Layout, size: u64) -> bool {
+fn reaches_past_the_end(layout: &PartitionLayout, size: u64) -> bool {
     let is_larger = |content: &Content, room| content.size.is_some_and(|size| size > room);
     let is_outside =
         |warning: &Warning| matches!(warning, Warning::BackupDamaged(GptError::Outside { .. }));
@@ -35,8 +42,8 @@ fn reaches_past_the_end(layout: &Layout, size: u64) -> bool {
         })
 }
 
-/// The first part of a split disk, and a layer that is read alone, can be shorter than the disk that
-/// their table was made for.
+/// The first part of a split disk, and a layer that is read alone, can be shorter than the disk
+/// that their table was made for.
 fn what_is_missing(disk: &dyn VirtualDisk) -> Option<String> {
     let stated = partition::stated_end(disk).ok()??;
     (stated.end > disk.size()).then(|| {
@@ -51,7 +58,7 @@ fn what_is_missing(disk: &dyn VirtualDisk) -> Option<String> {
 
 /// In a disk with a table that counts in other sectors a machine may see no partition, and a disk
 /// that is encrypted as a whole shows none without its key.
-fn what_hides_partitions(layout: &Layout) -> Vec<String> {
+fn what_hides_partitions(layout: &PartitionLayout) -> Vec<String> {
     let warnings = layout.warnings.iter();
     let hiding = warnings
         .filter(|warning| matches!(warning, Warning::SectorSize(_) | Warning::WholeDiskLuks));
@@ -62,7 +69,7 @@ fn what_hides_partitions(layout: &Layout) -> Vec<String> {
 
 /// A copy is as the disk was when it stopped. Where that was not a clean stop, what the file system
 /// wrote last stands in its journal only, and a reader that does not replay it misses that.
-fn what_is_in_a_journal(layout: &Layout) -> Vec<String> {
+fn what_is_in_a_journal(layout: &PartitionLayout) -> Vec<String> {
     let whole = layout.whole.iter().map(|content| (None, content));
     let parts = layout.partitions.iter();
     let parts = parts.filter_map(|part| Some((Some(part.number), part.content.as_ref()?)));

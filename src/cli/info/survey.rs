@@ -2,22 +2,27 @@
 
 mod order;
 
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use ploopconv::Workers;
-use ploopconv::ploop::{Examined, OpenOptions, State, examine, is_named_like_a_delta};
+use ploopconv::ploop::{
+    Examined, LayerInfo, OpenOptions, State, descriptor_backups, examine, is_named_like_a_delta,
+};
+use ploopconv::util::time::UtcTime;
 use serde::Serialize;
 
 use self::order::Candidate;
-use super::{InfoArgs, JsonLayer, format, json_layer};
-use crate::cli::hints::{quoted, shell_word};
+use super::args::InfoArgs;
+use super::layer::{JsonLayer, format, json_layer};
+use crate::advice::shell::{quoted, shell_word};
+use crate::cli::ending::Ending;
 use crate::cli::open::OpenArgs;
-use crate::cli::output::{finish, json, line, results};
+use crate::cli::output::{finish, line, results, story};
 use crate::cli::partitions::Division;
 use crate::cli::report::path;
-use crate::cli::size::short;
+use ploopconv::util::paths::folder_of;
+use ploopconv::util::size::short;
 
 /// The images of a disk, in the order in which they could be a chain.
 #[derive(Debug, Default, Serialize)]
@@ -27,6 +32,8 @@ pub(super) struct Survey {
     command: Option<String>,
     /// Why there is no command.
     unknown: Option<String>,
+    /// Copies of the descriptor that a program kept: an earlier state of it.
+    descriptor_backups: Vec<String>,
 }
 
 /// An image that was found.
@@ -58,11 +65,12 @@ pub(super) fn without_descriptor(
     args: &InfoArgs,
     folder: &Path,
     images: &[PathBuf],
+    ending: &Ending,
     workers: &Workers,
 ) -> anyhow::Result<()> {
     let survey = Survey::new(folder, images, workers);
     if args.json {
-        return json(&Report {
+        return ending.print(&Report {
             image: args.open.name().to_string(),
             descriptor: None,
             survey,
@@ -81,7 +89,7 @@ impl Survey {
         let lost = examined.layers.is_empty() && examined.is_damaged();
         match &examined.descriptor {
             Some(descriptor) if lost => {
-                let folder = descriptor.parent().unwrap_or(Path::new("."));
+                let folder = folder_of(descriptor);
                 let real = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
                 let is_image = |file: &&PathBuf| {
                     let options = OpenOptions {
@@ -143,6 +151,10 @@ impl Survey {
             found_images: found.into_iter().map(|(_, found)| found).collect(),
             command,
             unknown,
+            descriptor_backups: descriptor_backups(folder)
+                .iter()
+                .map(|it| path(it))
+                .collect(),
         }
     }
 
@@ -161,6 +173,14 @@ impl Survey {
         if let Some(doubt) = &self.unknown {
             say("not known:", doubt);
         }
+        for backup in &self.descriptor_backups {
+            let command = format!("ploopconv info {}", shell_word(backup.as_ref()));
+            say(
+                "backup:",
+                "the descriptor as it was once, which a program kept; what it says:",
+            );
+            say("", &command);
+        }
         let Some(command) = &self.command else {
             return lines;
         };
@@ -168,13 +188,14 @@ impl Survey {
         if self.found_images.len() == 1 {
             say(
                 "",
-                "(if the disk had snapshots, their layers are missing here, and this is an old state)",
+                "(if the disk had snapshots, their layers are missing here, \
+                 and this is an old state)",
             );
         } else {
             say(
                 "",
-                "(base first, the others by their last change: nothing else tells the order, and \
-                 in a wrong order the disk is wrong; leave out what is no part of it)",
+                "(by their names and times; if a layer between them is missing here, the disk is \
+                 wrong)",
             );
         }
         lines
@@ -190,7 +211,6 @@ impl Found {
             modified,
             size: self.layer.as_ref().map(|layer| layer.virtual_size),
             in_use: self.layer.as_ref().is_some_and(|layer| layer.in_use),
-            is_copy: is_copy(Path::new(&self.file), modified),
             error: self.error.clone(),
         }
     }
@@ -217,9 +237,9 @@ impl Found {
         let examined = match workers.install(|| examine(file, &options)) {
             Ok(examined) => examined,
             Err(error) => {
-                found.error = Some(error.to_string());
+                let text = story(&error.into());
+                found.error = Some(text.clone());
                 // The line above has the name.
-                let text = error.to_string();
                 let text = text.strip_prefix(&found.file).unwrap_or(&text).trim_start();
                 found.lines.push(format!("{text}{changed}"));
                 return found;
@@ -227,22 +247,7 @@ impl Found {
         };
         found.damaged = examined.is_damaged();
         if let Some(layer) = examined.layers.first() {
-            let mut text = format!(
-                "{}, disk of {}, file of {}",
-                format(layer),
-                short(layer.virtual_size),
-                short(layer.file_size)
-            );
-            if let Some(image) = &layer.image {
-                text += &format!(
-                    ", {} clusters of {} stored",
-                    image.allocated_clusters,
-                    short(image.cluster_size)
-                );
-                if image.state == State::InUse {
-                    text += ", marked in use";
-                }
-            }
+            let text = text_of(layer);
             found.lines.push(text + &changed);
             found.layer = Some(json_layer(layer));
         }
@@ -259,35 +264,37 @@ impl Found {
     }
 }
 
-/// Whether a file got its contents as fast as a copy does, right after it was made: then the time of
-/// its last change says when it was copied. Where its file system keeps no birth times, no.
-fn is_copy(file: &Path, modified: SystemTime) -> bool {
-    /// Slower than every copy and faster than what a container writes all its life.
-    const RATE: u64 = 1 << 20;
-    let Ok(meta) = std::fs::metadata(file) else {
-        return false;
-    };
-    let most = Duration::from_secs((meta.blocks().saturating_mul(512) / RATE).saturating_add(2));
-    let born = meta.created().ok();
-    let took = born.and_then(|born| modified.duration_since(born).ok());
-    took.is_some_and(|took| took <= most)
+/// What an image is, in a line.
+fn text_of(layer: &LayerInfo) -> String {
+    let mut text = format!(
+        "{}, disk of {}, file of {}",
+        format(layer),
+        short(layer.virtual_size),
+        short(layer.file_size)
+    );
+    if let Some(image) = &layer.image {
+        text += &format!(
+            ", {} clusters of {} stored",
+            image.allocated_clusters,
+            short(image.cluster_size)
+        );
+        if image.state == State::InUse {
+            text += ", marked in use";
+        }
+    }
+    text
 }
 
 /// A moment as people read it: the day and the time in UTC.
 fn date(since_1970: Duration) -> String {
-    let seconds = since_1970.as_secs();
-    let (days, rest) = (seconds / 86_400, seconds % 86_400);
-    // Years that begin in March end with the leap day.
-    let shifted = days + 719_468;
-    let era = shifted / 146_097;
-    let of_era = shifted % 146_097;
-    let year_of_era = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month = (5 * of_year + 2) / 153;
-    let day = of_year - (153 * month + 2) / 5 + 1;
-    let month = if month < 10 { month + 3 } else { month - 9 };
-    let year = year_of_era + era * 400 + u64::from(month <= 2);
-    let (hour, minute, second) = (rest / 3600, rest / 60 % 60, rest % 60);
+    let UtcTime {
+        year,
+        month,
+        day,
+        hour,
+        minute,
+        second,
+    } = UtcTime::from_unix(since_1970.as_secs());
     format!("{year}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02} UTC")
 }
 

@@ -7,8 +7,7 @@ use ploopconv::disk::{Extent, ExtentKind};
 pub(super) const HEADING: &str =
     "OFFSET             LENGTH             LAYER  HOST OFFSET        FILE\n";
 
-/// How an extent is shown. Names are the files of the layers, base first, as they are to stand
-/// there.
+/// How an extent is shown. Names are those of the disk's stores, as they are to stand there.
 pub(super) trait Row {
     /// Adds the row of one extent to `out`.
     fn add(&mut self, out: &mut Vec<u8>, extent: &Extent);
@@ -25,16 +24,20 @@ impl Row for Text {
         hex(out, offset);
         hex(out, len);
         match kind {
-            ExtentKind::Data { layer, host_offset }
-            | ExtentKind::Compressed { layer, host_offset } => {
-                right(out, layer);
+            ExtentKind::Data { store, host_offset }
+            | ExtentKind::Compressed { store, host_offset } => {
+                right(out, store.index());
                 out.extend_from_slice(b"  ");
                 hex(out, host_offset);
-                out.extend_from_slice(self.files.get(layer).map_or(b"", |file| file.as_bytes()));
+                out.extend_from_slice(
+                    self.files
+                        .get(store.index())
+                        .map_or(b"", |file| file.as_bytes()),
+                );
             }
             ExtentKind::Hole => out.extend_from_slice(b" hole"),
-            ExtentKind::Lost { layer } => {
-                right(out, layer);
+            ExtentKind::Lost { store } => {
+                right(out, store.index());
                 out.extend_from_slice(b"  lost");
             }
         }
@@ -102,19 +105,19 @@ impl Row for Json {
         put(", \"length\": ");
         put(buffer.format(extent.len));
         match extent.kind {
-            ExtentKind::Data { layer, host_offset }
-            | ExtentKind::Compressed { layer, host_offset } => {
+            ExtentKind::Data { store, host_offset }
+            | ExtentKind::Compressed { store, host_offset } => {
                 put(", \"kind\": \"data\", \"layer\": ");
-                put(buffer.format(layer));
+                put(buffer.format(store.index()));
                 put(", \"file\": ");
-                put(self.files.get(layer).map_or("null", String::as_str));
+                put(self.files.get(store.index()).map_or("null", String::as_str));
                 put(", \"host_offset\": ");
                 put(buffer.format(host_offset));
             }
             ExtentKind::Hole => put(", \"kind\": \"hole\""),
-            ExtentKind::Lost { layer } => {
+            ExtentKind::Lost { store } => {
                 put(", \"kind\": \"lost\", \"layer\": ");
-                put(buffer.format(layer));
+                put(buffer.format(store.index()));
             }
         }
         put("}");
@@ -123,16 +126,24 @@ impl Row for Json {
 
 #[cfg(test)]
 mod tests {
+    use ploopconv::disk::StoreId;
+
     use super::*;
 
     fn extents() -> [Extent; 5] {
-        let data = |layer, host_offset| ExtentKind::Data { layer, host_offset };
+        let data = |layer, host_offset| ExtentKind::Data {
+            store: StoreId::at(layer),
+            host_offset,
+        };
+        let lost = |layer| ExtentKind::Lost {
+            store: StoreId::at(layer),
+        };
         let extent = |offset, len, kind| Extent { offset, len, kind };
         [
             extent(0, 1 << 20, data(0, 0x10_0000)),
             extent(1 << 20, 5, ExtentKind::Hole),
             extent(u64::MAX - 1, 1, data(12, u64::MAX)),
-            extent(0xabc, 0x90, ExtentKind::Lost { layer: 255 }),
+            extent(0xabc, 0x90, lost(255)),
             extent(1, 1, data(100_000, 1)),
         ]
     }
@@ -149,11 +160,12 @@ mod tests {
             let Extent { offset, len, kind } = extent;
             let start = format!("{offset:<#18x} {len:<#18x} ");
             expected += &match kind {
-                ExtentKind::Data { layer, host_offset } => {
+                ExtentKind::Data { store, host_offset } => {
+                    let layer = store.index();
                     let file = files.get(layer).map_or("", String::as_str);
                     format!("{start}{layer:>5}  {host_offset:<#18x} {file}\n")
                 }
-                ExtentKind::Lost { layer } => format!("{start}{layer:>5}  lost\n"),
+                ExtentKind::Lost { store } => format!("{start}{:>5}  lost\n", store.index()),
                 _ => format!("{start} hole\n"),
             };
         }

@@ -1,8 +1,8 @@
 //! File systems of other systems, and what other systems put around theirs: named, so that a user
 //! knows what to look with. Field names are those of the formats' own descriptions.
 
-use super::{Content, FileSystem, part, uuid_at};
-use crate::bytes::{be_u16, be_u32, field, le_u16, le_u32, le_u64};
+use crate::partition::content::{Content, FileSystem, part, uuid_at};
+use crate::util::bytes::{be_u16, be_u32, field, le_u16, le_u32, le_u64, to_usize};
 
 /// What the boot sectors of Microsoft's file systems say that they are, at byte 3.
 fn oem(head: &[u8]) -> Option<[u8; 8]> {
@@ -26,7 +26,7 @@ pub(super) fn ntfs(head: &[u8]) -> Option<Content> {
     Some(Content::new(FileSystem::Ntfs, &[], Some(serial)).of_units(sectors, sector))
 }
 
-/// An encrypted volume of Windows: on fixed disks by its name, on others by a GUID behind a FAT's.
+/// An encrypted volume of Windows: on fixed disks by its name, on others by a GUID after a FAT's.
 pub(super) fn bitlocker(head: &[u8]) -> Option<Content> {
     /// 4967D63B-2E29-4AD8-8399-F6A339E3D001, as it is stored.
     const TO_GO: [u8; 16] = [
@@ -91,7 +91,7 @@ pub(super) fn zfs(head: &[u8]) -> Option<Content> {
     let pair = b"\0\0\0\x04name\0\0\0\x09\0\0\0\x01";
     let label = find(pair).and_then(|at| {
         let at = at.checked_add(pair.len())?;
-        let len = usize::try_from(be_u32(list, at)).ok()?;
+        let len = to_usize(be_u32(list, at));
         part(list, at.checked_add(4)?, len.min(256))
     });
     Some(Content::new(

@@ -1,6 +1,6 @@
 use crate::disk::{RawDisk, VirtualDisk};
-use crate::error::Error;
-use crate::partition::{Layout, TableError, TableKind, Warning, read};
+use crate::partition::tests::reason;
+use crate::partition::{PartitionError, PartitionLayout, TableError, TableKind, Warning, read};
 
 const SECTORS: usize = 4000;
 
@@ -39,8 +39,8 @@ impl Disk {
         disk
     }
 
-    fn read(&self) -> crate::Result<Layout> {
-        let disk = RawDisk::over(Box::new(self.0.clone()), "memory".as_ref())?;
+    fn read(&self) -> crate::Result<PartitionLayout> {
+        let disk = RawDisk::over(std::sync::Arc::new(self.0.clone()), "memory".as_ref())?;
         let layout = read(&disk)?;
         for part in &layout.partitions {
             let slice = part.of(&disk)?;
@@ -51,13 +51,7 @@ impl Disk {
 
     #[track_caller]
     fn refused(&self) -> TableError {
-        match self.read() {
-            Err(Error::PartitionTable {
-                kind: TableKind::Mbr,
-                source,
-            }) => source,
-            other => panic!("{other:?}"),
-        }
+        reason(self.read().unwrap_err(), TableKind::Mbr)
     }
 }
 
@@ -81,14 +75,18 @@ fn slots_keep_their_numbers_and_logical_partitions_start_at_five() {
     );
     assert_eq!(layout.partitions[0].kind.to_string(), "0x83");
     assert_eq!(layout.warnings, []);
+    let available = vec![1, 3, 5, 6, 7];
+    let error = layout.partition(4).unwrap_err();
+    let number = 4;
+    assert_eq!(
+        error.detail(),
+        Some(&PartitionError::NoSuchPartition { number, available })
+    );
+    let error = layout.partition(2).unwrap_err();
     assert!(matches!(
-        layout.partition(2),
-        Err(Error::ExtendedPartition { .. })
+        error.detail(),
+        Some(PartitionError::Extended { .. })
     ));
-    match layout.partition(4) {
-        Err(Error::NoSuchPartition { available, .. }) => assert_eq!(available, [1, 3, 5, 6, 7]),
-        other => panic!("{other:?}"),
-    }
 }
 
 #[test]
@@ -189,7 +187,10 @@ fn any_byte_of_a_record_may_be_anything() {
                 let mut disk = Disk::usual();
                 disk.0[sector * 512 + at] = value;
                 if let Err(error) = disk.read() {
-                    assert!(matches!(error, Error::PartitionTable { .. }), "{error:?}");
+                    assert!(
+                        matches!(error.detail(), Some(PartitionError::Table { .. })),
+                        "{error:?}"
+                    );
                 }
             }
         }

@@ -1,5 +1,5 @@
-//! Names of the types that partitions commonly have. Those of a GPT are the UEFI specification's, the
-//! Discoverable Partitions Specification's and their vendors'; those of an MBR are `sfdisk`'s.
+//! Names of the types that partitions commonly have. Those of a GPT are the UEFI specification's,
+//! the Discoverable Partitions Specification's and their vendors'; those of an MBR are `sfdisk`'s.
 
 use uuid::{Uuid, uuid};
 

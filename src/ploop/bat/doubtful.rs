@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use super::Bat;
+use crate::util::bytes::saturating_u32;
 
 impl Bat {
     /// The ranges of the disk inside `range` that this image stores and that cannot be trusted:
@@ -38,12 +39,11 @@ impl Bat {
         let rules = self.rules;
         let in_file = |&(_, entry): &(u64, u32)| rules.available(rules.host_offset(entry)) > 0;
         // Both are what the table counts with, so both fit.
-        let narrow = |index: u64| u32::try_from(index).unwrap_or(u32::MAX);
         let mut places: Vec<(u32, u32)> = self
             .pages
             .used_entries()
             .filter(in_file)
-            .map(|(index, entry)| (entry, narrow(index)))
+            .map(|(index, entry)| (entry, saturating_u32(index)))
             .collect();
         places.sort_unstable();
         let host_offset =
@@ -52,9 +52,9 @@ impl Bat {
         let doubtful = places.iter().enumerate().filter(|&(at, place)| {
             let here = rules.host_offset(place.0);
             let before = host_offset(at.checked_sub(1).and_then(|at| places.get(at)));
-            let behind = host_offset(places.get(at + 1));
+            let next = host_offset(places.get(at + 1));
             before.is_some_and(|before| here - before < rules.cluster)
-                || behind.is_some_and(|behind| behind - here < rules.cluster)
+                || next.is_some_and(|next| next - here < rules.cluster)
                 || rules.is_misaligned(here)
         });
         let mut indexes: Vec<u32> = doubtful.map(|(_, &(_, index))| index).collect();

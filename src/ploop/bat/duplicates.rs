@@ -9,6 +9,7 @@ use super::marks::Marks;
 use super::pages::{Entries, PAGE_ENTRIES};
 use super::{BadEntries, BadEntry, Bat, KEPT, NOWHERE};
 use crate::ploop::header::SECTOR;
+use crate::util::bytes::to_usize;
 
 /// Up to this many entries may be sorted to find pairs (16 MiB); more are marked in a bit map.
 const SORTED: u64 = 1 << 20;
@@ -43,7 +44,7 @@ fn in_file(bat: &Bat, entry: u32) -> Option<u64> {
     data.contains(&host_offset).then_some(host_offset)
 }
 
-/// The clusters that a file has place for behind its table, the last one possibly partial.
+/// The clusters that a file has place for after its table, the last one possibly partial.
 fn slots(bat: &Bat) -> u64 {
     let len = bat.rules.file_len.saturating_sub(bat.rules.data_start);
     bat.rules.grid.split(len).0.saturating_add(1)
@@ -169,7 +170,7 @@ impl<'a> Slots<'a> {
 
     /// Some of the places, so many at a time.
     fn windows(&self, all: Range<u64>, len: u64) -> impl Iterator<Item = Range<u64>> + use<> {
-        let step = usize::try_from(len).unwrap_or(usize::MAX);
+        let step = to_usize(len);
         let end = all.end;
         all.step_by(step)
             .map(move |start| start..end.min(start + len))
@@ -243,7 +244,7 @@ fn overlapping(bat: &Bat) -> BadEntries {
         .unwrap_or(0)
         .min(last + sectors);
     let mut found = First::default();
-    for start in (0..end).step_by(usize::try_from(WINDOW).unwrap_or(usize::MAX)) {
+    for start in (0..end).step_by(to_usize(WINDOW)) {
         let stop = end.min(start + WINDOW);
         let mut map = Marks::new(stop - start);
         for (index, first) in places().filter(|&(_, at)| at < stop && at + sectors > start) {
@@ -298,6 +299,7 @@ impl From<First> for BadEntries {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ploop::bat::IfUnreadable;
     use crate::ploop::header::Header;
 
     /// An image of `entries` clusters of 512 bytes, with room for `places` in its file, and the
@@ -346,7 +348,7 @@ mod tests {
             }
             let len = bytes.len() as u64;
             let header = Header::parse(bytes.first_chunk().unwrap(), len).unwrap();
-            let (bat, _) = Bat::read(&bytes, &header, len, false).unwrap();
+            let (bat, _) = Bat::read(&bytes, &header, len, IfUnreadable::Fail).unwrap();
             let mut seen = std::collections::HashSet::new();
             let entries = bat.pages.used_entries();
             let again: Vec<u64> = entries

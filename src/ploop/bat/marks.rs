@@ -1,5 +1,6 @@
 //! Bits that are set once.
 
+use crate::util::bytes::to_usize;
 use std::ops::Range;
 
 /// One bit for each place or sector.
@@ -7,16 +8,12 @@ pub(super) struct Marks(Vec<u64>);
 
 impl Marks {
     pub(super) fn new(bits: u64) -> Self {
-        Self(vec![
-            0;
-            usize::try_from(bits.div_ceil(64)).unwrap_or(usize::MAX)
-        ])
+        Self(vec![0; to_usize(bits.div_ceil(64))])
     }
 
     /// Marks one bit, and gives something else than 0 if it was marked already.
     pub(super) fn set(&mut self, at: u64) -> u64 {
-        let word = usize::try_from(at / 64).ok();
-        let Some(word) = word.and_then(|word| self.0.get_mut(word)) else {
+        let Some(word) = self.0.get_mut(to_usize(at / 64)) else {
             return 0;
         };
         let bit = 1 << (at % 64);
@@ -29,9 +26,7 @@ impl Marks {
     pub(super) fn mark(&mut self, range: Range<u64>) -> Option<u64> {
         let mut at = range.start;
         while at < range.end {
-            let word = usize::try_from(at / 64)
-                .ok()
-                .and_then(|word| self.0.get_mut(word))?;
+            let word = self.0.get_mut(to_usize(at / 64))?;
             let len = (64 - at % 64).min(range.end - at);
             let mask = (u64::MAX >> (64 - len)) << (at % 64);
             if *word & mask != 0 {

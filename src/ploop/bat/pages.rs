@@ -1,5 +1,6 @@
 //! The entries of a table, in pages that take no more memory than what they say.
 
+use crate::util::bytes::{saturating_u32, to_usize};
 use rayon::prelude::*;
 
 /// Entries in a page of the table: 4 KiB, so that a page which is not all hole in the file does not
@@ -13,7 +14,7 @@ pub(super) const PAGE_BYTES: usize = PAGE_ENTRIES * 4;
 pub(super) enum Page {
     /// No entry in use.
     Empty,
-    /// All entries in use and whole in the file, each cluster right behind the one before: what
+    /// All entries in use and whole in the file, each cluster right after the one before: what
     /// most of an image is that was written in order. Given is the first entry.
     Run(u32),
     /// Anything else: the place of its entries in the [`Slab`] that it was read with.
@@ -27,7 +28,7 @@ pub(super) struct Slab(Vec<[u32; PAGE_ENTRIES]>);
 impl Slab {
     /// Keeps the entries of a page; no more than 256 in one slab.
     pub(super) fn list(&mut self, entries: [u32; PAGE_ENTRIES]) -> Page {
-        let place = u8::try_from(self.0.len()).unwrap_or(u8::MAX);
+        let place = u8::try_from(self.0.len()).expect("no more than 256 pages in one slab");
         self.0.push(entries);
         Page::Listed(place)
     }
@@ -66,8 +67,7 @@ impl Packed {
     /// The number of a slab and the place in it.
     fn listed(self) -> Option<(usize, usize)> {
         let place = self.0 & !Self::LISTED;
-        let narrow = |number: u64| usize::try_from(number).ok();
-        (self.0 & Self::LISTED != 0).then_some((narrow(place >> 8)?, narrow(place & 0xff)?))
+        (self.0 & Self::LISTED != 0).then(|| (to_usize(place >> 8), to_usize(place & 0xff)))
     }
 }
 
@@ -85,7 +85,7 @@ impl Pages {
     /// Room for `count` entries, none of them in use. `step` is what entries count up by from one
     /// cluster of the file to the next.
     pub(super) fn new(count: u64, step: u32) -> Self {
-        let pages = usize::try_from(count.div_ceil(PAGE_ENTRIES as u64)).unwrap_or(usize::MAX);
+        let pages = to_usize(count.div_ceil(PAGE_ENTRIES as u64));
         Self {
             pages: vec![0; pages],
             slabs: Vec::new(),
@@ -93,15 +93,13 @@ impl Pages {
         }
     }
 
-    /// Puts pages in their places, with the slab that those of them are in which are listed; one
-    /// behind the last is left out.
+    /// Stores `pages`; listed pages refer to `slab`. Pages past the end are ignored.
     pub(super) fn set(&mut self, pages: impl Iterator<Item = (u64, Page)>, mut slab: Slab) {
-        let number = u32::try_from(self.slabs.len()).unwrap_or(u32::MAX);
+        let number = saturating_u32(self.slabs.len() as u64);
         slab.0.shrink_to_fit();
         self.slabs.push(slab);
         for (at, page) in pages {
-            let place = usize::try_from(at).ok();
-            if let Some(place) = place.and_then(|at| self.pages.get_mut(at)) {
+            if let Some(place) = self.pages.get_mut(to_usize(at)) {
                 *place = Packed::new(page, number).0;
             }
         }
@@ -202,14 +200,14 @@ fn nth(first: u32, step: u32, passed: u32) -> u32 {
 
 /// The entries of a run.
 pub(super) fn counted(first: u32, step: u32) -> impl Iterator<Item = u32> {
-    let count = u32::try_from(PAGE_ENTRIES).unwrap_or(u32::MAX);
-    (0..count).map(move |passed| nth(first, step, passed))
+    // A constant: the compiler compares many entries at a time where it knows how many there are.
+    const COUNT: u32 = saturating_u32(PAGE_ENTRIES as u64);
+    (0..COUNT).map(move |passed| nth(first, step, passed))
 }
 
 /// The page that holds the entry of a cluster, and its place there.
 fn place(index: u64) -> (usize, usize) {
     let page = index / PAGE_ENTRIES as u64;
     let slot = index % PAGE_ENTRIES as u64;
-    let narrow = |n: u64| usize::try_from(n).unwrap_or(usize::MAX);
-    (narrow(page), narrow(slot))
+    (to_usize(page), to_usize(slot))
 }

@@ -7,14 +7,15 @@ use rayon::prelude::*;
 
 use super::duplicates::duplicates;
 use super::pages::{PAGE_BYTES, PAGE_ENTRIES, Page, Slab, counted};
-use super::{BadEntry, Bat, BatFindings, NOWHERE, Rules};
+use super::{BadEntry, Bat, BatFindings, IfUnreadable, NOWHERE, Rules};
 use crate::ploop::header::Header;
 use crate::source::{Source, rescue};
+use crate::util::bytes::{saturating_u32, to_usize};
 
 /// Why the table could not be read: the offset in the file, and what the source said.
 type ReadError = (u64, io::Error);
 
-/// The table starts right behind the header.
+/// The table starts right after the header.
 const TABLE_START: u64 = Header::SIZE as u64;
 /// Pages read before their findings are put together: bounds what is on the way, not the table.
 const BATCH_PAGES: usize = 4096;
@@ -24,8 +25,8 @@ const READ_PAGES: usize = 64;
 
 impl Bat {
     /// Reads and judges the whole table of an image of `file_len` bytes, in parallel on the
-    /// current rayon pool. With `salvage`, entries in sectors that cannot be read are lost (never
-    /// absent, or the layer below would show), and [`Bat::doubtful_in`] answers.
+    /// current rayon pool. With [`IfUnreadable::Salvage`], entries in sectors that cannot be read
+    /// are lost (never absent, or the layer below would show), and [`Bat::doubtful_in`] answers.
     ///
     /// # Errors
     ///
@@ -35,13 +36,13 @@ impl Bat {
         source: &dyn Source,
         header: &Header,
         file_len: u64,
-        salvage: bool,
+        if_unreadable: IfUnreadable,
     ) -> Result<(Self, BatFindings), (u64, io::Error)> {
         let rules = Rules::new(header, file_len);
         let table = Table {
             source,
             rules,
-            salvage,
+            if_unreadable,
             entries: u64::from(header.bat_entries()),
             // The area ends where data starts, or where a file without data ends.
             end: header.data_start().min(file_len),
@@ -65,7 +66,9 @@ impl Bat {
         }
         table.read_pages(&batch, &mut bat, &mut findings)?;
         findings.duplicate = duplicates(&bat, findings.allocated, findings.misaligned.count > 0);
-        if salvage && findings.duplicate.count + findings.misaligned.count > 0 {
+        if if_unreadable == IfUnreadable::Salvage
+            && findings.duplicate.count + findings.misaligned.count > 0
+        {
             bat.find_doubtful();
         }
         Ok((bat, findings))
@@ -76,10 +79,10 @@ impl Bat {
 struct Table<'a> {
     source: &'a dyn Source,
     rules: Rules,
-    salvage: bool,
-    /// Entries that count; the words behind them are padding.
+    if_unreadable: IfUnreadable,
+    /// Entries that count; the words after them are padding.
     entries: u64,
-    /// First byte of the file behind the table and its padding.
+    /// First byte of the file after the table and its padding.
     end: u64,
 }
 
@@ -142,8 +145,9 @@ impl Table<'_> {
         };
         let most = numbers.len() as u64 * PAGE_BYTES as u64;
         let len = self.end.saturating_sub(start(first)).min(most) / 4 * 4;
-        buffer.resize(usize::try_from(len).unwrap_or(0), 0);
-        let whole = !self.salvage && self.source.read_exact_at(buffer, start(first)).is_ok();
+        buffer.resize(to_usize(len), 0);
+        let whole = self.if_unreadable == IfUnreadable::Fail
+            && self.source.read_exact_at(buffer, start(first)).is_ok();
         for (&number, bytes) in numbers.iter().zip(buffer.chunks_mut(PAGE_BYTES)) {
             let mut unreadable = Vec::new();
             if !whole {
@@ -206,9 +210,7 @@ impl Table<'_> {
         }
         let mut entries = [0; PAGE_ENTRIES];
         let kept = self.rules.clusters.saturating_sub(first);
-        let words = bytes
-            .chunks_exact(4)
-            .take(usize::try_from(kept).unwrap_or(usize::MAX));
+        let words = bytes.chunks_exact(4).take(to_usize(kept));
         for (entry, word) in entries.iter_mut().zip(words) {
             *entry = word.first_chunk().copied().map_or(0, u32::from_le_bytes);
         }
@@ -233,7 +235,7 @@ impl Table<'_> {
         let lowest = rules.data_start.div_ceil(rules.unit);
         let highest = rules.file_len.checked_sub(rules.cluster)? / rules.unit;
         // The word for an entry that could not be read is never sound.
-        let highest = u32::try_from(highest).unwrap_or(NOWHERE).min(NOWHERE - 1);
+        let highest = saturating_u32(highest).min(NOWHERE - 1);
         let lowest = u32::try_from(lowest).ok()?;
         // One comparison: what lies below wraps around.
         let span = highest.checked_sub(lowest)?;
@@ -247,22 +249,17 @@ impl Table<'_> {
             && tail <= u64::from(highest)
             && entries().next_back().map(u64::from) == Some(tail)
             && !rules.is_misaligned(rules.host_offset(head))
+            && others_than_run(words, head, rules.step()) == 0
         {
-            let run = entries().zip(counted(head, rules.step()));
-            let others: u32 = run
-                .map(|(entry, counted)| u32::from(entry != counted))
-                .sum();
-            if others == 0 {
-                found.findings.allocated += PAGE_ENTRIES as u64;
-                return Some(Page::Run(head));
-            }
+            found.findings.allocated += PAGE_ENTRIES as u64;
+            return Some(Page::Run(head));
         }
         let used: u32 = entries().map(|entry| u32::from(entry != 0)).sum();
         if used == 0 {
             return Some(Page::Empty);
         }
         let sound: u32 = entries().map(|entry| u32::from(is_sound(entry))).sum();
-        // An unused entry is never among the sound ones: data starts behind the header.
+        // An unused entry is never among the sound ones: data starts after the header.
         if rules.may_misalign || sound != used {
             return None;
         }
@@ -274,7 +271,7 @@ impl Table<'_> {
     /// read.
     fn read_words(&self, bytes: &mut [u8], start: u64) -> io::Result<Vec<Range<u64>>> {
         let mut unreadable = Vec::new();
-        if self.salvage {
+        if self.if_unreadable == IfUnreadable::Salvage {
             rescue(self.source, bytes, start, &mut |range| {
                 unreadable.push(range);
             })?;
@@ -311,4 +308,14 @@ impl Table<'_> {
             findings.misaligned.push(bad);
         }
     }
+}
+
+/// How many entries of a page are not those of the run that begins with `head`.
+// By itself the compiler makes a better loop of it than within its caller.
+#[inline(never)]
+fn others_than_run(words: &[[u8; 4]; PAGE_ENTRIES], head: u32, step: u32) -> u32 {
+    let entries = words.iter().map(|word| u32::from_le_bytes(*word));
+    let run = entries.zip(counted(head, step));
+    run.map(|(entry, counted)| u32::from(entry != counted))
+        .sum()
 }

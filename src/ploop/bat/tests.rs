@@ -23,7 +23,7 @@ fn image(version: Version, clusters: u32, entries: &[u32], file_clusters: usize)
 fn read(image: &Vec<u8>) -> (Bat, BatFindings) {
     let len = image.len() as u64;
     let header = Header::parse(image.first_chunk().unwrap(), len).unwrap();
-    Bat::read(image, &header, len, false).unwrap()
+    Bat::read(image, &header, len, IfUnreadable::Fail).unwrap()
 }
 
 #[test]
@@ -142,7 +142,7 @@ fn a_last_cluster_may_end_early_only_where_the_disk_does() {
 #[test]
 fn words_behind_the_disk_and_behind_the_table_are_counted_and_never_looked_up() {
     let mut image = image(Version::V2, 1, &[1, 5], 2);
-    image[72] = 1; // the third word, behind both entries
+    image[72] = 1; // the third word, after both entries
     let (bat, findings) = read(&image);
     assert_eq!((findings.beyond_disk, findings.beyond_table), (1, 1));
     assert_eq!(findings.allocated, 1);
@@ -178,7 +178,7 @@ fn large(clusters: u32, spoil: impl Fn(&mut Vec<u32>)) -> BatFindings {
         &bytes_padded(bytes, u64::from(first) * 512),
         &header,
         len,
-        false,
+        IfUnreadable::Fail,
     )
     .unwrap()
     .1

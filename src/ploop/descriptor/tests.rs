@@ -42,7 +42,7 @@ fn any_root_element_will_do_as_long_as_there_is_storage() {
     assert!(Descriptor::parse(text.as_bytes()).is_ok());
     let error = Descriptor::parse(b"<domain/>").unwrap_err();
     assert_eq!(error, DescriptorError::NotADescriptor("domain".to_owned()));
-    assert!(!error.is_damage());
+    assert_eq!(error.kind(), ErrorKind::NotThisFormat);
 }
 
 #[test]

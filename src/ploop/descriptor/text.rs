@@ -3,7 +3,8 @@
 use std::borrow::Cow;
 
 /// Decodes UTF-8 and UTF-16 of either byte order, with or without a byte order mark, and leaves out
-/// the NULs that some writers pad a file with; `None` where it is neither.
+/// what is no part of the document: blank lines in front, and at the end the NULs that some writers
+/// pad a file with and the Ctrl-Z that DOS editors add; `None` where it is neither.
 pub(crate) fn decode(bytes: &[u8]) -> Option<Cow<'_, str>> {
     let text = match bytes {
         [0xef, 0xbb, 0xbf, rest @ ..] => Cow::Borrowed(std::str::from_utf8(rest).ok()?),
@@ -14,14 +15,15 @@ pub(crate) fn decode(bytes: &[u8]) -> Option<Cow<'_, str>> {
         [0, second, ..] if *second != 0 => Cow::Owned(utf_16(bytes, u16::from_be_bytes)?),
         _ => Cow::Borrowed(std::str::from_utf8(bytes).ok()?),
     };
-    let len = text.trim_end_matches('\0').len();
     Some(match text {
-        Cow::Borrowed(text) => Cow::Borrowed(text.get(..len)?),
-        Cow::Owned(mut text) => {
-            text.truncate(len);
-            Cow::Owned(text)
-        }
+        Cow::Borrowed(text) => Cow::Borrowed(document(text)),
+        Cow::Owned(text) => Cow::Owned(document(&text).to_owned()),
     })
+}
+
+fn document(text: &str) -> &str {
+    let is_padding = |c: char| matches!(c, '\0' | '\x1a') || c.is_whitespace();
+    text.trim_end_matches(is_padding).trim_start()
 }
 
 fn utf_16(bytes: &[u8], unit: impl Fn([u8; 2]) -> u16) -> Option<String> {
@@ -57,6 +59,13 @@ mod tests {
             assert_eq!(decode(&padded).as_deref(), Some(text));
         }
         assert_eq!(decode(&[&le[..], b"\0"].concat()).as_deref(), Some(text));
+    }
+
+    #[test]
+    fn blank_lines_in_front_and_a_ctrl_z_at_the_end_are_no_part_of_it() {
+        assert_eq!(decode(b"\r\n \n<a/>\r\n\x1a").as_deref(), Some("<a/>"));
+        assert_eq!(decode(b"<a/>\x1a\0\0").as_deref(), Some("<a/>"));
+        assert_eq!(decode(b"<a>\x1a</a>").as_deref(), Some("<a>\x1a</a>"));
     }
 
     #[test]

@@ -4,8 +4,9 @@
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
-use super::{DESCRIPTOR, MAX_ENTRIES, ROOT_DISK, is_container_id, is_directory};
 use crate::error::{Error, Result};
+use crate::ploop::error::OpenError;
+use crate::ploop::folders::{DESCRIPTOR, MAX_ENTRIES, ROOT_DISK, is_container_id, is_directory};
 use crate::source::is_there;
 
 /// The disk that a directory stands for: `root.hdd`, or the only bundle; `None` where it holds no
@@ -18,10 +19,11 @@ pub(super) fn disk_in(dir: &Path) -> Result<Option<PathBuf>> {
     let mut disks = bundles_in(dir)?;
     match disks.len() {
         0 | 1 => Ok(disks.pop()),
-        _ => Err(Error::SeveralDisks {
+        _ => Err(OpenError::SeveralDisks {
             path: dir.to_owned(),
             disks,
-        }),
+        }
+        .into()),
     }
 }
 
@@ -59,10 +61,13 @@ pub(super) fn what_else(dir: &Path) -> Option<Error> {
 
 fn judge(dir: &Path) -> Result<Option<Error>> {
     if let Some(files) = root_of_files(dir)? {
-        return Ok(Some(Error::Simfs {
-            path: dir.to_owned(),
-            files,
-        }));
+        return Ok(Some(
+            OpenError::Simfs {
+                path: dir.to_owned(),
+                files,
+            }
+            .into(),
+        ));
     }
     let mut containers = Vec::new();
     for path in entries(dir)? {
@@ -74,9 +79,12 @@ fn judge(dir: &Path) -> Result<Option<Error>> {
         }
     }
     containers.sort_unstable();
-    Ok((!containers.is_empty()).then(|| Error::Containers {
-        path: dir.to_owned(),
-        containers,
+    Ok((!containers.is_empty()).then(|| {
+        OpenError::Containers {
+            path: dir.to_owned(),
+            containers,
+        }
+        .into()
     }))
 }
 
@@ -87,8 +95,8 @@ fn is_area(dir: &Path) -> bool {
     is_directory(dir).unwrap_or(true) && (has_disk(dir) || has_files(dir))
 }
 
-/// The folder that is the root of a container without a disk: the private area itself, or `fs` in it
-/// (Virtuozzo).
+/// The folder that is the root of a container without a disk: the private area itself, or `fs` in
+/// it (Virtuozzo).
 fn root_of_files(dir: &Path) -> Result<Option<PathBuf>> {
     for root in [dir.join("fs"), dir.to_owned()] {
         let mut known = 0_u32;

@@ -1,9 +1,9 @@
-//! What lies beside a disk: images that nobody names, signs of unfinished work, and everything that
-//! must never be taken for a target.
+//! What lies beside a disk: images that no descriptor names, signs of unfinished work, and
+//! everything that must never be taken for a target.
 
 use std::path::{Path, PathBuf};
 
-use super::Examined;
+use super::opener::Opener;
 use crate::ploop::check::{Finding, FindingKind as Kind};
 use crate::ploop::descriptor::Descriptor;
 use crate::ploop::gate::Gate;
@@ -11,8 +11,9 @@ use crate::ploop::header::State;
 use crate::ploop::image::peek;
 use crate::ploop::locate::{companions_in, images_in};
 use crate::source::FileSource;
+use crate::util::paths::folder_of;
 
-impl Examined {
+impl Opener {
     /// Everything in the folders of the disk that could be part of it, told by its name or by its
     /// first bytes, and every file that the descriptor names.
     pub(super) fn list_related(&mut self) {
@@ -39,7 +40,7 @@ impl Examined {
             .filter_map(|image| Some(gate.admit(&image.file).ok()?.path))
             .collect();
         let folder = path.canonicalize().unwrap_or_else(|_| path.to_owned());
-        let mut images = images_in(folder.parent().unwrap_or(Path::new(".")));
+        let mut images = images_in(folder_of(&folder));
         images.retain(|image| !listed.contains(image));
         self.unlisted = images;
         self.related.extend(listed);

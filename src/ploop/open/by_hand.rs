@@ -1,49 +1,23 @@
 //! A chain that is named by hand, without a descriptor.
 
 use std::collections::HashMap;
-use std::convert::Infallible;
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 
-use super::{Examined, folder_of, read_descriptor};
+use super::opener::Opener;
 use crate::error::{Error, Result};
 use crate::foreign::recognise;
 use crate::ploop::chain::ChainPlan;
 use crate::ploop::check::{Finding, FindingKind as Kind};
 use crate::ploop::disk::PloopDisk;
-use crate::ploop::gate::Gate;
+use crate::ploop::error::OpenError;
+use crate::ploop::gate::Reach;
 use crate::ploop::image::has_signature;
 use crate::ploop::locate::{descriptor_beside, disk_folder};
 use crate::ploop::names::is_named_like_a_delta;
 use crate::source::FileSource;
+use crate::util::paths::folder_of;
 
-/// A layer as a user names it: a file, and whether it is a raw disk.
-///
-/// What a raw base holds was written by a guest, who may have begun it like an image: so a layer
-/// is raw only where the user says so.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LayerName {
-    /// The file; a relative name starts from the folder of the disk.
-    pub file: PathBuf,
-    /// Whether it is a raw disk: only ever the base.
-    pub raw: bool,
-}
-
-impl FromStr for LayerName {
-    type Err = Infallible;
-
-    /// Reads `FILE`, or `raw:FILE` for a raw disk.
-    fn from_str(text: &str) -> std::result::Result<Self, Infallible> {
-        let (file, raw) = match text.strip_prefix("raw:") {
-            Some(file) => (file, true),
-            None => (text, false),
-        };
-        let file = PathBuf::from(file);
-        Ok(Self { file, raw })
-    }
-}
-
-impl Examined {
+impl Opener {
     /// Opens the layers that were named, base first.
     pub(super) fn open_by_hand(&mut self) -> Result<()> {
         let folder = disk_folder(&self.input, &self.options.private_dirs)?;
@@ -52,10 +26,13 @@ impl Examined {
         let mut seen: HashMap<(u64, u64), usize> = HashMap::new();
         for (at, name) in names.iter().enumerate() {
             let path = folder.join(&name.file);
-            let wrong = |why| Error::LayerOrder {
-                path: path.clone(),
-                layer: at,
-                why,
+            let wrong = |why| {
+                OpenError::LayerOrder {
+                    path: path.clone(),
+                    layer: at,
+                    why,
+                }
+                .into()
             };
             if at == ChainPlan::MAX_LAYERS {
                 return Err(wrong("the chain would be longer than any program makes"));
@@ -71,11 +48,12 @@ impl Examined {
                 return Err(wrong("the same file is another layer already"));
             }
             if !name.raw && !has_signature(&source)? {
-                return Err(Error::NotALayer {
+                return Err(OpenError::NotALayer {
                     found: recognise(&source),
                     path,
                     layer: at,
-                });
+                }
+                .into());
             }
             layers.extend(self.open_layer(at, source, name.raw, None)?);
         }
@@ -84,7 +62,9 @@ impl Examined {
             let base = layers.first().map(|base| base.source().path().to_owned());
             let base = base.unwrap_or_default();
             let descriptor = descriptor_beside(&base)?;
-            let stated = descriptor.as_deref().and_then(stated_size);
+            let stated = descriptor
+                .as_deref()
+                .and_then(|path| self.stated_size(path));
             self.judge_raw(&mut layers, None, stated)?;
             self.judge_base_by_hand(&base, names.len(), descriptor.as_deref());
             self.judge_chain(&layers, None);
@@ -93,14 +73,21 @@ impl Examined {
         Ok(())
     }
 
-    /// Warns where the lowest layer that was named has others below it, or an only one others over it.
+    /// The size that a descriptor states, where it can be read.
+    fn stated_size(&mut self, descriptor: &Path) -> Option<u64> {
+        let file = self.descriptor_file(descriptor, Reach::Anywhere).ok()?;
+        file.descriptor().ok()?.stated_size()
+    }
+
+    /// Warns where the lowest layer that was named has others below it, or an only one others over
+    /// it.
     fn judge_base_by_hand(&mut self, base: &Path, layers: usize, descriptor: Option<&Path>) {
         let is_delta = base.file_name().is_some_and(is_named_like_a_delta);
         if layers == 1 {
             self.judge_single(base, descriptor);
         } else if is_delta {
-            let message = "the lowest layer that was named has the name of a layer over others: what \
-                           none of them stores reads as zeros";
+            let message = "the lowest layer that was named has the name of a layer over others: \
+                           what none of them stores reads as zeros";
             let finding = Finding::new(Kind::SingleLayer, message.to_owned());
             self.findings.push(finding.of(0, base));
         }
@@ -117,16 +104,10 @@ impl Examined {
         if self.options.allow_outside || real.starts_with(folder) {
             return Ok(real);
         }
-        Err(Error::Outside {
+        Err(OpenError::Outside {
             named_by: path.to_owned(),
             file: real,
-        })
+        }
+        .into())
     }
-}
-
-/// The size that a descriptor states, where it can be read.
-fn stated_size(descriptor: &Path) -> Option<u64> {
-    let gate = Gate::new(descriptor, true).ok()?;
-    let (_, descriptor) = read_descriptor(descriptor, &gate).ok()?;
-    descriptor.stated_size()
 }

@@ -1,13 +1,15 @@
 //! What was found about a disk, and whether it may be read.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use super::OpenOptions;
+use super::options::{IfInUse, OpenOptions};
 use crate::error::{Error, Result};
 use crate::ploop::check::{Finding, Severity};
-use crate::ploop::descriptor::{Guid, Temporary};
+use crate::ploop::descriptor::Guid;
 use crate::ploop::disk::{Layer, PloopDisk};
+use crate::ploop::error::{OpenError, with_alternative};
 use crate::ploop::header::{State, Version};
+use crate::ploop::snapshots::SnapshotInfo;
 
 /// Everything that was found about a disk, sound or not.
 #[derive(Debug)]
@@ -83,41 +85,7 @@ pub struct ImageInfo {
     pub state: State,
 }
 
-/// What a descriptor says about a snapshot.
-#[derive(Debug, Clone)]
-pub struct SnapshotInfo {
-    /// Its name.
-    pub guid: Guid,
-    /// The snapshot it builds on.
-    pub parent: Option<Guid>,
-    /// Whether it is the current state.
-    pub top: bool,
-    /// What people call it.
-    pub name: Option<String>,
-    /// When it was taken, as the host wrote it.
-    pub taken: Option<String>,
-    /// Whether it was meant to stay.
-    pub temporary: Temporary,
-}
-
 impl Examined {
-    pub(super) fn nothing_yet(input: &Path, options: &OpenOptions) -> Self {
-        Self {
-            input: input.to_owned(),
-            descriptor: None,
-            snapshot: None,
-            layers: Vec::new(),
-            snapshots: Vec::new(),
-            unlisted: Vec::new(),
-            other_disks: Vec::new(),
-            related: Vec::new(),
-            findings: Vec::new(),
-            disk: None,
-            failure: None,
-            options: options.clone(),
-        }
-    }
-
     /// Whether anything that is stored cannot be trusted.
     #[must_use]
     pub fn is_damaged(&self) -> bool {
@@ -158,45 +126,50 @@ impl Examined {
         self.disk.as_ref()
     }
 
-    /// Gives the disk to be read, or says why it may not be. Where it was opened for salvage, damage
-    /// is no reason as long as [`FindingKind::is_salvageable`](crate::ploop::FindingKind::is_salvageable) holds for it.
+    /// Gives the disk to be read, or says why it may not be. Where it was opened for salvage,
+    /// damage is no reason as long as
+    /// [`FindingKind::is_salvageable`](crate::ploop::FindingKind::is_salvageable) holds for it.
     ///
     /// # Errors
     ///
-    /// [`Error::Damaged`] or what stood in the way where there is damage, [`Error::InUse`] where
-    /// the disk is in use and `allow_dirty` is not set, or does not help: see
-    /// [`Examined::refuses_use`].
-    pub fn into_disk(self, allow_dirty: bool) -> Result<PloopDisk> {
-        if self.refusal(allow_dirty).is_none()
+    /// [`OpenError::Damaged`] or what stood in the way where there is damage, [`OpenError::InUse`]
+    /// where the disk is in use, and is not to be read or cannot be: see [`IfInUse`].
+    pub fn into_disk(self, if_in_use: IfInUse) -> Result<PloopDisk> {
+        if self.refusal(if_in_use).is_none()
             && let Some(disk) = self.disk
         {
             return Ok(disk);
         }
         let instead = self.older_snapshot();
-        let refusal = self.refusal(allow_dirty);
-        let nothing = |path| Error::NoImage {
-            path,
-            images: Vec::new(),
+        let refusal = self.refusal(if_in_use);
+        let nothing = |path| {
+            OpenError::NoImage {
+                path,
+                images: Vec::new(),
+            }
+            .into()
         };
         let error = match refusal {
             Some(Refusal::Failure) => self.failure.unwrap_or_else(|| nothing(self.input)),
-            Some(Refusal::Damage { first, others }) => Error::Damaged {
+            Some(Refusal::Damage { first, others }) => OpenError::Damaged {
                 path: self.input,
                 first: Box::new(first),
                 others,
-            },
-            Some(Refusal::InUse(finding)) => Error::InUse {
+            }
+            .into(),
+            Some(Refusal::InUse(finding)) => OpenError::InUse {
                 path: finding.file.unwrap_or(self.input),
                 kind: finding.kind,
                 sign: finding.message,
-            },
+            }
+            .into(),
             None => nothing(self.input),
         };
-        Err(error.or(instead))
+        Err(with_alternative(error, instead))
     }
 
     /// Why there is no disk to be read.
-    fn refusal(&self, allow_dirty: bool) -> Option<Refusal> {
+    fn refusal(&self, if_in_use: IfInUse) -> Option<Refusal> {
         if self.failure.is_some() {
             return Some(Refusal::Failure);
         }
@@ -207,7 +180,7 @@ impl Examined {
                 others: damage.count(),
             });
         }
-        let in_use = self.refuses_use(allow_dirty).cloned();
+        let in_use = self.refuses_use(if_in_use).cloned();
         in_use.map(Refusal::InUse)
     }
 

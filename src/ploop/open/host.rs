@@ -2,24 +2,24 @@
 
 use std::path::PathBuf;
 
-use super::Examined;
+use super::examined::Examined;
+use super::opener::Opener;
+use super::options::IfInUse;
 use crate::in_use::{Host, User, Watched};
 use crate::ploop::check::{Finding, FindingKind as Kind, Severity};
 
 impl Examined {
     /// The sign that the disk is in use for which it is not read.
-    ///
-    /// With `allow_dirty`, the mark in the image, locks and programs that could write are passed
-    /// over: whatever is written then shows in the times of the files, and fails the reading at
-    /// its end. What a ploop device writes does not show there, so it is never passed over.
     #[must_use]
-    pub fn refuses_use(&self, allow_dirty: bool) -> Option<&Finding> {
+    pub fn refuses_use(&self, if_in_use: IfInUse) -> Option<&Finding> {
         self.findings.iter().find(|finding| {
             finding.severity() == Severity::InUse
-                && (!allow_dirty || finding.kind == Kind::Attached)
+                && (if_in_use == IfInUse::Refuse || finding.kind == Kind::Attached)
         })
     }
+}
 
+impl Opener {
     /// Asks the host who uses the files that are read.
     pub(super) fn look_at(&mut self, host: &Host) {
         let last = self.layers.last().map(|layer| layer.layer);

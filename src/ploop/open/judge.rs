@@ -1,12 +1,12 @@
 //! What only shows when the layers of a chain are seen side by side.
 
-use super::Examined;
+use super::opener::Opener;
 use crate::ploop::chain::{ChainPlan, PlannedLayer};
 use crate::ploop::check::{Finding, FindingKind as Kind};
 use crate::ploop::descriptor::{Descriptor, Temporary};
 use crate::ploop::disk::Layer;
 
-impl Examined {
+impl Opener {
     /// Compares sizes, versions and cluster sizes with each other and with the descriptor, where
     /// there is one.
     pub(super) fn judge_chain(&mut self, layers: &[Layer], descriptor: Option<&Descriptor>) {

@@ -4,35 +4,42 @@ use std::ffi::OsStr;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use super::{Examined, folder_of, read_descriptor};
-use crate::error::{Class, Error, Result};
+use super::opener::Opener;
+use super::read::DescriptorFile;
+use crate::error::{ErrorKind, Result};
 use crate::ploop::ImageEntry;
 use crate::ploop::chain::ChainPlan;
 use crate::ploop::check::{Finding, FindingKind as Kind};
 use crate::ploop::descriptor::{Descriptor, Guid};
-use crate::ploop::gate::Gate;
+use crate::ploop::error::OpenError;
+use crate::ploop::gate::{Gate, Reach};
 use crate::ploop::locate::images_in;
 use crate::ploop::names::{ImageName, is_named_like_a_delta};
-use crate::source::FileSource;
+use crate::util::paths::folder_of;
 
-impl Examined {
+impl Opener {
     /// Warns where an image that is read by itself has layers below it: its holes are not theirs.
     pub(super) fn judge_single(&mut self, path: &Path, descriptor: Option<&Path>) {
+        const UNKNOWN: &str = "the descriptor cannot say whether there are layers below it: \
+                               what it does not store reads as zeros";
         let why = match descriptor {
-            Some(descriptor) => match read_beside(descriptor) {
-                Ok((_, descriptor_text)) => match entry_of(path, descriptor, &descriptor_text) {
-                    Ok(Some(image)) if has_parent(&descriptor_text, image.guid) => {
-                        "the descriptor says that there are layers below it: what it does not store reads as zeros"
+            Some(descriptor) => match self.descriptor_file(descriptor, Reach::Anywhere) {
+                Ok(file) => match file
+                    .descriptor()
+                    .map(|said| (said, entry_of(path, &file.gate, said)))
+                {
+                    Ok((said, Some(image))) if has_parent(said, image.guid) => {
+                        "the descriptor says that there are layers below it: what it does not \
+                         store reads as zeros"
                     }
-                    Ok(Some(_)) => return,
-                    Ok(None) | Err(_) => {
-                        "the descriptor does not say what it is: what it does not store reads as zeros"
+                    Ok((_, Some(_))) => return,
+                    Ok((_, None)) => {
+                        "the descriptor does not say what it is: what it does not store reads \
+                         as zeros"
                     }
+                    Err(_) => UNKNOWN,
                 },
-                Err(_) => {
-                    "the descriptor cannot say whether there are layers below it: what it does not store \
-                     reads as zeros"
-                }
+                Err(_) => UNKNOWN,
             },
             None => match told_by_names(path).or_else(|| told_by_names(&path.canonicalize().ok()?))
             {
@@ -79,33 +86,43 @@ fn has_parent(descriptor: &Descriptor, guid: Guid) -> bool {
     shots.any(|shot| shot.guid == guid && shot.parent.is_some())
 }
 
-/// Refuses an image file whose descriptor says that it is not the whole disk.
-pub(super) fn refuse_lone_layer(path: &Path, descriptor_path: &Path) -> Result<()> {
-    let (_, descriptor) = match read_beside(descriptor_path) {
-        // A kind that is not read: its images are not read by themselves either.
-        Err(error @ Error::Descriptor { .. }) if error.class() != Class::Damaged => {
-            return Err(error);
-        }
-        other => other.map_err(|source| Error::UnknownRole {
+impl Opener {
+    /// Refuses an image file whose descriptor says that it is not the whole disk.
+    pub(super) fn refuse_lone_layer(&mut self, path: &Path, descriptor_path: &Path) -> Result<()> {
+        let unknown = |source| OpenError::UnknownRole {
             path: path.to_owned(),
             descriptor: descriptor_path.to_owned(),
-            source: Box::new(source),
-        })?,
-    };
+            source,
+        };
+        // Wherever the descriptor lies, here it only says what the image is.
+        let file = self.descriptor_file(descriptor_path, Reach::Anywhere);
+        let file = file.map_err(unknown)?;
+        match file.descriptor() {
+            // A kind that is not read: its images are not read by themselves either.
+            Err(error) if error.kind() != ErrorKind::Corrupt => Err(error),
+            Err(error) => Err(unknown(error).into()),
+            Ok(descriptor) => refuse_by(path, &file, descriptor),
+        }
+    }
+}
+
+fn refuse_by(path: &Path, file: &DescriptorFile, descriptor: &Descriptor) -> Result<()> {
+    let descriptor_path = &file.path;
     let lone = |why: String, snapshot| {
-        Err(Error::LoneLayer {
+        Err(OpenError::LoneLayer {
             path: path.to_owned(),
             why,
             descriptor: descriptor_path.to_owned(),
             snapshot,
-        })
+        }
+        .into())
     };
-    let Some(image) = entry_of(path, descriptor_path, &descriptor)? else {
+    let Some(image) = entry_of(path, &file.gate, descriptor) else {
         return lone("the descriptor beside it does not name it".to_owned(), None);
     };
     let guid = image.guid;
     // A broken chain is no reason to take one of its files for the whole.
-    let current = ChainPlan::select(&descriptor, None);
+    let current = ChainPlan::select(descriptor, None);
     let place = current.as_ref().ok().and_then(|plan| {
         let at = plan.layers.iter().position(|layer| layer.guid == guid)?;
         Some((at, plan.layers.len()))
@@ -123,27 +140,17 @@ pub(super) fn refuse_lone_layer(path: &Path, descriptor_path: &Path) -> Result<(
     }
 }
 
-/// Reads the descriptor beside an image; wherever it lies, it only says what the image is.
-fn read_beside(descriptor: &Path) -> Result<(FileSource, Descriptor)> {
-    read_descriptor(descriptor, &Gate::new(descriptor, true)?)
-}
-
 /// What the descriptor calls this file.
-fn entry_of<'a>(
-    path: &Path,
-    descriptor_path: &Path,
-    descriptor: &'a Descriptor,
-) -> Result<Option<&'a ImageEntry>> {
-    // Only asked for, never opened: the names were not through the gate.
+fn entry_of<'a>(path: &Path, gate: &Gate, descriptor: &'a Descriptor) -> Option<&'a ImageEntry> {
+    // Only asked for, never opened: the names may lead anywhere.
     let identity = |path: &Path| {
         let meta = std::fs::metadata(path).ok()?;
         Some((meta.dev(), meta.ino()))
     };
     let this_file = identity(path);
-    let gate = Gate::new(descriptor_path, true)?;
     let is_this_file = |image: &&ImageEntry| {
         let named = gate.admit(&image.file).ok();
         this_file.is_some() && named.and_then(|named| identity(&named.path)) == this_file
     };
-    Ok(descriptor.images.iter().find(is_this_file))
+    descriptor.images.iter().find(is_this_file)
 }

@@ -1,7 +1,9 @@
 //! The state of the disk before the one that cannot be read: backups of running containers are made
 //! by taking a snapshot and copying what lies below it.
 
-use super::{Examined, OpenOptions, examine};
+use super::examine;
+use super::examined::Examined;
+use super::options::OpenOptions;
 use crate::ploop::alternative::Alternative;
 use crate::ploop::check::{FindingKind as Kind, Severity};
 use crate::ploop::descriptor::{Guid, Temporary};

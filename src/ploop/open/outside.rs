@@ -3,11 +3,14 @@
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use super::{Examined, LayerName, folder_of};
-use crate::error::{Error, Result};
+use super::opener::Opener;
+use crate::error::Result;
 use crate::ploop::alternative::{Alternative, OtherReading};
 use crate::ploop::chain::{ChainPlan, LayerForm, PlannedLayer};
+use crate::ploop::error::{OpenError, with_alternative};
+use crate::ploop::layer_name::LayerName;
 use crate::ploop::locate::descriptor_in;
+use crate::util::paths::folder_of;
 
 /// A layer that the descriptor names outside its folder.
 struct Outside {
@@ -17,7 +20,7 @@ struct Outside {
     beside: bool,
 }
 
-impl Examined {
+impl Opener {
     /// Refuses a descriptor that leads to somebody else's disk: a copied or cloned container keeps
     /// the absolute names of the original. Options do not help, because the names may be right or
     /// wrong; a user who knows can name the files.
@@ -34,7 +37,10 @@ impl Examined {
         let refuse = |file: &Path, instead| {
             let named_by = descriptor.to_owned();
             let file = file.to_owned();
-            Err(Error::Outside { named_by, file }.or(Some(instead)))
+            {
+                let error = OpenError::Outside { named_by, file }.into();
+                Err(with_alternative(error, Some(instead)))
+            }
         };
         let mut with_namesake = outside.iter().flatten().filter(|layer| layer.beside);
         if let Some(first) = with_namesake.next() {

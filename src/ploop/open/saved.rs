@@ -3,11 +3,13 @@
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use super::{Examined, folder_of};
+use super::opener::Opener;
 use crate::error::{Error, Result};
+use crate::ploop::error::OpenError;
 use crate::source::FileSource;
+use crate::util::paths::folder_of;
 
-impl Examined {
+impl Opener {
     /// The table that a conversion between versions saves beside the image, where it may be used.
     pub(super) fn saved_index(&self, image: &Path) -> Result<Option<FileSource>> {
         if !self.options.use_index {
@@ -24,10 +26,11 @@ impl Examined {
         let folder = folder_of(image).canonicalize();
         let folder = folder.map_err(|error| Error::io("resolving", image, error))?;
         if !self.options.allow_outside && !real.starts_with(folder) {
-            return Err(Error::Outside {
+            return Err(OpenError::Outside {
                 named_by: path,
                 file: real,
-            });
+            }
+            .into());
         }
         FileSource::open_resolved(&real).map(Some)
     }

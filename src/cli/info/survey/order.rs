@@ -1,6 +1,5 @@
 //! Whether the names and the times of images tell the order in which they are layers.
 
-use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::time::SystemTime;
 
@@ -17,8 +16,6 @@ pub(super) struct Candidate {
     pub(super) size: Option<u64>,
     /// Whether it is marked in use.
     pub(super) in_use: bool,
-    /// Whether it was written from start to end at the time of its last change, as a copy is.
-    pub(super) is_copy: bool,
     /// Why it cannot be read.
     pub(super) error: Option<String>,
 }
@@ -99,38 +96,41 @@ fn doubt_about_names(layers: &[Candidate]) -> Option<String> {
     ))
 }
 
+/// Of a base and one layer over it. Nothing tells the order of two layers: the later one may lie
+/// over the other, or each over the base, as after a switch to an older snapshot.
 fn doubt_about_times(layers: &[Candidate]) -> Option<String> {
-    let pairs = || layers.iter().zip(layers.iter().skip(1));
-    if let Some((used, over)) = pairs().find(|(layer, _)| layer.in_use) {
-        return Some(format!(
-            "the order: {} is marked in use, which only the last layer is, and {} was changed later",
-            used.name, over.name
-        ));
-    }
-    if let Some((below, over)) = pairs().find(|(below, over)| below.size > over.size) {
-        return Some(format!(
-            "the order: by their times {} lies over {}, and its disk is smaller, which no layer's is",
-            over.name, below.name
-        ));
-    }
     let (base, deltas) = layers.split_first()?;
-    let times: HashSet<_> = deltas.iter().map(|layer| layer.modified).collect();
-    if times.len() < deltas.len() {
-        return Some("the order: layers have the same time of their last change".to_owned());
+    let over = match deltas {
+        [] => return None,
+        [over] => over,
+        _ => {
+            let names: Vec<_> = deltas.iter().map(|layer| layer.name.as_str()).collect();
+            return Some(format!(
+                "which of the layers over {} are the disk, and in which order: each may lie over \
+                 another one or over the base, and neither names nor times tell ({})",
+                base.name,
+                names.join(", ")
+            ));
+        }
+    };
+    if base.in_use {
+        return Some(format!(
+            "the order: {} is marked in use, which only the last layer is, \
+             and {} was changed later",
+            base.name, over.name
+        ));
     }
-    if deltas.len() > 1 && layers.iter().all(|layer| layer.is_copy) {
-        return Some(
-            "the order: the files were written here one after the other, so their times are those \
-             of a copy and not of the last changes"
-                .to_owned(),
-        );
+    if base.size > over.size {
+        return Some(format!(
+            "the order: by its name {} lies over {}, and its disk is smaller, which no layer's is",
+            over.name, base.name
+        ));
     }
-    let first = deltas.first()?;
-    (base.modified > first.modified).then(|| {
+    (base.modified > over.modified).then(|| {
         format!(
             "the order: {} was changed after {}, and a base is not written any more once there is \
              a layer over it; the times may be those of a copy",
-            base.name, first.name
+            base.name, over.name
         )
     })
 }
@@ -151,7 +151,6 @@ mod tests {
             modified: UNIX_EPOCH + Duration::from_secs(time),
             size: Some(1 << 20),
             in_use: false,
-            is_copy: false,
             error: None,
         }
     }
@@ -161,12 +160,8 @@ mod tests {
     }
 
     #[test]
-    fn names_and_times_of_both_producers_support_an_order() {
-        let ploop = [
-            image("root.hds", 1),
-            image(&format!("root.hds.{A}"), 2),
-            image(&format!("root.hds.{B}"), 3),
-        ];
+    fn a_name_and_a_time_support_one_layer_over_a_base() {
+        let ploop = [image("root.hds", 1), image(&format!("root.hds.{A}"), 2)];
         assert_eq!(doubts(&ploop), "");
         let parallels = [
             image(&format!("h.hdd.0.{TOP}.hds"), 1),
@@ -199,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn times_that_are_equal_or_contradict_the_names_support_nothing() {
+    fn nothing_tells_the_order_of_two_layers() {
         let layers = |base, a, b| {
             [
                 image("root.hds", base),
@@ -207,34 +202,22 @@ mod tests {
                 image(&format!("root.hds.{B}"), b),
             ]
         };
-        assert!(doubts(&layers(1, 2, 2)).contains("same time"));
-        assert!(doubts(&layers(9, 2, 3)).contains("times may be those of a copy"));
-        assert_eq!(doubts(&layers(2, 2, 3)), "");
+        for times in [(1, 2, 3), (1, 2, 2), (9, 2, 3)] {
+            let text = doubts(&layers(times.0, times.1, times.2));
+            assert!(text.contains("neither names nor times tell"), "{text}");
+        }
     }
 
     #[test]
-    fn times_of_a_copy_support_nothing_where_they_are_needed() {
-        let mut layers = [
-            image("root.hds", 1),
-            image(&format!("root.hds.{A}"), 2),
-            image(&format!("root.hds.{B}"), 3),
-        ];
-        layers.iter_mut().for_each(|layer| layer.is_copy = true);
-        assert!(doubts(&layers).contains("those of a copy"));
-        assert_eq!(doubts(&layers[..2]), "", "the names alone tell");
-    }
-
-    #[test]
-    fn a_layer_in_use_is_the_last_one_and_none_is_smaller() {
-        let mut layers = [
-            image("root.hds", 1),
-            image(&format!("root.hds.{A}"), 2),
-            image(&format!("root.hds.{B}"), 3),
-        ];
-        layers[1].in_use = true;
-        assert!(doubts(&layers).contains("marked in use"));
-        layers[1].in_use = false;
-        layers[2].size = Some(1);
-        assert!(doubts(&layers).contains("smaller"));
+    fn a_base_that_was_changed_later_is_in_use_or_is_larger_contradicts_its_name() {
+        let layers = |base| [image("root.hds", base), image(&format!("root.hds.{A}"), 2)];
+        assert_eq!(doubts(&layers(2)), "");
+        assert!(doubts(&layers(9)).contains("times may be those of a copy"));
+        let mut used = layers(1);
+        used[0].in_use = true;
+        assert!(doubts(&used).contains("marked in use"));
+        let mut larger = layers(1);
+        larger[1].size = Some(1);
+        assert!(doubts(&larger).contains("smaller"));
     }
 }

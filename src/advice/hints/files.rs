@@ -1,0 +1,120 @@
+//! What to do about files that are not read here.
+
+use std::ffi::OsStr;
+
+use ploopconv::ErrorKind;
+use ploopconv::attach::can_mount;
+use ploopconv::convert::ConvertError;
+use ploopconv::ext4::FilesError;
+use ploopconv::format::by_extension;
+use ploopconv::format::tar::TarError;
+
+use super::hint::Hint;
+use super::retry::Typed;
+use crate::advice::shell::quoted;
+
+/// Advice for a file system that is not the one that is wanted; `None` for other errors.
+pub(super) fn of_file_systems(error: &ConvertError, typed: &Typed) -> Option<Vec<Hint>> {
+    match error {
+        ConvertError::OtherFileSystem { kind, .. } if can_mount(*kind) && are_packed(typed) => {
+            Some(by_mounting(typed))
+        }
+        ConvertError::OtherFileSystem { kind, partition } if can_mount(*kind) => {
+            let mut read = typed.what_is_read();
+            if let Some(number) = partition.filter(|_| !typed.has("partition")) {
+                read += &format!(" --partition {number}");
+            }
+            let command = format!("ploopconv attach {read} --mount /mnt --overlay");
+            Some(vec![Hint::run("root can see its files with", command)])
+        }
+        ConvertError::OtherFileSystem { .. } | ConvertError::NoFileSystem => {
+            let text = "to see what the disk holds";
+            let hint = Hint::look(text, "info", typed.image(), typed);
+            Some(hint.into_iter().collect())
+        }
+        ConvertError::SeveralFileSystems { available } => {
+            let hint = |(number, kind): &(u32, ploopconv::partition::FileSystem)| {
+                let text = format!("for the {} in partition {number}", kind.name());
+                Hint::add(text, &format!("--partition {number}"), typed)
+            };
+            Some(available.iter().map(hint).collect())
+        }
+        _ => None,
+    }
+}
+
+/// Advice for a file of the image that cannot be read; `None` where another error is the cause, and
+/// has advice of its own.
+pub(super) fn of_file(error: &TarError, typed: &Typed) -> Option<Vec<Hint>> {
+    match error {
+        TarError::File { source, .. } => match source.kind() {
+            ErrorKind::Corrupt => Some(over_damage(typed)),
+            _ => source.detail().and_then(|error| of_files(error, typed)),
+        },
+        _ => None,
+    }
+}
+
+/// Advice for a file system that cannot be read; `None` where there is none.
+pub(super) fn of_files(error: &FilesError, typed: &Typed) -> Option<Vec<Hint>> {
+    match error {
+        FilesError::Feature(_) if are_packed(typed) => Some(by_mounting(typed)),
+        FilesError::NotExt4 | FilesError::Feature(_) => None,
+        _ if are_packed(typed) => Some(over_damage(typed)),
+        _ => None,
+    }
+}
+
+/// How files that can be read are packed without the others; nothing where that was asked for.
+fn over_damage(typed: &Typed) -> Vec<Hint> {
+    let text = "to pack what can be read, and list the rest";
+    let hint = || Hint::add(text, "--salvage", typed);
+    (!typed.has("salvage")).then(hint).into_iter().collect()
+}
+
+/// Whether the target that was typed is an archive of files.
+pub(super) fn are_packed(typed: &Typed) -> bool {
+    let by_name = || typed.target_path().as_deref().and_then(by_extension);
+    match typed.value("format") {
+        Some(format) => format == "tar",
+        None => by_name().is_some_and(|known| known.name == "tar"),
+    }
+}
+
+/// How the files of a file system that is not read here become an archive: the disk is attached,
+/// and tar reads it.
+fn by_mounting(typed: &Typed) -> Vec<Hint> {
+    let target = typed.target_path();
+    // A command that is pasted replaces no file.
+    if let Some(target) = target.as_ref().filter(|target| target.exists()) {
+        let name = target.display();
+        let text = format!("{name} exists: name a target that does not exist yet");
+        return vec![Hint::say(text)];
+    }
+    let how = typed.value("compress").and_then(OsStr::to_str);
+    let how = match how {
+        Some("gzip") => "--gzip -cf",
+        _ if typed.has("compress") => "--zstd -cf",
+        // By the name.
+        _ => "-caf",
+    };
+    let to = match &target {
+        Some(target) => format!("{how} {}", quoted(target)),
+        None => format!("{how} -"),
+    };
+    let what_is_read = typed.what_is_read();
+    vec![
+        Hint::run(
+            "as root, attach the disk",
+            format!("ploopconv attach {what_is_read} --mount /mnt --overlay"),
+        ),
+        Hint::run(
+            "let tar read it",
+            format!(
+                "tar --numeric-owner --xattrs --xattrs-include='*' --acls --sparse \
+                 --one-file-system -C /mnt {to} ."
+            ),
+        ),
+        Hint::run("and take it away again", "ploopconv detach /mnt".to_owned()),
+    ]
+}

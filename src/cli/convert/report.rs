@@ -1,0 +1,419 @@
+//! What a conversion would do, and what it did.
+
+use std::time::Instant;
+
+use ploopconv::convert::{
+    Account, Done, DoneImage, Plan, PlannedArchive, PlannedGuest, PlannedImage, Room,
+};
+use ploopconv::copy::Summary;
+use ploopconv::format::tar::{TarCompression, TarWritten};
+use ploopconv::guest::{Change, Hint};
+use ploopconv::hash::Algorithm;
+use ploopconv::util::size::{human, short};
+use serde::Serialize;
+
+use super::args::ConvertArgs;
+use super::files::{self, FilesReport};
+use super::guest::{self, Container, GuestReport, JsonHint};
+use crate::cli::ending::Ending;
+use crate::cli::losses::{JsonAccount, complain_about};
+use crate::cli::outcome::Verdict;
+use crate::cli::output::{finish, line, results, write_message};
+use crate::cli::report::path;
+
+/// Says what a conversion would do or did, to people and to scripts.
+pub(super) struct Reporter<'a> {
+    pub(super) args: &'a ConvertArgs,
+    pub(super) started: Instant,
+    /// What was said of the image.
+    pub(super) warnings: Vec<String>,
+    /// What is known of a container that goes to another host.
+    pub(super) container: Option<Container>,
+}
+
+/// The report of one image.
+#[derive(Serialize)]
+struct Report {
+    image: String,
+    target: String,
+    format: &'static str,
+    /// Of a qcow2 target.
+    cluster_size: Option<u64>,
+    compression: Option<&'static str>,
+    dry_run: bool,
+    virtual_size: u64,
+    /// Bytes that some layer stores.
+    data_bytes: u64,
+    /// Bytes that were, or at most would be, written as data.
+    written_bytes: u64,
+    /// Bytes that the target shares with the files of the image.
+    shared_bytes: u64,
+    /// Bytes that were, or at least would be, left as zeros.
+    zero_bytes: u64,
+    /// The most room that the target takes.
+    needed_bytes: u64,
+    /// Free room where the target goes; null for a stream.
+    free_bytes: Option<u64>,
+    /// Null where that shows only when it is done.
+    fits: Option<bool>,
+    /// Whether the target was read back.
+    verified: bool,
+    /// How long it took; null for a dry run.
+    seconds: Option<f64>,
+    /// With `--checksum`: where the digest is, how it was computed, and the digest.
+    checksum_file: Option<String>,
+    algorithm: Option<&'static str>,
+    digest: Option<String>,
+    /// What was said of the image on stderr, or would have been.
+    warnings: Vec<String>,
+    /// What was lost, with `--salvage`.
+    salvage: Option<JsonAccount>,
+    /// Of an archive.
+    files: Option<FilesReport>,
+    /// With `--for`: what is changed.
+    container: Option<GuestReport>,
+    /// With `--for`: what to type next.
+    next: Vec<JsonHint>,
+}
+
+/// The report of all partitions.
+#[derive(Serialize)]
+struct Reports {
+    image: String,
+    target: String,
+    dry_run: bool,
+    needed_bytes: u64,
+    free_bytes: Option<u64>,
+    fits: Option<bool>,
+    images: Vec<Report>,
+}
+
+/// What was written, or would be.
+struct Written<'a> {
+    summary: Summary,
+    account: Option<&'a Account>,
+    digest: Option<&'a str>,
+    checksum: Option<&'a (std::path::PathBuf, Algorithm)>,
+    archive: Option<&'a TarWritten>,
+}
+
+impl Reporter<'_> {
+    /// Shows the plan itself.
+    pub(super) fn dry_run(&self, plan: &Plan) -> anyhow::Result<Verdict> {
+        let room = plan.room();
+        let verdict = match room.fits() {
+            Some(false) => Verdict::NoRoom,
+            _ => Verdict::Done,
+        };
+        let images = plan.images();
+        // Unreadable sectors show when the disk is read.
+        let account = match images {
+            [only] if only.input.view().is_over_damage() && !self.args.partitions => {
+                Some(Account::of(&only.input)?)
+            }
+            _ => None,
+        };
+        if self.args.json {
+            let reports = images.iter().map(|image| {
+                let written = Written::expected(image, account.as_ref());
+                self.image(image, &written)
+            });
+            let ending = Ending::of(verdict, || {
+                let free = human(room.free.unwrap_or(0));
+                format!("{} are needed, and {free} are free", human(room.least))
+            });
+            self.print(&ending, reports.collect(), room)?;
+        } else if self.args.partitions {
+            show_all(images, room)?;
+        } else if let [only] = images {
+            self.show(only, account.as_ref())?;
+        }
+        Ok(verdict)
+    }
+
+    /// Says what was written.
+    pub(super) fn done(&self, done: &Done) -> anyhow::Result<Verdict> {
+        let args = self.args;
+        let verdict = match done.images.iter().any(DoneImage::is_incomplete) {
+            true => Verdict::Salvaged,
+            false => Verdict::Done,
+        };
+        let seconds = self.seconds();
+        for image in done.images.iter().filter(|_| !args.quiet) {
+            let name = match args.partitions {
+                true => path(&image.planned.path),
+                false => path(&args.output),
+            };
+            if let Some(account) = &image.account {
+                complain_about(account, &name);
+            }
+            if let Some(archive) = image.planned.archive() {
+                let mut lines = files::left_out(archive);
+                lines.extend(image.archive.iter().flat_map(files::zeroed));
+                lines
+                    .iter()
+                    .for_each(|line| write_message(&format!("{name}: {line}")));
+            }
+            if args.partitions {
+                let (size, written) = (image.planned.input.disk().size(), words(image.summary));
+                let name = image.planned.path.display();
+                write_message(&format!("{name}: {}, {written}", short(size)));
+            }
+        }
+        if args.json {
+            let reports = done.images.iter().map(|image| {
+                let written = Written {
+                    summary: image.summary,
+                    account: image.account.as_ref(),
+                    digest: image.digest.as_deref(),
+                    checksum: done.checksum.as_ref(),
+                    archive: image.archive.as_ref(),
+                };
+                self.image(&image.planned, &written)
+            });
+            let lost = || "part of the disk is lost or doubtful, as salvage says".to_owned();
+            self.print(&Ending::of(verdict, lost), reports.collect(), done.room)?;
+        }
+        let to_stdout = args.output.as_os_str() == "-";
+        if let ([image], false) = (&done.images[..], args.quiet || args.partitions || to_stdout) {
+            let what = match image.planned.archive() {
+                Some(archive) => files::held(archive.plan.contents()),
+                None => format!("{} disk", short(image.planned.input.disk().size())),
+            };
+            write_message(&format!(
+                "{}: {what}, {} in {seconds:.1} s",
+                args.output.display(),
+                words(image.summary),
+            ));
+        }
+        for image in done.images.iter().filter(|_| !args.quiet) {
+            if let Some(archive) = image.planned.archive() {
+                self.say_next(archive);
+            }
+        }
+        Ok(verdict)
+    }
+
+    /// Says what was left out of the configuration, and what to type next.
+    fn say_next(&self, archive: &PlannedArchive) {
+        let Some((container, _)) = self.guest_of(archive) else {
+            return;
+        };
+        let left = container.left_out();
+        if self.args.verbose {
+            left.iter().for_each(|line| write_message(line));
+        } else if !left.is_empty() {
+            write_message(&format!(
+                "{} settings of the container are not carried over (-v says which, and why)",
+                left.len()
+            ));
+        }
+        for line in guest::lines(&self.next(archive)) {
+            write_message(&format!("next: {line}"));
+        }
+    }
+
+    /// How long it has taken so far, to the millisecond.
+    fn seconds(&self) -> f64 {
+        (self.started.elapsed().as_secs_f64() * 1000.0).round() / 1000.0
+    }
+
+    /// Prints the report for scripts.
+    fn print(&self, ending: &Ending, mut images: Vec<Report>, room: Room) -> anyhow::Result<()> {
+        let args = self.args;
+        if !args.partitions && images.len() == 1 {
+            return ending.print(&images.remove(0));
+        }
+        ending.print(&Reports {
+            image: args.open.name().to_string(),
+            target: args.output.display().to_string(),
+            dry_run: args.dry_run,
+            needed_bytes: room.most,
+            free_bytes: room.free,
+            fits: self.fits(room),
+            images,
+        })
+    }
+
+    fn fits(&self, room: Room) -> Option<bool> {
+        if self.args.dry_run {
+            room.fits()
+        } else {
+            // What was written did fit.
+            Some(true)
+        }
+    }
+
+    fn image(&self, image: &PlannedImage, written: &Written<'_>) -> Report {
+        let args = self.args;
+        let summary = written.summary;
+        let qcow2 = args.qcow2_options();
+        let checksum = written.checksum.filter(|_| written.digest.is_some());
+        Report {
+            image: args.open.name().to_string(),
+            target: match args.partitions {
+                true => image.path.display().to_string(),
+                false => args.output.display().to_string(),
+            },
+            format: args.format().name,
+            cluster_size: qcow2.map(|options| options.cluster_size.bytes()),
+            compression: match args.tar_options() {
+                Some(options) => options.compression.map(TarCompression::name),
+                None => qcow2.and(args.packing.compression_name()),
+            },
+            dry_run: args.dry_run,
+            virtual_size: image.input.disk().size(),
+            data_bytes: image.data_bytes,
+            written_bytes: summary.written,
+            shared_bytes: summary.shared,
+            zero_bytes: summary.zeros,
+            needed_bytes: image.room.most,
+            free_bytes: image.room.free,
+            fits: self.fits(image.room),
+            verified: args.verify && !args.dry_run,
+            seconds: (!args.dry_run).then(|| self.seconds()),
+            checksum_file: checksum.map(|(file, _)| path(file)),
+            algorithm: checksum.map(|(_, algorithm)| algorithm.name()),
+            digest: written.digest.map(ToOwned::to_owned),
+            warnings: self.warnings.clone(),
+            salvage: written.account.map(JsonAccount::of),
+            files: image
+                .archive()
+                .map(|archive| FilesReport::of(archive, written.archive)),
+            container: image.archive().and_then(|archive| {
+                let (container, guest) = self.guest_of(archive)?;
+                Some(container.report(guest))
+            }),
+            next: image
+                .archive()
+                .map_or_else(Vec::new, |archive| self.next(archive))
+                .into_iter()
+                .map(JsonHint::of)
+                .collect(),
+        }
+    }
+
+    /// A change as a diff, for those who asked for more.
+    fn diff(&self, guest: &PlannedGuest, change: &Change) -> anyhow::Result<Vec<String>> {
+        match self.args.verbose {
+            true => Ok(guest::diff(guest, change)?),
+            false => Ok(Vec::new()),
+        }
+    }
+
+    /// What is known of the container, and what is changed in its files.
+    fn guest_of<'p>(&self, archive: &'p PlannedArchive) -> Option<(&Container, &'p PlannedGuest)> {
+        self.container.as_ref().zip(archive.guest.as_ref())
+    }
+
+    /// What to type next; nothing where the archive went to a stream.
+    fn next(&self, archive: &PlannedArchive) -> Vec<Hint> {
+        let target = &self.args.output;
+        if target.as_os_str() == "-" {
+            return Vec::new();
+        }
+        let guest = self.guest_of(archive);
+        guest.map_or_else(Vec::new, |(container, guest)| container.next(guest, target))
+    }
+
+    fn show(&self, image: &PlannedImage, account: Option<&Account>) -> anyhow::Result<()> {
+        let args = self.args;
+        let mut out = results();
+        let mut field = |name: &str, value: &str| line(&mut out, &format!("{name:<8} {value}"));
+        field("image:", &args.open.name().to_string())?;
+        let target = format!("{} ({})", args.output.display(), args.kind());
+        field("target:", &target)?;
+        if let Some(archive) = image.archive() {
+            field("files:", &files::held(archive.plan.contents()))?;
+            field("archive:", &files::size(&archive.plan))?;
+            for line in files::left_out(archive) {
+                field("note:", &line)?;
+            }
+            if let Some((container, guest)) = self.guest_of(archive) {
+                for change in &guest.changes {
+                    field("change:", &guest::shown(change))?;
+                    for line in self.diff(guest, change)? {
+                        field("", &line)?;
+                    }
+                }
+                for left in container.left_out() {
+                    field("left:", &left)?;
+                }
+                for line in guest::lines(&self.next(archive)) {
+                    field("next:", &line)?;
+                }
+            }
+        } else {
+            field("disk:", &human(image.input.disk().size()))?;
+            field("stored:", &human(image.data_bytes))?;
+        }
+        field("needed:", &needed(image.room))?;
+        if let Some(verdict) = verdict(image.room) {
+            field("free:", &verdict)?;
+        }
+        for line in account.iter().flat_map(|account| account.lines(20)) {
+            field("lost:", &line)?;
+        }
+        finish(out)
+    }
+}
+
+impl<'a> Written<'a> {
+    /// What would be written, if nothing more proves to be zeros.
+    fn expected(image: &PlannedImage, account: Option<&'a Account>) -> Self {
+        let (written, size) = match image.archive() {
+            Some(archive) => (archive.plan.size(), 0),
+            None => (image.data_bytes, image.input.disk().size()),
+        };
+        Self {
+            summary: Summary {
+                written,
+                shared: 0,
+                zeros: size.saturating_sub(written),
+            },
+            account,
+            digest: None,
+            checksum: None,
+            archive: None,
+        }
+    }
+}
+
+fn show_all(images: &[PlannedImage], room: Room) -> anyhow::Result<()> {
+    let mut out = results();
+    for image in images {
+        let (size, needed) = (human(image.input.disk().size()), short(image.room.most));
+        let text = format!("{}: {size}, {needed} needed", image.path.display());
+        line(&mut out, &text)?;
+    }
+    line(&mut out, &format!("needed: {}", needed(room)))?;
+    if let Some(verdict) = verdict(room) {
+        line(&mut out, &format!("free:   {verdict}"))?;
+    }
+    finish(out)
+}
+
+/// The most it takes, for people.
+fn needed(room: Room) -> String {
+    let most = if room.is_open() { "at most " } else { "" };
+    format!("{most}{}", human(room.most))
+}
+
+/// What is free, and whether that is enough, for people; `None` for a stream.
+fn verdict(room: Room) -> Option<String> {
+    let fits = match room.fits() {
+        Some(true) => "fits in any case",
+        Some(false) => "does not fit",
+        None => "may not fit",
+    };
+    room.free.map(|free| format!("{}: {fits}", human(free)))
+}
+
+/// What a copy did, for people.
+fn words(summary: Summary) -> String {
+    let written = format!("{} written", short(summary.written));
+    match summary.shared {
+        0 => written,
+        shared => format!("{} shared, {written}", short(shared)),
+    }
+}

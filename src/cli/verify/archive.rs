@@ -1,0 +1,82 @@
+//! An archive against the files of the image that it was made from.
+
+use std::fs::File;
+use std::io::Read as _;
+use std::path::Path;
+
+use ploopconv::convert::{ComparedArchive, Input, Resources, Tally, compare_archive};
+use ploopconv::format::by_extension;
+use ploopconv::format::tar::TarOptions;
+use ploopconv::util::size::human;
+use serde::Serialize;
+
+use super::VerifyArgs;
+use crate::cli::ending::Ending;
+use crate::cli::outcome::Verdict;
+use crate::cli::output::{finish, line, results};
+use crate::cli::report::path;
+use crate::cli::scratch::scratch_folder;
+
+#[derive(Serialize)]
+struct Report {
+    target: String,
+    image: String,
+    equal: bool,
+    archive_bytes: u64,
+    first_difference: Option<u64>,
+    lost_bytes: u64,
+}
+
+/// What a target is where its name and its first bytes say that it is an archive.
+pub(super) fn options_of(target: &Path) -> Option<TarOptions> {
+    by_extension(target).filter(|known| known.name == "tar")?;
+    let mut start = Vec::new();
+    let file = File::open(target).ok()?;
+    file.take(512).read_to_end(&mut start).ok()?;
+    TarOptions::of_start(&start)
+}
+
+/// Compares it. Memory and progress are those of a conversion.
+pub(super) fn compare(
+    input: Input,
+    args: &VerifyArgs,
+    options: TarOptions,
+    resources: &Resources<'_>,
+) -> ploopconv::Result<ComparedArchive> {
+    compare_archive(input, &args.target, options, &scratch_folder(), resources)
+}
+
+/// Says what was found.
+pub(super) fn report(
+    args: &VerifyArgs,
+    found: ComparedArchive,
+    lost: &Tally,
+) -> anyhow::Result<Verdict> {
+    let verdict = match found.first_difference {
+        Some(_) => Verdict::Different,
+        None if lost.is_nothing() => Verdict::Done,
+        None => Verdict::Salvaged,
+    };
+    let text = match found.first_difference {
+        Some(offset) => format!(
+            "different: the archive is another one from offset {offset:#x} on, before compression"
+        ),
+        None => format!("verified: {} of files", human(found.size)),
+    };
+    if args.json {
+        let report = Report {
+            target: path(&args.target),
+            image: path(&args.open.image),
+            equal: found.first_difference.is_none(),
+            archive_bytes: found.size,
+            first_difference: found.first_difference,
+            lost_bytes: lost.zeros,
+        };
+        Ending::of(verdict, || text).print(&report)?;
+    } else {
+        let mut out = results();
+        line(&mut out, &format!("{}: {text}", args.target.display()))?;
+        finish(out)?;
+    }
+    Ok(verdict)
+}

@@ -1,0 +1,36 @@
+//! What was typed for a target to be verified.
+
+use std::path::PathBuf;
+
+use crate::cli::open::OpenArgs;
+use crate::cli::progress::When;
+
+/// What stands for no image: a file of this name is `./-`, as for any other tool.
+pub(super) const NO_IMAGE: &str = "-";
+
+/// Compare a target with its checksum file, or with the image it was made from
+#[derive(Debug, clap::Args)]
+#[command(mut_arg("image", |image| image
+    .long("against")
+    .value_name("IMAGE")
+    .required(false)
+    .default_value(NO_IMAGE)
+    .hide_default_value(true)
+    .help("The image it was made from [default: look for a checksum file]")))]
+pub(crate) struct VerifyArgs {
+    /// The file or device to look at
+    #[arg(value_name = "TARGET")]
+    pub(super) target: PathBuf,
+    // Here IMAGE belongs to an option.
+    #[command(flatten)]
+    pub(crate) open: OpenArgs,
+    /// Print JSON instead of text
+    #[arg(long)]
+    pub(super) json: bool,
+    /// Say nothing on stderr but errors
+    #[arg(short, long)]
+    pub(super) quiet: bool,
+    /// When to show progress
+    #[arg(long, value_name = "WHEN", default_value = "auto")]
+    pub(super) progress: When,
+}

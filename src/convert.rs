@@ -1,0 +1,56 @@
+//! A conversion with every promise of a target: no file of the source is written, what is there is
+//! replaced only when asked and only at the end, a target is complete or absent, room is looked at
+//! before the first byte, several images are made all or none, and what is lost is listed.
+//!
+//! ```no_run
+//! use std::sync::Arc;
+//! use std::sync::atomic::AtomicBool;
+//! use ploopconv::Workers;
+//! use ploopconv::convert::{ConvertOptions, Input, Resources, Target, plan};
+//! use ploopconv::disk::RawDisk;
+//! use ploopconv::sink::IfExists;
+//!
+//! let workers = Workers::new(4)?;
+//! let input = Input::of(Arc::new(RawDisk::open("disk.img".as_ref())?), "disk.img");
+//! let target = Target::at("disk.qcow2".as_ref(), IfExists::Refuse)?;
+//! let options = ConvertOptions::for_name("disk.qcow2".as_ref());
+//! let (stop, partials) = (AtomicBool::new(false), Arc::default());
+//! let with = Resources { workers: &workers, stop: &stop, partials: &partials, progress: &() };
+//! let plan = plan(input, target, options, &with)?;
+//! let done = plan.run(&with).map_err(|failed| failed.error)?;
+//! println!("{} bytes written", done.images[0].summary.written);
+//! # Ok::<(), ploopconv::Error>(())
+//! ```
+
+mod account;
+mod archive;
+mod checksum;
+mod error;
+mod file_system;
+mod fill;
+mod filled;
+mod guest;
+mod input;
+mod list;
+mod options;
+mod parallel;
+mod plan;
+mod read_back;
+mod resources;
+mod room;
+mod run;
+mod target;
+
+pub use self::account::{Account, PartAccount, Tally};
+pub use self::archive::{ComparedArchive, PlannedArchive, compare_archive};
+pub use self::checksum::{ExpectedDigest, digest_of, expected_digest};
+pub use self::error::ConvertError;
+pub use self::guest::PlannedGuest;
+pub use self::input::Input;
+pub use self::options::{ConvertOptions, GuestOptions, Sparse};
+pub use self::plan::{Plan, PlannedImage, clear_leftovers, plan};
+pub use self::read_back::{FirstDifference, Held, ReadBack, compare_target};
+pub use self::resources::Resources;
+pub use self::room::Room;
+pub use self::run::{ConvertFailure, Done, DoneImage};
+pub use self::target::{OpenStream, Target};

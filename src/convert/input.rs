@@ -1,0 +1,183 @@
+//! What is converted.
+
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::disk::{Losses, Remembered, VirtualDisk};
+use crate::error::Result;
+use crate::partition;
+use crate::partition::PartitionError;
+use crate::ploop::{Examined, IfInUse};
+use crate::salvage::View;
+
+/// A disk that is converted, or one partition of it, and the files that it must not be written
+/// over.
+#[derive(Debug, Clone)]
+pub struct Input {
+    disk: Arc<dyn VirtualDisk>,
+    view: View,
+    partition: Option<u32>,
+    /// Device and inode of every file that belongs to the disk.
+    files: Arc<[(u64, u64)]>,
+    name: String,
+}
+
+impl Input {
+    /// A disk as it is stored; its files are those of its stores. `name` is what lists call it.
+    #[must_use]
+    pub fn of(disk: Arc<dyn VirtualDisk>, name: &str) -> Self {
+        let paths = disk.stores().iter().map(|store| store.path());
+        let files = paths.filter_map(identity).collect();
+        Self::new(View::strict(disk), files, name)
+    }
+
+    /// A disk of ploop images that was examined: read over its damage where it was opened for that.
+    ///
+    /// # Errors
+    ///
+    /// As [`Examined::into_disk`].
+    pub fn examined(examined: Examined, if_in_use: IfInUse, name: &str) -> Result<Self> {
+        let related: Vec<_> = examined
+            .related
+            .iter()
+            .filter_map(|file| identity(file))
+            .collect();
+        let over_damage = examined.is_for_salvage();
+        let disk = examined.into_disk(if_in_use)?;
+        let files = disk.files().map(|file| file.identity());
+        let files = files.chain(related).collect();
+        let disk = Arc::new(disk);
+        let view = if over_damage {
+            View::over_damage(disk)
+        } else {
+            View::strict(disk)
+        };
+        Ok(Self::new(view, files, name))
+    }
+
+    /// A disk that is read as `view` says. `files` are device and inode number of every file that
+    /// belongs to it, whether it is read or not.
+    #[must_use]
+    pub fn new(view: View, files: Vec<(u64, u64)>, name: &str) -> Self {
+        Self {
+            disk: view.disk(),
+            view,
+            partition: None,
+            files: files.into(),
+            name: name.to_owned(),
+        }
+    }
+
+    /// The same input, whose extents are walked once.
+    pub(super) fn remembered(self) -> Self {
+        Self {
+            disk: Arc::new(Remembered::new(Arc::clone(&self.disk))),
+            ..self
+        }
+    }
+
+    /// Only the partition of this number.
+    ///
+    /// # Errors
+    ///
+    /// Where the partition table cannot be read or has no such partition.
+    pub fn only_partition(self, number: u32) -> Result<Self> {
+        let layout = partition::read(self.disk.as_ref())?;
+        let part = layout.partition(number)?;
+        self.part(number, part.start, part.len)
+    }
+
+    fn part(&self, number: u32, start: u64, len: u64) -> Result<Self> {
+        let view = self.view.part(start, len)?;
+        Ok(Self {
+            disk: view.disk(),
+            view,
+            partition: Some(number),
+            ..self.clone()
+        })
+    }
+
+    /// Every partition as a disk of its own, named `p1` and so on; the whole disk, named `disk`,
+    /// where it has no table and something that is known fills it.
+    pub(super) fn divide(self) -> Result<Vec<(String, Self)>> {
+        let layout = partition::read(self.disk.as_ref())?;
+        let whole = layout.whole.as_ref().map(|content| content.kind);
+        if layout.table.is_none() {
+            return match whole {
+                Some(_) => Ok(vec![("disk".to_owned(), self)]),
+                None => Err(PartitionError::NoTable { whole }.into()),
+            };
+        }
+        let real = layout.partitions.iter().filter(|part| !part.is_extended);
+        let parts = real.map(|part| {
+            let name = format!("p{}", part.number);
+            Ok((name, self.part(part.number, part.start, part.len)?))
+        });
+        let parts: Vec<_> = parts.collect::<Result<_>>()?;
+        if parts.is_empty() {
+            return Err(PartitionError::NoTable { whole: None }.into());
+        }
+        Ok(parts)
+    }
+
+    /// The disk that is read.
+    #[must_use]
+    pub fn disk(&self) -> &dyn VirtualDisk {
+        self.disk.as_ref()
+    }
+
+    /// How it is read.
+    #[must_use]
+    pub fn view(&self) -> &View {
+        &self.view
+    }
+
+    /// The partition that it is, where only that was asked for.
+    #[must_use]
+    pub fn partition(&self) -> Option<u32> {
+        self.partition
+    }
+
+    /// What lists call it.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What of it is not what it was, as far as it is known: unreadable sectors show when they are
+    /// read. Nothing where it is read strictly.
+    #[must_use]
+    pub fn losses(&self) -> Losses<'_> {
+        if self.view.is_over_damage() {
+            self.disk.losses_in(0..self.disk.size())
+        } else {
+            Box::new(std::iter::empty())
+        }
+    }
+
+    /// The files that the disk is stored in: of a chain, base first.
+    #[must_use]
+    pub fn store_files(&self) -> Vec<PathBuf> {
+        let stores = self.disk.stores().iter();
+        stores.map(|store| store.path().to_owned()).collect()
+    }
+
+    /// Whether a path is a file that belongs to the disk, under whatever name.
+    #[must_use]
+    pub fn is_file_of_it(&self, path: &Path) -> bool {
+        identity(path).is_some_and(|file| self.has_file(file))
+    }
+
+    /// Whether device and inode number are those of a file that belongs to the disk.
+    #[must_use]
+    pub fn has_file(&self, file: (u64, u64)) -> bool {
+        self.files.contains(&file)
+    }
+}
+
+/// Device and inode number of a file that is there.
+pub(super) fn identity(path: &Path) -> Option<(u64, u64)> {
+    let meta = std::fs::metadata(path).ok()?;
+    Some((meta.dev(), meta.ino()))
+}

@@ -1,0 +1,48 @@
+//! What a container of OpenVZ has that another host does not want, and the reverse. Each rule is a
+//! table with reasons, and few lines that read it.
+
+mod console;
+mod context;
+mod fstab;
+mod identity;
+mod leftovers;
+mod network;
+mod services;
+
+use self::context::Context;
+use super::config::Config;
+use super::draft::Draft;
+use super::receiver::Receiver;
+use super::system::System;
+use crate::error::Result;
+
+type Rule = fn(&mut Draft<'_>, &Context<'_>) -> Result<()>;
+
+/// Rules for every host of containers. Their order is that of the reasons of a file that several
+/// of them change.
+const FOR_CONTAINERS: &[Rule] = &[
+    leftovers::apply,
+    fstab::apply,
+    services::apply,
+    console::apply,
+    network::apply,
+    identity::apply,
+];
+
+/// Applies all rules for `receiver`.
+pub(super) fn apply(
+    draft: &mut Draft<'_>,
+    system: &System,
+    config: &Config,
+    receiver: &Receiver,
+) -> Result<()> {
+    let context = Context {
+        system,
+        config,
+        receiver,
+    };
+    for rule in FOR_CONTAINERS {
+        rule(draft, &context)?;
+    }
+    Ok(())
+}

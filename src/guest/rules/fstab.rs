@@ -1,0 +1,137 @@
+//! `/etc/fstab`: a container mounts little by itself.
+
+use super::super::draft::Draft;
+use super::super::view::matches;
+use super::context::Context;
+use crate::error::Result;
+
+/// A field of a line.
+#[derive(Debug, Clone, Copy)]
+enum Field {
+    Source,
+    Target,
+    Type,
+}
+
+/// Lines that become comments, and why; the first that fits counts.
+const OFF: &[(Field, &[&str], &str)] = &[
+    (Field::Target, &["/"], "the new host mounts the root"),
+    (
+        Field::Target,
+        &["/proc", "/proc/*", "/sys", "/sys/*", "/dev", "/dev/*"],
+        "the new host mounts the kernel's file systems and /dev",
+    ),
+    (
+        Field::Type,
+        &[
+            "proc",
+            "sysfs",
+            "devpts",
+            "devtmpfs",
+            "usbfs",
+            "usbdevfs",
+            "binfmt_misc",
+            "debugfs",
+            "securityfs",
+            "cgroup",
+            "cgroup2",
+        ],
+        "the new host mounts the kernel's file systems and /dev",
+    ),
+    (Field::Type, &["swap"], "swap belongs to the new host"),
+    (
+        Field::Type,
+        &["simfs", "vzfs"],
+        "file systems of OpenVZ exist on its hosts only",
+    ),
+    (
+        Field::Source,
+        &[
+            "/dev/ploop*",
+            "/dev/simfs",
+            "/dev/vzfs",
+            "simfs",
+            "vzfs",
+            "/dev/*",
+            "UUID=*",
+            "LABEL=*",
+            "PARTUUID=*",
+            "PARTLABEL=*",
+        ],
+        "a container sees no disks, and its init could wait for one",
+    ),
+];
+
+/// Lines that stay, and what they need.
+const NEEDS: &[(Field, &[&str], &str)] = &[(
+    Field::Type,
+    &["nfs", "nfs4", "cifs", "fuse", "fuse.*", "autofs"],
+    "file systems of other hosts stay: mounting them needs a privileged container or a feature of \
+     the new host",
+)];
+
+pub(super) fn apply(draft: &mut Draft<'_>, _: &Context<'_>) -> Result<()> {
+    let path = "etc/fstab";
+    let Some(text) = draft.text(path)? else {
+        return Ok(());
+    };
+    let off = reasons(&text, OFF);
+    if !off.is_empty() {
+        draft.edit(path, &off.join("; "), |text| {
+            lines(text, |line| match reason(line, OFF) {
+                Some(_) => format!("#container# {line}"),
+                None => line.to_owned(),
+            })
+        })?;
+    }
+    let text = draft.text(path)?.unwrap_or_default();
+    for reason in reasons(&text, NEEDS) {
+        draft.keep(path, reason)?;
+    }
+    Ok(())
+}
+
+type Table = [(Field, &'static [&'static str], &'static str)];
+
+fn reasons(text: &str, table: &Table) -> Vec<&'static str> {
+    let mut found: Vec<&str> = Vec::new();
+    for reason in text.lines().filter_map(|line| reason(line, table)) {
+        if !found.contains(&reason) {
+            found.push(reason);
+        }
+    }
+    found
+}
+
+/// The reason that the table has for a line; `None` for comments too.
+fn reason(line: &str, table: &Table) -> Option<&'static str> {
+    let mut words = line.split_whitespace();
+    let source = words.next().filter(|word| !word.starts_with('#'))?;
+    let (target, kind) = (words.next()?, words.next().unwrap_or_default());
+    let fits = |(field, patterns, _): &&(Field, &[&str], &str)| {
+        let value = match field {
+            Field::Source => source,
+            // A trailing slash means nothing.
+            Field::Target if target.len() > 1 => target.trim_end_matches('/'),
+            Field::Target => target,
+            Field::Type => kind,
+        };
+        patterns.iter().any(|pattern| matches(pattern, value))
+    };
+    // A bind mount names a folder, whatever its type says.
+    let is_bind = words.next().is_some_and(|options| {
+        let mut options = options.split(',');
+        options.any(|option| option == "bind" || option == "rbind")
+    });
+    table
+        .iter()
+        .filter(|_| !is_bind)
+        .find(fits)
+        .map(|row| row.2)
+}
+
+/// The text with each line changed; a last line without an end stays so.
+fn lines(text: &str, changed: impl Fn(&str) -> String) -> String {
+    let lines: Vec<String> = text.split('\n').map(changed).collect();
+    lines.join("\n")
+}

@@ -1,0 +1,135 @@
+//! Files that only OpenVZ knows.
+
+use super::super::draft::Draft;
+use super::super::view::Found;
+use super::context::Context;
+use crate::error::Result;
+use crate::tree::{FileType, LastLink};
+
+/// Units and jobs of OpenVZ in the guest, by name. Others that begin with `vz` are not its own:
+/// `vzlogger`, for one, reads electricity meters.
+const UNITS: &[(&str, &str)] = &[
+    (
+        "vzfifo.service",
+        "told the OpenVZ host that the container had started",
+    ),
+    (
+        "vzreboot.service",
+        "told the OpenVZ host to start the container again",
+    ),
+    (
+        "vzquota.service",
+        "switched the quota of the OpenVZ host's disk on",
+    ),
+];
+
+/// Where systemd looks for units and for links to those that it starts.
+const UNIT_FOLDERS: &[&str] = &[
+    "etc/systemd/system",
+    "etc/systemd/system/*.wants",
+    "etc/systemd/system/*.requires",
+    "lib/systemd/system",
+    "lib/systemd/system/*.wants",
+    "usr/lib/systemd/system",
+    "usr/lib/systemd/system/*.wants",
+];
+
+/// Files and folders that go.
+const GONE: &[(&str, &str)] = &[
+    ("etc/init.d/vzquota", QUOTA),
+    ("etc/init.d/vzreboot", REBOOT),
+    ("etc/rc.d/init.d/vzquota", QUOTA),
+    ("etc/rc.d/init.d/vzreboot", REBOOT),
+    ("etc/rc?.d/???vzquota", QUOTA),
+    ("etc/rc?.d/???vzreboot", REBOOT),
+    ("etc/rc.d/rc?.d/???vzquota", QUOTA),
+    ("etc/rc.d/rc?.d/???vzreboot", REBOOT),
+    // SUSE keeps them below init.d.
+    ("etc/init.d/rc?.d/???vzquota", QUOTA),
+    ("etc/init.d/rc?.d/???vzreboot", REBOOT),
+    ("etc/init.d/boot.d/???vzquota", QUOTA),
+    ("etc/runlevels/*/vzquota", QUOTA),
+    ("etc/runlevels/*/vzreboot", REBOOT),
+    ("etc/event.d/vz_init_done", STARTED),
+    ("etc/init/vz_init_done.conf", STARTED),
+    (".vzfifo", STARTED),
+    ("aquota.user", QUOTA_FILE),
+    ("aquota.group", QUOTA_FILE),
+    (
+        ".balloon-c3a5ae3d-ce7f-43c4-a1ea-c61e2b4504e8",
+        "Virtuozzo's balloon: a file that only takes room",
+    ),
+    ("etc/udev/devices", NODES),
+    ("lib/udev/devices", NODES),
+    ("usr/lib/udev/devices", NODES),
+    (
+        "etc/udev/rules.d/70-persistent-net.rules",
+        "names network cards by the hardware addresses of the old host",
+    ),
+];
+
+/// Marks that scripts leave at the root: files without contents.
+const MARKS: &[(&str, &str)] = &[
+    (
+        "reboot",
+        "a mark for the OpenVZ host to start the container again",
+    ),
+    (
+        "fastboot",
+        "a mark to leave a check of the disk out, at the next start only",
+    ),
+];
+
+const QUOTA: &str = "switched the quota of the OpenVZ host's disk on";
+const REBOOT: &str = "told the OpenVZ host to start the container again";
+const STARTED: &str = "told the OpenVZ host that the container had started";
+const QUOTA_FILE: &str = "the quota that users had on the OpenVZ host's disk";
+const NODES: &str = "device nodes for a container of OpenVZ: the new host makes its own";
+
+pub(super) fn apply(draft: &mut Draft<'_>, _: &Context<'_>) -> Result<()> {
+    for (unit, reason) in UNITS {
+        for folder in UNIT_FOLDERS {
+            gone(draft, &format!("{folder}/{unit}"), reason)?;
+        }
+    }
+    for (pattern, reason) in GONE {
+        gone(draft, pattern, reason)?;
+    }
+    for (path, reason) in MARKS {
+        let found = draft.view.find(path, LastLink::Keep)?;
+        let is_mark =
+            |file: Found| file.metadata.file_type == FileType::File && file.metadata.size == 0;
+        if found.is_some_and(is_mark) {
+            draft.remove(path, reason)?;
+        }
+    }
+    draft.empty(
+        "dev",
+        "device nodes of the old host: the new one makes its own, and an unprivileged container \
+         may make none",
+    )?;
+    lost_and_found(draft)
+}
+
+fn gone(draft: &mut Draft<'_>, pattern: &str, reason: &str) -> Result<()> {
+    for path in draft.view.matching(pattern)? {
+        draft.remove(&path, reason)?;
+    }
+    Ok(())
+}
+
+/// It belongs to the old file system; what a repair has put into it may be somebody's file.
+fn lost_and_found(draft: &mut Draft<'_>) -> Result<()> {
+    let path = "lost+found";
+    if draft.view.find(path, LastLink::Keep)?.is_none() {
+        return Ok(());
+    }
+    if draft.view.names(path)?.is_empty() {
+        draft.remove(path, "belongs to the old disk's file system, and is empty")
+    } else {
+        draft.keep(
+            path,
+            "holds files that a repair of the file system found: they stay",
+        )
+    }
+}

@@ -1,0 +1,100 @@
+//! `/etc/sysconfig/network-scripts`: CentOS 5 to 9 and their kin, Fedora.
+
+use super::super::super::config::netmask;
+use super::super::super::draft::Draft;
+use super::manager::{Manager, VENET, retained};
+use super::wanted::Wanted;
+use crate::error::Result;
+
+pub(super) const SCRIPTS: Manager = Manager {
+    is_used,
+    clean,
+    card,
+    set,
+};
+
+const FOLDER: &str = "etc/sysconfig/network-scripts";
+
+fn is_used(draft: &Draft<'_>) -> Result<bool> {
+    draft.view.is_directory(FOLDER)
+}
+
+fn clean(draft: &mut Draft<'_>) -> Result<()> {
+    for name in [
+        "ifcfg-venet0*",
+        "route-venet0*",
+        "route6-venet0*",
+        "rule-venet0*",
+    ] {
+        for path in draft.view.matching(&format!("{FOLDER}/{name}"))? {
+            draft.remove(&path, VENET)?;
+        }
+    }
+    draft.edit("etc/sysconfig/network", VENET, |text| {
+        retained(text, |line| {
+            let (key, value) = line.split_once('=').unwrap_or((line, ""));
+            match key.trim() {
+                "GATEWAYDEV" | "IPV6_DEFAULTDEV" => !value.contains("venet0"),
+                // What OpenVZ's host gives every container.
+                "GATEWAY" => !["191.255.255.1", "169.255.30.1"]
+                    .contains(&value.trim().trim_matches(['"', '\''])),
+                _ => true,
+            }
+        })
+    })
+}
+
+fn card(draft: &Draft<'_>) -> Result<Option<String>> {
+    let path = format!("{FOLDER}/ifcfg-eth0");
+    Ok(draft.has(&path)?.then_some(path))
+}
+
+fn set(draft: &mut Draft<'_>, wanted: &Wanted) -> Result<()> {
+    let reason = &wanted.reason;
+    let card = format!("{FOLDER}/ifcfg-eth0");
+    let first = "DEVICE=eth0\nTYPE=Ethernet\nONBOOT=yes\n";
+    if wanted.is_dhcp() {
+        return draft.create(&card, 0o644, &format!("{first}BOOTPROTO=dhcp\n"), reason);
+    }
+    let mut text = format!("{first}BOOTPROTO=none\n");
+    for (number, (address, bits)) in wanted.v4.iter().enumerate() {
+        let mask = netmask(*bits);
+        let lines = format!("IPADDR={address}\nNETMASK={mask}\n");
+        if number == 0 {
+            text.push_str(&lines);
+            continue;
+        }
+        // A file each, which CentOS 5 knows too.
+        let alias = format!("DEVICE=eth0:{number}\nONBOOT=yes\nBOOTPROTO=none\n{lines}");
+        draft.create(&format!("{card}:{number}"), 0o644, &alias, reason)?;
+    }
+    match (wanted.gateway4, wanted.far_gateway4()) {
+        (_, Some(far)) => {
+            let routes = format!("{far} dev eth0\ndefault via {far} dev eth0\n");
+            draft.create(&format!("{FOLDER}/route-eth0"), 0o644, &routes, reason)?;
+        }
+        (Some(near), None) => text.push_str(&format!("GATEWAY={near}\n")),
+        (None, None) => {}
+    }
+    if let Some(((address, bits), more)) = wanted.v6.split_first() {
+        text.push_str(&format!("IPV6INIT=yes\nIPV6ADDR={address}/{bits}\n"));
+        let more: Vec<String> = more
+            .iter()
+            .map(|(ip, bits)| format!("{ip}/{bits}"))
+            .collect();
+        if !more.is_empty() {
+            text.push_str(&format!("IPV6ADDR_SECONDARIES=\"{}\"\n", more.join(" ")));
+        }
+        match (wanted.gateway6, wanted.far_gateway6()) {
+            (_, Some(far)) => {
+                let routes = format!("{far} dev eth0\ndefault via {far} dev eth0\n");
+                draft.create(&format!("{FOLDER}/route6-eth0"), 0o644, &routes, reason)?;
+            }
+            (Some(near), None) => {
+                text.push_str(&format!("IPV6_DEFAULTGW={near}\nIPV6_DEFAULTDEV=eth0\n"))
+            }
+            (None, None) => {}
+        }
+    }
+    draft.create(&card, 0o644, &text, reason)
+}

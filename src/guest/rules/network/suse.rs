@@ -1,0 +1,74 @@
+//! `/etc/sysconfig/network`: SUSE and openSUSE.
+
+use super::super::super::draft::Draft;
+use super::manager::{Manager, VENET, retained};
+use super::wanted::Wanted;
+use crate::error::Result;
+
+pub(super) const WICKED: Manager = Manager {
+    is_used,
+    clean,
+    card,
+    set,
+};
+
+/// A directory on SUSE, a file on Red Hat.
+const FOLDER: &str = "etc/sysconfig/network";
+const CARD: &str = "etc/sysconfig/network/ifcfg-eth0";
+
+fn is_used(draft: &Draft<'_>) -> Result<bool> {
+    draft.view.is_directory(FOLDER)
+}
+
+fn clean(draft: &mut Draft<'_>) -> Result<()> {
+    for name in ["ifcfg-venet0*", "ifroute-venet0*", "ifrule-venet0*"] {
+        for path in draft.view.matching(&format!("{FOLDER}/{name}"))? {
+            draft.remove(&path, VENET)?;
+        }
+    }
+    draft.edit(&format!("{FOLDER}/routes"), VENET, |text| {
+        retained(text, |line| !line.contains("venet0"))
+    })
+}
+
+fn card(draft: &Draft<'_>) -> Result<Option<String>> {
+    Ok(draft.has(CARD)?.then(|| CARD.to_owned()))
+}
+
+fn set(draft: &mut Draft<'_>, wanted: &Wanted) -> Result<()> {
+    let reason = &wanted.reason;
+    if wanted.is_dhcp() {
+        let text = "STARTMODE='auto'\nBOOTPROTO='dhcp'\n";
+        return draft.create(CARD, 0o644, text, reason);
+    }
+    let mut text = "STARTMODE='auto'\nBOOTPROTO='static'\n".to_owned();
+    let v4 = wanted.v4.iter().map(|(ip, bits)| format!("{ip}/{bits}"));
+    let v6 = wanted.v6.iter().map(|(ip, bits)| format!("{ip}/{bits}"));
+    for (number, address) in v4.chain(v6).enumerate() {
+        let suffix = match number {
+            0 => String::new(),
+            _ => format!("_{number}"),
+        };
+        text.push_str(&format!("IPADDR{suffix}='{address}'\n"));
+    }
+    draft.create(CARD, 0o644, &text, reason)?;
+    // Destination, gateway, netmask, interface.
+    let mut routes = String::new();
+    if let Some(far) = wanted.far_gateway4() {
+        routes.push_str(&format!("{far}/32 - - eth0\n"));
+    }
+    if let Some(far) = wanted.far_gateway6() {
+        routes.push_str(&format!("{far}/128 - - eth0\n"));
+    }
+    if let Some(gateway) = wanted.gateway4 {
+        routes.push_str(&format!("default {gateway} - eth0\n"));
+    }
+    if let Some(gateway) = wanted.gateway6 {
+        routes.push_str(&format!("default {gateway} - eth0\n"));
+    }
+    if routes.is_empty() {
+        return Ok(());
+    }
+    let path = format!("{FOLDER}/ifroute-eth0");
+    draft.create(&path, 0o644, &routes, reason)
+}

@@ -1,0 +1,162 @@
+//! What `eth0` gets, whichever program sets it up.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use super::super::super::config::{Address, v4, v6};
+use super::super::super::draft::Draft;
+use super::super::super::receiver::{Network, first_v4, first_v6};
+use super::super::context::Context;
+use crate::error::Result;
+
+/// Why `eth0` gets settings.
+const CARD: &str = "the new host's network card is eth0";
+
+/// What `eth0` gets.
+#[derive(Debug, Default)]
+pub(super) struct Wanted {
+    /// Addresses with the lengths of their prefixes; none of both kinds is DHCP.
+    pub(super) v4: Vec<(Ipv4Addr, u8)>,
+    pub(super) v6: Vec<(Ipv6Addr, u8)>,
+    pub(super) gateway4: Option<Ipv4Addr>,
+    pub(super) gateway6: Option<Ipv6Addr>,
+    /// Why the settings are these.
+    pub(super) reason: String,
+}
+
+impl Wanted {
+    pub(super) fn is_dhcp(&self) -> bool {
+        self.v4.is_empty() && self.v6.is_empty()
+    }
+
+    /// The gateway where no address's network holds it, so that it needs a route of its own.
+    pub(super) fn far_gateway4(&self) -> Option<Ipv4Addr> {
+        self.gateway4
+            .filter(|gateway| !self.v4.iter().any(|(ip, bits)| same4(*ip, *gateway, *bits)))
+    }
+
+    /// The same for IPv6, where a link-local gateway is always near.
+    pub(super) fn far_gateway6(&self) -> Option<Ipv6Addr> {
+        self.gateway6.filter(|gateway| {
+            let is_local = gateway.segments()[0] & 0xffc0 == 0xfe80;
+            !is_local && !self.v6.iter().any(|(ip, bits)| same6(*ip, *gateway, *bits))
+        })
+    }
+}
+
+fn same4(a: Ipv4Addr, b: Ipv4Addr, bits: u8) -> bool {
+    let differ = u32::from(a) ^ u32::from(b);
+    differ.leading_zeros() >= u32::from(bits)
+}
+
+fn same6(a: Ipv6Addr, b: Ipv6Addr, bits: u8) -> bool {
+    let differ = u128::from(a) ^ u128::from(b);
+    differ.leading_zeros() >= u32::from(bits)
+}
+
+/// What the receiver and the configuration ask for; `None` where `eth0` gets nothing.
+pub(super) fn wanted(draft: &Draft<'_>, context: &Context<'_>) -> Result<Option<Wanted>> {
+    let Network::Keep { gateways } = &context.receiver.network else {
+        let is_dhcp = context.receiver.network == Network::Dhcp;
+        return Ok(is_dhcp.then(|| Wanted {
+            reason: format!("{CARD}, and gets its address by DHCP"),
+            ..Wanted::default()
+        }));
+    };
+    let mut addresses = context.config.addresses();
+    if addresses.is_empty() {
+        addresses = in_the_guest(draft)?;
+    }
+    if addresses.is_empty() {
+        return Ok(Some(Wanted {
+            reason: format!(
+                "{CARD}; no address of the container is known, so it asks for one by DHCP"
+            ),
+            ..Wanted::default()
+        }));
+    }
+    let mut known = gateways.clone();
+    known.extend(context.config.gateways());
+    let mut wanted = Wanted {
+        v4: addresses.iter().filter_map(v4).collect(),
+        v6: addresses.iter().filter_map(v6).collect(),
+        ..Wanted::default()
+    };
+    wanted.gateway4 = first_v4(&known).filter(|_| !wanted.v4.is_empty());
+    wanted.gateway6 = first_v6(&known).filter(|_| !wanted.v6.is_empty());
+    wanted.reason = format!("{CARD}, with the addresses of the container");
+    if wanted.gateway4.is_none() && wanted.gateway6.is_none() {
+        wanted
+            .reason
+            .push_str("; no gateway is known, so it reaches no other network");
+    }
+    Ok(Some(wanted))
+}
+
+/// Files in which OpenVZ's host wrote the addresses of `venet0`.
+const WRITTEN: &[&str] = &[
+    "etc/network/interfaces",
+    "etc/network/interfaces.d/*venet0*",
+    "etc/sysconfig/network-scripts/ifcfg-venet0*",
+    "etc/sysconfig/network/ifcfg-venet0*",
+    "etc/systemd/network/*venet0*",
+    "etc/netplan/*venet0*",
+    "etc/NetworkManager/system-connections/*venet0*",
+    "etc/conf.d/net",
+    "etc/netctl/venet0*",
+];
+
+/// Addresses that OpenVZ's host gives every container's `venet0`: no container has them.
+const EVERY: &[&str] = &["191.255.255.1", "169.255.30.1", "fe80::1"];
+
+/// The addresses that the guest's own files have for `venet0`.
+fn in_the_guest(draft: &Draft<'_>) -> Result<Vec<Address>> {
+    let mut found: Vec<Address> = Vec::new();
+    for pattern in WRITTEN {
+        for path in draft.view.matching(pattern)? {
+            let text = draft.view.text(&path)?.unwrap_or_default();
+            if !text.contains("venet0") {
+                continue;
+            }
+            for address in text.lines().flat_map(addresses_of) {
+                if !found.iter().any(|known| known.address == address.address) {
+                    found.push(address);
+                }
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// Words that stand in front of the address of a card itself.
+const NAMES: &[&str] = &[
+    "address",
+    "ipaddr",
+    "ipv6addr",
+    "ipv6addr_secondaries",
+    "config_venet0",
+];
+
+/// The addresses of a line that says which ones a card has.
+fn addresses_of(line: &str) -> Vec<Address> {
+    let is_sign = |c: char| c.is_whitespace() || "=\"'()[],".contains(c);
+    let mut words = line.split(is_sign).filter(|word| !word.is_empty());
+    let name = words.next().unwrap_or_default().to_ascii_lowercase();
+    let base = name.trim_end_matches(|c: char| c.is_ascii_digit() || c == '_');
+    if ![base, &name].iter().any(|name| NAMES.contains(name)) {
+        return Vec::new();
+    }
+    let addresses = words.filter_map(Address::parse).filter(|address| {
+        let is_own = match address.address {
+            IpAddr::V4(ip) => !ip.is_loopback() && !ip.is_unspecified() && !ip.is_broadcast(),
+            IpAddr::V6(ip) => !ip.is_loopback() && !ip.is_unspecified(),
+        };
+        is_own && !EVERY.contains(&address.address.to_string().as_str())
+    });
+    // venet0 routes single addresses, whatever mask is written.
+    addresses
+        .map(|address| Address {
+            prefix: None,
+            ..address
+        })
+        .collect()
+}

@@ -1,0 +1,151 @@
+//! Services that a container of OpenVZ had switched off and another one needs, and the reverse.
+
+use super::super::draft::Draft;
+use super::super::view::matches;
+use super::context::Context;
+use crate::error::Result;
+
+/// Masks (links to /dev/null) that go.
+const UNMASKED: &[(&str, &str)] = &[
+    ("console-getty.service", LOGIN),
+    ("container-getty@*.service", LOGIN),
+    ("getty.target", LOGIN),
+    (
+        "systemd-logind.service",
+        "was masked for OpenVZ's kernel: logins have sessions on the new host",
+    ),
+    ("networking.service", NETWORK),
+    ("ifup@*.service", NETWORK),
+    ("ifupdown*.service", NETWORK),
+    ("network.service", NETWORK),
+    ("NetworkManager*.service", NETWORK),
+    ("systemd-networkd*", NETWORK),
+    ("systemd-resolved.service", NETWORK),
+    ("systemd-poweroff.service", POWER),
+    ("systemd-reboot.service", POWER),
+    ("systemd-halt.service", POWER),
+    ("poweroff.target", POWER),
+    ("reboot.target", POWER),
+    ("halt.target", POWER),
+];
+
+const LOGIN: &str = "was masked for OpenVZ: the new host's console has a login";
+const NETWORK: &str = "was masked because OpenVZ's host set up venet0: the guest sets up eth0";
+const POWER: &str = "was masked for OpenVZ: the new host lets the guest shut itself down";
+
+/// Where a mask hides a unit.
+const UNITS: &str = "etc/systemd/system";
+
+/// Lines of files that change: the path, how a line begins, what it becomes, why.
+const LINES: &[(&str, &[&str], &str, &str)] = &[
+    (
+        "etc/selinux/config",
+        &["SELINUX=enforcing", "SELINUX=permissive"],
+        "SELINUX=disabled",
+        "the policy of SELinux is the host's: no file of the container has a label",
+    ),
+    (
+        "etc/rc.conf",
+        &["rc_sys=\"openvz\"", "rc_sys=openvz", "rc_sys='openvz'"],
+        "rc_sys=\"lxc\"",
+        "OpenRC leaves out what a container does not need, for LXC as it did for OpenVZ",
+    ),
+    (
+        "etc/conf.d/rc",
+        &["RC_SYS=\"openvz\"", "rc_sys=\"openvz\""],
+        "rc_sys=\"lxc\"",
+        "OpenRC leaves out what a container does not need, for LXC as it did for OpenVZ",
+    ),
+];
+
+/// Commands of scripts that are left out: the path, the program, words of which one has to be there
+/// (none: whatever is there), why.
+const COMMANDS: &[(&str, &str, &[&str], &str)] = &[
+    ("etc/rc.d/rc.sysinit", "/sbin/start_udev", &[], UDEV),
+    ("etc/rc.sysinit", "/sbin/start_udev", &[], UDEV),
+    // In templates of Ubuntu 10.04 it takes the place of mountall.
+    (
+        "etc/init/openvz.conf",
+        "mount",
+        &["proc", "sysfs", "devpts"],
+        "the new host mounts the kernel's file systems, and an unprivileged container may not",
+    ),
+];
+
+const UDEV: &str =
+    "a container has no devices for udev to find, and udev would hide those of the host";
+
+pub(super) fn apply(draft: &mut Draft<'_>, _: &Context<'_>) -> Result<()> {
+    masks(draft)?;
+    for (path, begins, becomes, reason) in LINES {
+        draft.edit(path, reason, |text| {
+            let lines = text.split('\n').map(|line| {
+                let known = begins.iter().any(|start| line.trim() == *start);
+                if known { becomes } else { line }
+            });
+            lines.collect::<Vec<_>>().join("\n")
+        })?;
+    }
+    for (path, program, words, reason) in COMMANDS {
+        draft.edit(path, reason, |text| without(text, program, words))?;
+    }
+    mount_table(draft)
+}
+
+fn masks(draft: &mut Draft<'_>) -> Result<()> {
+    let mut still: Vec<String> = Vec::new();
+    for name in draft.view.names(UNITS)? {
+        let path = format!("{UNITS}/{name}");
+        if draft.view.link(&path)?.as_deref() != Some("/dev/null") {
+            continue;
+        }
+        match UNMASKED.iter().find(|(unit, _)| matches(unit, &name)) {
+            Some((_, reason)) => draft.remove(&path, reason)?,
+            None => still.push(name),
+        }
+    }
+    if !still.is_empty() {
+        let still = still.join(", ");
+        let reason = format!("units that are masked and stay so: {still}");
+        draft.keep(UNITS, &reason)?;
+    }
+    Ok(())
+}
+
+/// The text without such commands, each of which becomes one that does nothing: an `if` around it
+/// stays whole.
+fn without(text: &str, program: &str, one_of: &[&str]) -> String {
+    let lines = text.split('\n').map(|line| {
+        let code = line.trim_start();
+        let mut words = code.split_whitespace();
+        let is_it = words.next() == Some(program)
+            && (one_of.is_empty() || words.any(|word| one_of.contains(&word)));
+        if is_it {
+            let indent = line.len() - code.len();
+            format!("{}: #{code}", line.get(..indent).unwrap_or_default())
+        } else {
+            line.to_owned()
+        }
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+/// A table of mounts that an init wrote down once, and that names OpenVZ's disk for ever.
+fn mount_table(draft: &mut Draft<'_>) -> Result<()> {
+    let path = "etc/mtab";
+    if draft.view.link(path)?.is_some() {
+        return Ok(());
+    }
+    let text = draft.view.text(path)?.unwrap_or_default();
+    if !["ploop", "simfs", "vzfs"]
+        .iter()
+        .any(|word| text.contains(word))
+    {
+        return Ok(());
+    }
+    draft.replace_by_link(
+        "/proc/self/mounts",
+        path,
+        "named the disk of the OpenVZ host: the kernel knows what is mounted",
+    )
+}

@@ -1,0 +1,8 @@
+//! What every room may use and what knows no room: integers, locks, paths, times and text.
+
+pub mod bytes;
+pub mod paths;
+pub mod size;
+pub mod sync;
+pub mod text;
+pub mod time;

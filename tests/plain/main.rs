@@ -1,0 +1,55 @@
+//! Tests that pass for any user and without programs of other packages. One module a subject; what
+//! the binaries share is in `tests/support`.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::cast_possible_truncation,
+    reason = "a test that meets the unexpected fails where it stands"
+)]
+
+// Modules say `crate::support`, as they do of modules of this binary.
+extern crate support;
+
+mod advice;
+mod architecture;
+mod builders;
+mod by_hand;
+mod chains;
+mod compare;
+mod containers;
+mod damage;
+mod damage_page;
+mod descriptors;
+mod ends;
+mod faults;
+mod fixtures;
+mod guest_files;
+mod guest_hostile;
+mod guest_next;
+mod guest_systems;
+mod guest_tree;
+mod habits;
+mod hints;
+mod hints_lost_descriptor;
+mod hints_never_read;
+mod hints_other_disks;
+mod hints_table;
+mod hostile;
+mod image_forms;
+mod interrupted;
+mod library;
+mod memory;
+mod messages;
+mod mistakes;
+mod names;
+mod nbd_connections;
+mod nbd_hostile;
+mod other_systems;
+mod pipeline;
+mod reading;
+mod retries;
+mod safety;
+mod style;
+mod tables;
+mod targets;
+mod vectors;

@@ -1,0 +1,52 @@
+//! Tests that need root: they mount, become other users, start machines. They use other programs
+//! too. One module a subject; what the binaries share is in `tests/support`.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::cast_possible_truncation,
+    reason = "a test that meets the unexpected fails where it stands"
+)]
+
+// Modules say `crate::support`, as they do of modules of this binary.
+extern crate support;
+use support::tools;
+
+mod advice;
+mod archives;
+mod attach;
+mod bad_sectors;
+mod compare;
+mod compare_qcow2;
+mod containers;
+mod debian;
+mod devices;
+mod errno;
+mod ext4_kinds;
+mod ext4_mutated;
+mod ext4_replay;
+mod ext4_special;
+mod ext4_witness;
+mod extracted;
+mod failures;
+mod faults;
+mod file_tree;
+mod full;
+mod guest_boot;
+mod image_forms;
+mod in_use;
+mod install;
+mod messages;
+mod nbd_server;
+mod oracles;
+mod packages;
+mod partition_contents;
+mod partitions;
+mod prepare_guest;
+mod qcow2;
+mod qcow2_room;
+mod raw_ends;
+mod room;
+mod salvage_lists;
+mod salvaged_files;
+mod sharing;
+mod targets;

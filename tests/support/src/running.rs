@@ -1,0 +1,132 @@
+//! Conversions that are looked at while they run.
+
+use super::image::{Fill, ImageBuilder};
+use super::{Scratch, names_in, program};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+/// An image of this many megabytes of data, so that its conversion takes a while.
+pub fn big(scratch: &Scratch, clusters: u32) -> PathBuf {
+    let path = scratch.source().join("disk.hds");
+    let image = ImageBuilder::v2().cluster_sectors(2048).clusters(clusters);
+    (0..clusters)
+        .fold(image, |image, k| image.fill(k, Fill::Byte(k as u8 | 1)))
+        .write(&path);
+    path
+}
+
+/// Sends a signal by name.
+pub fn signal(child: &Child, name: &str) {
+    let status = Command::new("sh")
+        .args(["-c", &format!("kill -{name} {}", child.id())])
+        .status()
+        .unwrap();
+    assert!(status.success(), "kill -{name}");
+}
+
+/// Starts a conversion and stops it in its middle, when its partial file has just come to be.
+pub fn stopped_in_its_middle(image: &Path, target: &Path, args: &[&str]) -> Child {
+    let out = target.parent().unwrap();
+    let child = Command::new(program::path())
+        .arg(image)
+        .arg("-o")
+        .arg(target)
+        .args(["-j", "1"])
+        .args(args)
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let start = Instant::now();
+    let partial = loop {
+        let found = names_in(out)
+            .into_iter()
+            .find(|name| name.starts_with(".disk.raw.part-"));
+        if let Some(name) = found {
+            break name;
+        }
+        assert!(
+            start.elapsed() < Duration::from_secs(60),
+            "no partial file came to be: {:?}",
+            names_in(out)
+        );
+    };
+    signal(&child, "STOP");
+    assert!(
+        out.join(partial).exists(),
+        "the conversion was over before it was stopped"
+    );
+    child
+}
+
+/// The states of the threads of a process, and the processor time that it has taken, in ticks.
+fn threads_of(child: &Child) -> (String, u64) {
+    let mut states = String::new();
+    let mut ticks = 0;
+    for thread in std::fs::read_dir(format!("/proc/{}/task", child.id())).unwrap() {
+        // A thread may end meanwhile.
+        let Ok(line) = std::fs::read_to_string(thread.unwrap().path().join("stat")) else {
+            continue;
+        };
+        // What follows the name, which may have spaces and brackets itself.
+        let (_, rest) = line.rsplit_once(") ").unwrap();
+        let fields: Vec<&str> = rest.split(' ').collect();
+        states += fields[0];
+        ticks += fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap();
+    }
+    (states, ticks)
+}
+
+/// Whether the program hears SIGINT and SIGTERM, and does not end by them at once.
+fn hears_signals(child: &Child) -> bool {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap();
+    let caught = status
+        .lines()
+        .find_map(|line| line.strip_prefix("SigCgt:"))
+        .and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
+        .unwrap();
+    let [int, term] = [2, 15].map(|signal: u32| 1 << (signal - 1));
+    caught & int != 0 && caught & term != 0
+}
+
+/// Waits until the program waits for somebody else, as for the other end of a pipe: it hears
+/// signals, and for a while every thread sleeps and takes no processor time.
+#[track_caller]
+pub fn until_it_waits(child: &Child) {
+    const LOOKS: u32 = 20;
+    let start = Instant::now();
+    let mut before = threads_of(child);
+    let mut quiet = 0;
+    while quiet < LOOKS {
+        assert!(
+            start.elapsed() < Duration::from_secs(60),
+            "the program is still at work: {before:?}"
+        );
+        std::thread::sleep(Duration::from_millis(10));
+        let now = threads_of(child);
+        let sleeps = now.0.chars().all(|state| state == 'S') && hears_signals(child);
+        quiet = if sleeps && now == before {
+            quiet + 1
+        } else {
+            0
+        };
+        before = now;
+    }
+}
+
+/// Waits for the end of a run that was told to end.
+#[track_caller]
+pub fn ended(child: &mut Child) -> ExitStatus {
+    let start = Instant::now();
+    loop {
+        if let Some(ended) = child.try_wait().unwrap() {
+            return ended;
+        }
+        if start.elapsed() > Duration::from_secs(20) {
+            child.kill().unwrap();
+            child.wait().unwrap();
+            panic!("the run did not end");
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}

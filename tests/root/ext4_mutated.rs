@@ -19,7 +19,7 @@ const FEW: u64 = 30;
 const MANY: u64 = 1000;
 
 /// How long a list may take.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What a list may take of memory, in KiB.
 const MEMORY: u64 = 256 << 10;

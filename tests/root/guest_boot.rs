@@ -32,9 +32,9 @@ fn as_openvz_leaves_it(root: &Path) {
     symlink("/proc/vz/vzaquota/1/aquota.user", root.join("aquota.user")).unwrap();
 }
 
-/// Asks the running system about itself, and ends it.
-const PROBE: &str = "#!/bin/sh\n(sleep 3; { ip -brief address show eth0; ip route; ASK; } \
-    >/result 2>&1; END) >/dev/null 2>&1 </dev/null &\n";
+/// Waits until the system is up, asks it about itself, and ends it. The answer is complete or absent.
+const PROBE: &str = "#!/bin/sh\n({ state=$(WAIT); ip -brief address show eth0; ip route; ASK; } \
+    >/result.part 2>&1; mv /result.part /result; END) >/dev/null 2>&1 </dev/null &\n";
 
 fn with_systemd(root: &Path) {
     let units = root.join("etc/systemd/system");
@@ -59,9 +59,10 @@ fn with_systemd(root: &Path) {
         wants.join("probe.service"),
     )
     .unwrap();
-    let ask = "systemctl is-system-running --wait; systemctl --failed --no-legend; \
+    let ask = "systemctl --failed --no-legend; echo $state; \
         systemctl is-active console-getty.service";
     let probe = PROBE
+        .replace("WAIT", "systemctl is-system-running --wait")
         .replace("ASK", ask)
         .replace("END", "systemctl poweroff");
     fs::write(root.join("probe"), probe).unwrap();
@@ -77,12 +78,14 @@ fn with_sysvinit(root: &Path) {
     fs::write(root.join("etc/init.d/vzquota"), "#!/bin/sh\nexit 1\n").unwrap();
     symlink("../init.d/vzquota", root.join("etc/rc2.d/S00vzquota")).unwrap();
     // The login starts after the scripts, whenever that is.
-    let wait = "i=0; until grep -q '[g]etty' /proc/[0-9]*/cmdline || [ $i = 60 ]; do \
+    let wait = "i=0; until grep -q '[g]etty.*console' /proc/[0-9]*/cmdline || [ $i = 240 ]; do \
         i=$((i + 1)); sleep 1; done";
     let ask = "ls /.vzfifo; runlevel; for pid in /proc/[0-9]*; do \
         tr '\\0' ' ' <$pid/cmdline; echo; done | grep getty";
-    let ask = format!("{wait}; {ask}");
-    let probe = PROBE.replace("ASK", &ask).replace("END", "halt");
+    let probe = PROBE
+        .replace("WAIT", wait)
+        .replace("ASK", ask)
+        .replace("END", "halt");
     fs::write(root.join("probe"), probe).unwrap();
 }
 
@@ -123,7 +126,7 @@ fn started(suite: &str, init: &str, spoil: fn(&Path)) -> String {
     tar.args(["--numeric-owner", "--xattrs", "--xattrs-include=*"]);
     tool("tar", tar.arg("-C").arg(&machine).arg("-xpf").arg(&archive));
     // A network and a /run of its own, which systemd-nspawn leaves things in.
-    let start = "mount -t tmpfs none /run && exec timeout -k 5 120 systemd-nspawn --quiet \
+    let start = "mount -t tmpfs none /run && exec timeout -k 5 400 systemd-nspawn --quiet \
         --register=no --keep-unit --private-network --network-veth-extra=ve-www:eth0 \
         --directory=\"$1\" --boot </dev/null";
     let mut unshare = Command::new("unshare");

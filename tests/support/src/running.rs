@@ -25,25 +25,44 @@ pub fn signal(child: &Child, name: &str) {
     assert!(status.success(), "kill -{name}");
 }
 
-/// Starts a conversion and stops it in its middle, when its partial file has just come to be.
+/// Starts a conversion and stops it in its middle, when its partial file has just come to be. One
+/// that was faster is started again, with what was in its place.
 pub fn stopped_in_its_middle(image: &Path, target: &Path, args: &[&str]) -> Child {
-    let out = target.parent().unwrap();
-    let child = Command::new(program::path())
-        .arg(image)
-        .arg("-o")
-        .arg(target)
-        .args(["-j", "1"])
-        .args(args)
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let before = std::fs::read(target).ok();
+    for _ in 0..100 {
+        let mut child = Command::new(program::path())
+            .arg(image)
+            .arg("-o")
+            .arg(target)
+            .args(["-j", "1"])
+            .args(args)
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        if is_stopped_at_its_partial_file(&mut child, target.parent().unwrap()) {
+            return child;
+        }
+        // The conversion was over: a stopped one that has its target yet ends so.
+        signal(&child, "CONT");
+        assert!(child.wait().unwrap().success());
+        std::fs::remove_file(target).unwrap();
+        if let Some(before) = &before {
+            std::fs::write(target, before).unwrap();
+        }
+    }
+    panic!("each conversion was over before it was stopped");
+}
+
+/// Stops a conversion once it has its partial file; whether it has that still when it stands.
+fn is_stopped_at_its_partial_file(child: &mut Child, out: &Path) -> bool {
     let start = Instant::now();
     let partial = loop {
-        let found = names_in(out)
-            .into_iter()
-            .find(|name| name.starts_with(".disk.raw.part-"));
-        if let Some(name) = found {
+        let mut names = names_in(out).into_iter();
+        if let Some(name) = names.find(|name| name.starts_with(".disk.raw.part-")) {
             break name;
+        }
+        if child.try_wait().unwrap().is_some() {
+            return false;
         }
         assert!(
             start.elapsed() < Duration::from_secs(60),
@@ -51,12 +70,16 @@ pub fn stopped_in_its_middle(image: &Path, target: &Path, args: &[&str]) -> Chil
             names_in(out)
         );
     };
-    signal(&child, "STOP");
-    assert!(
-        out.join(partial).exists(),
-        "the conversion was over before it was stopped"
-    );
-    child
+    signal(child, "STOP");
+    // A signal takes effect when the kernel next looks at each thread.
+    while child.try_wait().unwrap().is_none() {
+        let (states, _) = threads_of(child);
+        if !states.is_empty() && states.chars().all(|state| state == 'T') {
+            return out.join(partial).exists();
+        }
+        std::thread::yield_now();
+    }
+    false
 }
 
 /// The states of the threads of a process, and the processor time that it has taken, in ticks.
@@ -122,7 +145,7 @@ pub fn ended(child: &mut Child) -> ExitStatus {
         if let Some(ended) = child.try_wait().unwrap() {
             return ended;
         }
-        if start.elapsed() > Duration::from_secs(20) {
+        if start.elapsed() > Duration::from_secs(60) {
             child.kill().unwrap();
             child.wait().unwrap();
             panic!("the run did not end");

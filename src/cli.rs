@@ -16,6 +16,7 @@ pub(crate) mod exit;
 mod extract;
 mod files;
 mod info;
+mod list;
 mod losses;
 mod ls;
 mod man;
@@ -51,6 +52,7 @@ pub(crate) fn run(typed: &CommandLine) -> ExitCode {
         Command::Detach(args) => detach::run(args),
         Command::Attached(args) => attached::run(args),
         Command::Ls(args) => ls::run(args),
+        Command::List(args) => list::run(args),
         Command::Cat(args) => cat::run(args),
         Command::Extract(args) => extract::run(args),
         Command::Completions(args) => completions::run(args, command()),

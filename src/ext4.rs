@@ -23,6 +23,8 @@ mod groups;
 mod inode;
 mod mapping;
 mod superblock;
+mod usage;
 
 pub use self::affected::{Affected, AffectedFile, FileKind, LostMetadata, MetadataKind, affected};
 pub use self::files::{Files, FilesError};
+pub use self::usage::used_bytes;

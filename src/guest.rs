@@ -32,7 +32,7 @@ mod view;
 pub use change::{Change, What};
 pub use changed::ChangedTree;
 pub use config::{Address, Config, ConfigError, ConfigProblem, Interface, LeftOut, Quantity};
-pub use find::{HOST_FOLDERS, candidates, find_config, read_config};
+pub use find::{HOST_FOLDERS, candidates, find_config, private_area, read_config};
 pub use incus::metadata_yaml;
 pub use next::{Archive, Hint, next};
 pub use proxmox::vps_conf;

@@ -38,6 +38,7 @@
 //! | compute a digest on the way | [`hash`] |
 //! | compare two disks of any kind | [`compare`] |
 //! | learn what a container's files need on another host | [`guest`] |
+//! | find the containers of a host, and what stands in their way | [`host`] |
 //! | serve a disk to NBD clients | [`nbd`] |
 //! | read over damage | [`salvage`] |
 //! | read the files of a container | [`ext4`], [`tree`] |
@@ -82,6 +83,7 @@ mod foreign;
 pub mod format;
 pub mod guest;
 pub mod hash;
+pub mod host;
 pub mod in_use;
 pub mod nbd;
 pub mod observe;

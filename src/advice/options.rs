@@ -4,7 +4,7 @@
 use super::lex::{KnownOption, KnownOptions, Takes};
 
 /// Every command, as it is typed.
-pub(crate) const COMMANDS: [&str; 15] = [
+pub(crate) const COMMANDS: [&str; 16] = [
     "convert",
     "info",
     "check",
@@ -18,6 +18,7 @@ pub(crate) const COMMANDS: [&str; 15] = [
     "ls",
     "cat",
     "extract",
+    "list",
     "completions",
     "man",
 ];

@@ -16,6 +16,7 @@ use self::layer::{JsonLayer, json_layer};
 use self::survey::Survey;
 use self::view::View;
 use super::ending::Ending;
+use super::list;
 use super::outcome::{Reported, Verdict};
 use super::output::write_message;
 use super::partitions::Division;
@@ -61,6 +62,9 @@ pub(crate) fn run(args: &InfoArgs) -> anyhow::Result<Verdict> {
     let workers = args.open.workers()?;
     let examined = match args.open.examine(&workers) {
         Err(error) => {
+            if let Some(OpenError::Containers { path, .. }) = error.detail() {
+                return list::of_folder(path, args.json);
+            }
             return Err(match error.detail() {
                 Some(OpenError::NoImage { path, images }) if !images.is_empty() => {
                     let ending = Ending::of_error(&error);

@@ -58,7 +58,12 @@ pub(crate) fn safe_json(text: &str) -> String {
 /// What was being done is left out where the cause names the same file: a path in a line is enough
 /// once. Numbers of the operating system's errors tell a person nothing.
 pub(crate) fn story(error: &anyhow::Error) -> String {
-    let links: Vec<String> = error.chain().map(link).collect();
+    story_of(error.as_ref())
+}
+
+/// The same of an error that is kept.
+pub(crate) fn story_of(error: &(dyn std::error::Error + 'static)) -> String {
+    let links: Vec<String> = anyhow::Chain::new(error).map(link).collect();
     let says_more = |(at, doing): (usize, &String)| {
         let mut causes = links.iter().skip(at + 1);
         let is_repeated = causes.any(|cause| names_the_same(doing, cause));

@@ -77,17 +77,21 @@ pub fn read_config(path: &Path) -> Result<Config> {
     Config::parse(&bytes).map_err(|error| Error::during(doing, error).of(path))
 }
 
+/// The private area that the configuration of the container `id` names itself.
+#[must_use]
+pub fn private_area(config: &Config, id: &str) -> Option<PathBuf> {
+    let said = config.get("VE_PRIVATE").filter(|said| !said.is_empty())?;
+    let said = said.replace("${VEID}", id).replace("$VEID", id);
+    Some(PathBuf::from(said))
+}
+
 /// Whether the configuration `ID.conf` is that of the container in `area`.
 fn is_of(config: &Config, path: &Path, area: &Path) -> bool {
     let Some(id) = path.file_stem().and_then(|id| id.to_str()) else {
         return false;
     };
-    let said = config.get("VE_PRIVATE").filter(|said| !said.is_empty());
-    let folders: Vec<PathBuf> = match said {
-        Some(said) => {
-            let said = said.replace("${VEID}", id).replace("$VEID", id);
-            vec![PathBuf::from(said)]
-        }
+    let folders: Vec<PathBuf> = match private_area(config, id) {
+        Some(said) => vec![said],
         None => {
             let folders = PRIVATE_FOLDERS.iter();
             folders.map(|folder| Path::new(folder).join(id)).collect()

@@ -51,11 +51,8 @@ const ALL: [Foreign; 18] = [
         means: Means::Other(COMING, &[MOUNT]),
     },
     Foreign {
-        names: &["list"],
-        means: Means::Other(
-            COMING,
-            &[("today, one disk at a time", Some("ploopconv info IMAGE"))],
-        ),
+        names: &["vzlist", "containers", "list-containers"],
+        means: Means::Command("list"),
     },
     Foreign {
         names: &["batch"],

@@ -57,6 +57,19 @@ const ROOMS: &[(&str, &[&str])] = &[
             "tree",
         ],
     ),
+    // What a host keeps: containers, and whether a conversion would take them.
+    (
+        "host",
+        &[
+            "convert",
+            "disk",
+            "ext4",
+            "guest",
+            "partition",
+            "ploop",
+            "tree",
+        ],
+    ),
 ];
 
 /// The rooms of the program, which stand on the library's public face: what to type next, the

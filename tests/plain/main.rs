@@ -37,6 +37,7 @@ mod hints_table;
 mod hostile;
 mod image_forms;
 mod interrupted;
+mod inventory;
 mod library;
 mod memory;
 mod messages;

@@ -32,7 +32,8 @@ fn as_openvz_leaves_it(root: &Path) {
     symlink("/proc/vz/vzaquota/1/aquota.user", root.join("aquota.user")).unwrap();
 }
 
-/// Waits until the system is up, asks it about itself, and ends it. The answer is complete or absent.
+/// Waits until the system is up, asks it about itself, and ends it. The answer is complete or
+/// absent.
 const PROBE: &str = "#!/bin/sh\n({ state=$(WAIT); ip -brief address show eth0; ip route; ASK; } \
     >/result.part 2>&1; mv /result.part /result; END) >/dev/null 2>&1 </dev/null &\n";
 

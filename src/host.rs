@@ -1,0 +1,58 @@
+//! What a host keeps: its containers, their disks, and what stands in the way of moving them.
+//!
+//! [`list`] looks below folders and examines every disk that it finds, many at a time. A disk that
+//! is broken is part of the list, with the reason: it stops nothing.
+
+mod container;
+mod disk;
+mod find;
+mod search;
+
+pub use self::container::{Container, Storage};
+pub use self::disk::{FoundDisk, Shape};
+pub use self::search::Search;
+
+use self::find::find;
+use crate::error::Error;
+use crate::workers::Workers;
+
+/// What was found.
+#[derive(Debug, Default)]
+pub struct Inventory {
+    /// The containers, by number, then by name.
+    pub containers: Vec<Container>,
+    /// Folders that could not be looked through.
+    pub problems: Vec<Error>,
+}
+
+/// Finds the containers below folders and examines their disks, as many at a time as there are
+/// `workers`. Nothing is written, and a disk in use is only looked at.
+///
+/// ```
+/// use ploopconv::Workers;
+/// use ploopconv::host::{Search, Storage, list};
+///
+/// let found = list(&Search::below(&["fixtures".into()]), &Workers::new(2)?);
+/// let container = found.containers.iter().find(|one| one.id == "101");
+/// let Some(Storage::Disks(disks)) = container.map(|one| &one.storage) else {
+///     panic!("it has a disk");
+/// };
+/// assert!(disks[0].shape.is_some());
+/// # Ok::<(), ploopconv::Error>(())
+/// ```
+#[must_use]
+pub fn list(search: &Search, workers: &Workers) -> Inventory {
+    use rayon::prelude::*;
+
+    let found = find(search);
+    let examined = workers.install(|| {
+        let places = found.places.into_par_iter();
+        places.map(Container::examine).collect()
+    });
+    let mut containers: Vec<Container> = examined;
+    containers.sort_by(|one, other| one.order().cmp(&other.order()));
+    Inventory {
+        containers,
+        problems: found.problems,
+    }
+}

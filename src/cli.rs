@@ -20,6 +20,8 @@ mod losses;
 mod ls;
 mod man;
 mod map;
+mod mount;
+mod mount_point;
 mod number;
 mod open;
 mod outcome;
@@ -29,6 +31,7 @@ mod progress;
 mod report;
 mod scratch;
 mod serve;
+mod server;
 mod signals;
 mod verify;
 
@@ -53,6 +56,7 @@ pub(crate) fn run(typed: &CommandLine) -> ExitCode {
         Command::Ls(args) => ls::run(args),
         Command::Cat(args) => cat::run(args),
         Command::Extract(args) => extract::run(args),
+        Command::Mount(args) => mount::run(args),
         Command::Completions(args) => completions::run(args, command()),
         Command::Man(args) => man::run(args, command()),
     };

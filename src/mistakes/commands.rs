@@ -26,10 +26,6 @@ type Step = (&'static str, Option<&'static str>);
 
 /// What a later version has.
 const COMING: &str = "is not in this version";
-const MOUNT: Step = (
-    "today root can see the files with",
-    Some("ploopconv attach IMAGE --mount DIR --overlay"),
-);
 const NEVER_WRITES: &str = "is not here, because this program never writes to an image";
 const LOOK: Step = ("to see what it is", Some("ploopconv info IMAGE"));
 
@@ -47,8 +43,8 @@ const ALL: [Foreign; 18] = [
         means: Means::Command("extract"),
     },
     Foreign {
-        names: &["mount", "guestmount"],
-        means: Means::Other(COMING, &[MOUNT]),
+        names: &["guestmount", "fuse", "nbdfuse"],
+        means: Means::Command("mount"),
     },
     Foreign {
         names: &["list"],

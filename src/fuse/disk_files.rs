@@ -46,14 +46,14 @@ impl DiskFiles {
         let mut disks = Vec::new();
         let mut problem = None;
         match partition {
-            Some(number) => disks.push((partition_name(number), view.trusted())),
+            Some(number) => disks.push((partition_name(number), view.clone())),
             None => {
-                disks.push(("disk.raw".to_owned(), view.trusted()));
+                disks.push(("disk.raw".to_owned(), view.clone()));
                 match partition::read(&*view.disk()) {
                     Ok(layout) => {
                         for part in layout.partitions.iter().filter(|part| !part.is_extended) {
                             let part_view = view.part(part.start, part.len)?;
-                            disks.push((partition_name(part.number), part_view.trusted()));
+                            disks.push((partition_name(part.number), part_view));
                         }
                     }
                     Err(error) => problem = Some(error),
@@ -61,7 +61,9 @@ impl DiskFiles {
             }
         }
         let root = metadata(ROOT, FileType::Directory, newest(&*view.stored()));
-        let files = (ROOT + 1..).zip(disks).map(|(inode, (name, disk))| {
+        let files = (ROOT + 1..).zip(disks).map(|(inode, (name, view))| {
+            // What is lost is nothing that is stored.
+            let disk = view.disk();
             let metadata = Metadata {
                 size: disk.size(),
                 sectors: stored_bytes(&*disk, workers)?.div_ceil(512),
@@ -69,7 +71,7 @@ impl DiskFiles {
             };
             Ok(DiskFile {
                 name,
-                disk,
+                disk: view.trusted(),
                 metadata,
             })
         });

@@ -75,10 +75,11 @@ impl Detachable {
     }
 
     fn detach(&self) -> Result<(), Error> {
-        Ok(match self {
-            Self::Device(attached) => attached.detach(Force::No)?,
-            Self::Files(mounted) => mounted.detach(Force::No)?,
-        })
+        let detached = match self {
+            Self::Device(attached) => attached.detach(Force::No),
+            Self::Files(mounted) => mounted.detach(Force::No),
+        };
+        detached.map_err(Error::from)
     }
 }
 

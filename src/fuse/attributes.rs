@@ -131,6 +131,7 @@ mod tests {
             seconds: -2,
             nanoseconds: 500_000_000,
         };
-        assert_eq!(UNIX_EPOCH - time(moment), Duration::from_millis(1500));
+        let before = UNIX_EPOCH.duration_since(time(moment)).unwrap();
+        assert_eq!(before, Duration::from_millis(1500));
     }
 }

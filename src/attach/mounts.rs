@@ -35,8 +35,8 @@ impl Mount {
     pub(crate) fn parse(text: &[u8]) -> Vec<Self> {
         text.split(|&byte| byte == b'\n')
             .filter_map(|line| {
-                // ID, parent's ID, major:minor, root, mount point, options, any number of others, "-",
-                // type, source, options.
+                // ID, parent's ID, major:minor, root, mount point, options, any number of others,
+                // "-", type, source, options.
                 let mut fields = line.split(|&byte| byte == b' ');
                 let numbers = String::from_utf8(fields.nth(2)?.to_vec()).ok()?;
                 let point = unescaped(fields.nth(1)?);

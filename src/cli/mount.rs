@@ -10,8 +10,8 @@ use ploopconv::Error;
 use ploopconv::attach::{AttachError, Attached, Force};
 use ploopconv::convert::Input;
 use ploopconv::fuse::{
-    Audience, DiskFiles, FuseEvent, FuseMount, FuseRequest, Label, Mounted, Shown, log_file_of,
-    mounted,
+    Audience, DiskFiles, FuseEvent, FuseMount, FuseRequest, MountLabel, Mounted, Shown,
+    log_file_of, mounted,
 };
 use ploopconv::tree::Tree;
 
@@ -193,10 +193,10 @@ fn make_folder_of(path: &Path) -> std::io::Result<()> {
 }
 
 /// What the mount says of itself.
-fn label(args: &MountArgs) -> Label {
+fn label(args: &MountArgs) -> MountLabel {
     let given = &args.open.image;
     let record = Attached::record_of_this_process();
-    Label {
+    MountLabel {
         pid: record.pid,
         started: record.started,
         shown: match args.disk {

@@ -13,9 +13,9 @@ use fuser::{
 };
 
 use super::attributes::{Numbers, attributes_of, type_of, unknown};
+use super::audience::Audience;
 use super::event::FuseEvent;
 use super::listing::{DirectoryNames, Listings};
-use super::mount::Audience;
 use crate::disk::{VirtualDisk, Watch};
 use crate::error::{Error, Result};
 use crate::ext4::FilesError;

@@ -26,7 +26,7 @@ pub enum Shown {
 ///
 /// Anybody can mount something under any name: it is believed for lists only.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Label {
+pub struct MountLabel {
     /// The process that serves it.
     pub pid: u32,
     /// When that process was started; see [`start_time`](crate::attach::start_time).
@@ -42,7 +42,7 @@ pub struct Label {
     pub partition: Option<u32>,
 }
 
-impl Label {
+impl MountLabel {
     /// The source of a mount for it. A path that is too long for it is left out.
     pub(super) fn to_source(&self) -> String {
         let short = Self {
@@ -113,7 +113,7 @@ mod tests {
     #[test]
     fn what_a_mount_says_is_what_was_said_whatever_bytes_a_path_has() {
         let odd = OsString::from_vec(b"/a b,c:d=e\\f%41\n\xff".to_vec());
-        let label = Label {
+        let label = MountLabel {
             pid: 7,
             started: 8,
             shown: Shown::Disk,
@@ -123,12 +123,12 @@ mod tests {
         };
         let source = label.to_source();
         assert!(!source.contains([',', '\\', ' ']), "{source}");
-        assert_eq!(Label::parse(Path::new(&source)), Some(label.clone()));
-        let long = Label {
+        assert_eq!(MountLabel::parse(Path::new(&source)), Some(label.clone()));
+        let long = MountLabel {
             image: "x".repeat(LONGEST).into(),
             ..label
         };
-        let read = Label::parse(Path::new(&long.to_source())).unwrap();
+        let read = MountLabel::parse(Path::new(&long.to_source())).unwrap();
         assert_eq!(read.image, Path::new(""));
     }
 
@@ -143,7 +143,7 @@ mod tests {
             "ploopconv:7:8:image=%4",
             "ploopconv:7:8:x",
         ] {
-            assert_eq!(Label::parse(Path::new(other)), None, "{other}");
+            assert_eq!(MountLabel::parse(Path::new(other)), None, "{other}");
         }
     }
 }

@@ -7,10 +7,11 @@ use std::sync::Arc;
 use fuser::{Config, MountOption, Session, SessionACL};
 
 use super::attributes::Numbers;
+use super::audience::Audience;
 use super::error::FuseError;
 use super::event::FuseEvent;
 use super::files::Served;
-use super::label::Label;
+use super::label::MountLabel;
 use super::listing::Listings;
 use crate::disk::{VirtualDisk, Watch};
 use crate::error::{Error, Result};
@@ -19,27 +20,6 @@ use crate::util::text::safe;
 
 /// What the kernel gives programs to ask for FUSE.
 const DEVICE: &str = "/dev/fuse";
-
-/// Who may see the files.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Audience {
-    /// Only who mounts them, and all of them: whoever has the image may read it.
-    Owner,
-    /// All users, each of them what the modes and ACLs of the files allow. Only root may ask for
-    /// it.
-    Everybody,
-}
-
-impl Audience {
-    /// Whom this process can give the files to.
-    #[must_use]
-    pub fn of_this_process() -> Self {
-        match nix::unistd::geteuid().is_root() {
-            true => Self::Everybody,
-            false => Self::Owner,
-        }
-    }
-}
 
 /// What is to be mounted, and how.
 pub struct FuseRequest {
@@ -54,7 +34,7 @@ pub struct FuseRequest {
     /// How many requests are answered at the same time, at least one.
     pub threads: usize,
     /// What the mount says of itself.
-    pub label: Label,
+    pub label: MountLabel,
     /// Hears of what cannot be read, from many threads.
     pub listener: Box<dyn Fn(&FuseEvent<'_>) + Send + Sync>,
 }

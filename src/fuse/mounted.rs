@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::label::Label;
+use super::label::MountLabel;
 use super::log_file::log_file_of;
 use super::unmount::unmount;
 use crate::attach::{
@@ -16,7 +16,7 @@ pub struct Mounted {
     /// Where.
     pub dir: PathBuf,
     /// What the mount says of itself.
-    pub label: Label,
+    pub label: MountLabel,
     /// The user who mounted them.
     pub owner: u32,
 }
@@ -49,7 +49,7 @@ impl Mounted {
         let owner = options.find_map(|option| option.strip_prefix("user_id="));
         Some(Self {
             dir: mount.point.clone(),
-            label: Label::parse(&mount.source)?,
+            label: MountLabel::parse(&mount.source)?,
             owner: owner?.parse().ok()?,
         })
     }

@@ -26,10 +26,12 @@ pub(super) fn unmount(dir: &Path, force: Force) -> Result<bool, AttachError> {
 
 fn by_program(dir: &Path, force: Force) -> Result<bool, AttachError> {
     let how = match force {
-        Force::No => "-u",
-        Force::Yes => "-uz",
+        Force::No => "u",
+        Force::Yes => "uz",
     };
-    let run = |program: &str| Command::new(program).arg(how).arg("--").arg(dir).output();
+    // The path begins with a slash, and is taken for no option.
+    let how = format!("-{how}");
+    let run = |program: &str| Command::new(program).arg(&how).arg(dir).output();
     let ended = match run("fusermount3") {
         Err(error) if error.kind() == io::ErrorKind::NotFound => run("fusermount"),
         ended => ended,

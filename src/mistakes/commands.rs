@@ -16,8 +16,8 @@ struct Foreign {
 enum Means {
     /// This command does that.
     Command(&'static str),
-    /// Something else, and why. In the commands, IMAGE stands for what was given, DIR and SIZE for
-    /// the word after it.
+    /// Something else, and why. In the commands, IMAGE stands for what was given, SIZE for the
+    /// word after it.
     Other(&'static str, &'static [Step]),
 }
 
@@ -192,12 +192,9 @@ pub(super) fn find(words: &Words) -> Option<Found> {
         at.map_or_else(|| default.to_owned(), |at| words.shell_word(at))
     };
     let (image, size) = (word(image, "IMAGE"), word(next, "SIZE"));
-    // A folder to mount on is there.
-    let dir = word(next.filter(|at| words.is_folder(*at)), "/mnt");
     let fill = |command: &str| {
         let words = command.split(' ').map(|word| match word {
             "IMAGE" => &image,
-            "DIR" => &dir,
             "SIZE" => &size,
             word => word,
         });

@@ -100,20 +100,20 @@ fn signals_and_unmounting_end_the_server() {
     let _guard = SourceGuard::new(&scratch.source());
     let dir = scratch.path().join("shown");
     for name in ["TERM", "INT", "HUP"] {
-        let foreground = InForeground::new(&image, &dir, &[]);
+        let foreground = InForeground::start(&image, &dir, &[]);
         assert_eq!(fs::read(dir.join("small")).unwrap(), b"small\n");
         foreground.signal(name);
         foreground.ended().done();
         assert!(!is_mounted(&dir), "{name}");
     }
     for program in ["umount", "fusermount3 -u"] {
-        let foreground = InForeground::new(&image, &dir, &[]);
+        let foreground = InForeground::start(&image, &dir, &[]);
         let command = format!("{program} \"$1\"");
         let mut sh = Command::new("sh");
         tool("fuse3", sh.args(["-c", &command, "sh"]).arg(&dir));
         foreground.ended().done();
     }
-    let foreground = InForeground::new(&image, &dir, &["-j", "1"]);
+    let foreground = InForeground::start(&image, &dir, &["-j", "1"]);
     detach(&image).done();
     foreground.ended().done();
     // In the background too, and no log is left.
@@ -136,7 +136,7 @@ fn what_is_in_use_stays_and_a_second_signal_ends_it_all_the_same() {
     let image = image(&scratch);
     let _guard = SourceGuard::new(&scratch.source());
     let dir = scratch.path().join("shown");
-    let mut foreground = InForeground::new(&image, &dir, &[]);
+    let mut foreground = InForeground::start(&image, &dir, &[]);
     let mut user = Command::new("sleep");
     let mut user = user
         .arg("600")
@@ -169,7 +169,7 @@ fn a_server_that_was_killed_leaves_errors_and_detach_cleans_up() {
     let image = image(&scratch);
     let _guard = SourceGuard::new(&scratch.source());
     let dir = scratch.path().join("with space");
-    let foreground = InForeground::new(&image, &dir, &[]);
+    let foreground = InForeground::start(&image, &dir, &[]);
     foreground.signal("KILL");
     let pid = foreground.pid();
     until("it dies", || !lives(pid));
@@ -241,7 +241,7 @@ fn what_is_damaged_is_an_error_and_never_zeros() {
     Program::new([OsStr::new("mount"), image.as_ref(), dir.as_ref()])
         .run()
         .refused(3, &["to let clients read what is left", "add --salvage"]);
-    let mut foreground = InForeground::new(&image, &dir, &["--salvage"]);
+    let mut foreground = InForeground::start(&image, &dir, &["--salvage"]);
     while !foreground.message().contains("entry") {}
     let big = fs::File::open(dir.join("big")).unwrap();
     for page in 0..400_000u64.div_ceil(4096) {
@@ -303,7 +303,7 @@ fn a_source_that_changes_is_read_no_more() {
     let scratch = Scratch::new();
     let image = image(&scratch);
     let dir = scratch.path().join("shown");
-    let foreground = InForeground::new(&image, &dir, &[]);
+    let foreground = InForeground::start(&image, &dir, &[]);
     assert_eq!(errno(fs::metadata(dir.join("none"))), Some(Errno::ENOENT));
     let mut file = fs::File::options().append(true).open(&image).unwrap();
     file.write_all(&[1; 512]).unwrap();

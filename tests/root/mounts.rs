@@ -15,8 +15,8 @@ use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Who is not root.
-const NOBODY: u32 = 65534;
+/// An ordinary one.
+const USER: u32 = 65534;
 
 /// A raw file system as a ploop image.
 fn as_ploop(scratch: &Scratch, raw: &Path) -> PathBuf {
@@ -133,7 +133,7 @@ fn an_ordinary_user_mounts_and_reads_every_file_and_nobody_else_sees_it() {
     mounted.end();
     let dir = scratch.path().join("theirs");
     fs::create_dir(&dir).unwrap();
-    std::os::unix::fs::chown(&dir, Some(NOBODY), Some(NOBODY)).unwrap();
+    std::os::unix::fs::chown(&dir, Some(USER), Some(USER)).unwrap();
     let shown = Shown { dir: dir.clone() };
     let _guard = SourceGuard::new(&scratch.source());
     let as_nobody = |args: &[&str]| {
@@ -145,7 +145,7 @@ fn an_ordinary_user_mounts_and_reads_every_file_and_nobody_else_sees_it() {
     };
     let (image, name) = (image.to_str().unwrap(), dir.to_str().unwrap());
     assert_eq!(as_nobody(&["mount", image, name]), format!("{name}\n"));
-    let ours = list(&dir, Some(NOBODY));
+    let ours = list(&dir, Some(USER));
     assert!(ours == kernel, "{}", first_difference(&kernel, &ours));
     // Not even root.
     assert!(fs::read_dir(&dir).is_err());
@@ -200,7 +200,7 @@ fn users_see_of_what_root_mounts_what_modes_and_acls_allow() {
     let shown = Shown::new(&image, &scratch.path().join("shown"), &[]);
     let reads = |name: &str| {
         let mut cat = Command::new("cat");
-        let cat = cat.arg(shown.dir.join(name)).uid(NOBODY).gid(NOBODY);
+        let cat = cat.arg(shown.dir.join(name)).uid(USER).gid(USER);
         cat.output().unwrap().status.success()
     };
     assert!(reads("everybody") && reads("by-acl"));

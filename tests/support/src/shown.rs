@@ -101,7 +101,7 @@ pub struct InForeground {
 impl InForeground {
     /// Starts it, and waits until the files are there.
     #[track_caller]
-    pub fn new(image: &Path, dir: &Path, args: &[&str]) -> Self {
+    pub fn start(image: &Path, dir: &Path, args: &[&str]) -> Self {
         std::fs::create_dir_all(dir).unwrap();
         let shown = Shown {
             dir: dir.to_owned(),

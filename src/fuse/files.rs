@@ -239,6 +239,8 @@ impl Filesystem for Served {
 
     fn lookup(&self, _: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
         let found = match self.look_up(parent, name) {
+            // The kernel refuses a root below itself, but takes over what it is told of it.
+            Ok(Some(inode)) if inode == self.numbers.root => return reply.error(Errno::EIO),
             Ok(Some(inode)) => inode,
             Ok(None) => {
                 // The kernel remembers that there is no such name.

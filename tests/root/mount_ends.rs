@@ -9,7 +9,7 @@ use nix::errno::Errno;
 use std::ffi::OsStr;
 use std::fs;
 use std::io::Write as _;
-use std::os::unix::fs::FileExt as _;
+use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -350,6 +350,37 @@ fn hostile_names_are_names() {
     }
     assert_eq!(problem, Some(Errno::EIO), "{names}");
     shown.end();
+}
+
+#[test]
+fn directories_that_lead_in_a_circle_lead_nowhere() {
+    own_mounts();
+    let scratch = Scratch::new();
+    let raw = file_system(&scratch);
+    // The root, a directory in itself, and what is no file.
+    for request in [
+        "ln <2> folder/root",
+        "ln folder folder/itself",
+        "ln <1> folder/one",
+    ] {
+        debugfs(&raw, &["-w", "-R", request]);
+    }
+    let image = image_of(&scratch, &raw, &[]);
+    let _guard = SourceGuard::new(&scratch.source());
+    let dir = scratch.path().join("shown");
+    let mut foreground = InForeground::start(&image, &dir, &[]);
+    for name in ["root", "itself", "one"] {
+        let found = fs::metadata(dir.join("folder").join(name));
+        assert!(found.is_err(), "{name}: {found:?}");
+    }
+    let names = crate::support::names_in(&dir.join("folder"));
+    assert_eq!(names, ["itself", "one", "root"]);
+    assert_eq!(fs::read(dir.join("small")).unwrap(), b"small\n");
+    let root = fs::metadata(&dir).unwrap();
+    assert!(root.is_dir() && root.ino() == 2);
+    foreground.signal("TERM");
+    while foreground.message().contains("warning") {}
+    foreground.ended().status(0);
 }
 
 #[test]

@@ -19,12 +19,16 @@ mod record;
 mod request;
 
 pub use self::detach::Force;
+pub(crate) use self::detach::PASSING_BY;
 pub use self::device::{Device, DeviceNode};
+pub(crate) use self::device::{PATIENCE, wait_until};
 pub use self::error::AttachError;
 pub use self::holder::Holder;
 pub use self::holders::start_time;
+pub(crate) use self::holders::users_of;
 pub use self::kernel::{Connection, Kernel};
 pub use self::list::{Attached, attached, find};
+pub(crate) use self::mounts::{Mount, mounts_of};
 pub use self::mounts::{MountMode, can_mount, mount_on};
 pub use self::record::{OverlayFile, Record, STATE_DIR, log_file, old_log_file};
 pub use self::request::AttachRequest;

@@ -21,6 +21,8 @@ mod losses;
 mod ls;
 mod man;
 mod map;
+mod mount;
+mod mount_point;
 mod number;
 mod open;
 mod outcome;
@@ -30,6 +32,7 @@ mod progress;
 mod report;
 mod scratch;
 mod serve;
+mod server;
 mod signals;
 mod verify;
 
@@ -55,6 +58,7 @@ pub(crate) fn run(typed: &CommandLine) -> ExitCode {
         Command::List(args) => list::run(args),
         Command::Cat(args) => cat::run(args),
         Command::Extract(args) => extract::run(args),
+        Command::Mount(args) => mount::run(args),
         Command::Completions(args) => completions::run(args, command()),
         Command::Man(args) => man::run(args, command()),
     };

@@ -9,7 +9,8 @@
 //! mounting, as a [`tree`].
 //!
 //! Or the disk stays where it is and is read in place: by clients of [`nbd`], or as a device of
-//! this machine ([`attach`]), with an [`overlay`] where it has to be written to.
+//! this machine ([`attach`]), with an [`overlay`] where it has to be written to, or as files at a
+//! directory ([`fuse`]).
 //!
 //! The current state of a container's disk, through all its layers:
 //!
@@ -43,6 +44,7 @@
 //! | read over damage | [`salvage`] |
 //! | read the files of a container | [`ext4`], [`tree`] |
 //! | write them into a directory | [`extract`](mod@extract) |
+//! | mount them | [`fuse`] |
 //!
 //! # What holds everywhere
 //!
@@ -81,6 +83,7 @@ pub mod ext4;
 pub mod extract;
 mod foreign;
 pub mod format;
+pub mod fuse;
 pub mod guest;
 pub mod hash;
 pub mod host;

@@ -4,6 +4,7 @@
 //! Nothing is mounted and nothing is followed: a name leads to the number of an inode, and the
 //! inode is a [`Node`]. `&self` everywhere, so many threads read one tree.
 
+mod capacity;
 mod contents;
 mod glob;
 mod metadata;
@@ -14,6 +15,7 @@ mod walk;
 
 use std::fmt::Debug;
 
+pub use self::capacity::Capacity;
 pub use self::contents::{IfLost, Piece, contents, read_over_losses};
 pub use self::glob::expand;
 pub use self::metadata::{DeviceNumber, FileType, Metadata, Moment};
@@ -33,6 +35,16 @@ pub trait Tree: Debug + Send + Sync {
     ///
     /// Where there is none, or what is stored of it is damaged or lost.
     fn node(&self, inode: u64) -> Result<Box<dyn Node + '_>>;
+
+    /// What there is room for, and what of it is free; nothing where the tree has no room of its
+    /// own.
+    ///
+    /// # Errors
+    ///
+    /// Where what is stored of it is damaged or lost.
+    fn capacity(&self) -> Result<Capacity> {
+        Ok(Capacity::default())
+    }
 }
 
 /// A file of any type.

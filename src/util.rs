@@ -2,6 +2,7 @@
 
 pub mod bytes;
 pub mod paths;
+pub(crate) mod percent;
 pub mod size;
 pub mod sync;
 pub mod text;

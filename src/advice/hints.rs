@@ -15,6 +15,7 @@ use ploopconv::attach::AttachError;
 use ploopconv::ext4::FilesError;
 use ploopconv::format::qcow2::{LayoutError, WriteError};
 use ploopconv::format::tar::TarError;
+use ploopconv::fuse::FuseError;
 use ploopconv::partition::{FileSystem, PartitionError};
 use ploopconv::ploop::{
     Alternative, FindingKind, OpenError, OtherReading, Refused, SelectError, SnapshotInfo,
@@ -77,7 +78,7 @@ fn of_others(error: &Error, typed: &Typed) -> Vec<Hint> {
     if let Some(hints) = unread.and_then(|error| files::of_files(error, typed)) {
         return hints;
     }
-    let reads_files = matches!(typed.command(), Some("ls" | "cat" | "extract"));
+    let reads_files = matches!(typed.command(), Some("ls" | "cat" | "extract" | "mount"));
     if is_lost_or_damaged(error) && reads_files && !typed.has("salvage") {
         return vec![Hint::add(over_damage(typed), "--salvage", typed)];
     }
@@ -95,6 +96,9 @@ fn of_others(error: &Error, typed: &Typed) -> Vec<Hint> {
     if let Some(SourceError::Changed { .. }) = error.detail() {
         let text = "stop whatever writes to it, or read a copy or a snapshot";
         return vec![Hint::say(text)];
+    }
+    if let Some(FuseError::NoFuse { .. }) = error.detail() {
+        return files::without_fuse(typed);
     }
     if let Some(AttachError::NotAttached { .. }) = error.detail() {
         let command = "ploopconv attached".to_owned();
@@ -147,7 +151,7 @@ fn is_forbidden(error: &Error) -> bool {
 fn over_damage(typed: &Typed) -> &'static str {
     match typed.command() {
         Some("map") => "to see what is left, and what is lost",
-        Some("serve" | "attach") => {
+        Some("serve" | "attach" | "mount") => {
             "to let clients read what is left, and get I/O errors for the rest"
         }
         Some("ls") => "to list what is left",

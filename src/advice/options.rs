@@ -4,7 +4,7 @@
 use super::lex::{KnownOption, KnownOptions, Takes};
 
 /// Every command, as it is typed.
-pub(crate) const COMMANDS: [&str; 16] = [
+pub(crate) const COMMANDS: [&str; 17] = [
     "convert",
     "info",
     "check",
@@ -19,13 +19,14 @@ pub(crate) const COMMANDS: [&str; 16] = [
     "cat",
     "extract",
     "list",
+    "mount",
     "completions",
     "man",
 ];
 
 /// Every option, as it is typed, its short form and where its value stands.
 #[rustfmt::skip]
-const OPTIONS: [(&str, Option<char>, Takes); 48] = [
+const OPTIONS: [(&str, Option<char>, Takes); 49] = [
     ("snapshot", None, Takes::Next),
     ("single-layer", None, Takes::Nothing),
     ("partition", None, Takes::Next),
@@ -66,6 +67,7 @@ const OPTIONS: [(&str, Option<char>, Takes); 48] = [
     ("device", None, Takes::Next),
     ("connections", None, Takes::Next),
     ("block-size", None, Takes::Next),
+    ("disk", None, Takes::Nothing),
     ("foreground", None, Takes::Nothing),
     ("in-background", None, Takes::Nothing),
     ("all", None, Takes::Nothing),

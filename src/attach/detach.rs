@@ -12,7 +12,7 @@ use super::mounts::{mounts_on, unmount};
 use super::{AttachError, Holder};
 
 /// How long somebody may hold a device who only looks at it, as udev does.
-const PASSING_BY: Duration = Duration::from_secs(2);
+pub(crate) const PASSING_BY: Duration = Duration::from_secs(2);
 
 /// Whether a device is taken away from those who use it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -13,7 +13,7 @@ use crate::partition::PartitionLayout;
 use crate::sys;
 
 /// How long nodes in `/dev` and a device's end are waited for.
-pub(super) const PATIENCE: Duration = Duration::from_secs(10);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 
 /// One of the kernel's NBD devices.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -272,7 +272,7 @@ fn wait_for_node(path: &Path) -> Result<(), AttachError> {
 }
 
 /// Asks again and again, for at most so long, until something is so.
-pub(super) fn wait_until(patience: Duration, mut is_so: impl FnMut() -> bool) -> bool {
+pub(crate) fn wait_until(patience: Duration, mut is_so: impl FnMut() -> bool) -> bool {
     let start = Instant::now();
     let mut pause = Duration::from_millis(1);
     loop {

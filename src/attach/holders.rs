@@ -66,7 +66,7 @@ pub(super) fn open_by(device: Device, server: Option<u32>) -> Vec<Holder> {
 }
 
 /// The processes that use something below a mount point.
-pub(super) fn users_of(point: &Path) -> Vec<Holder> {
+pub(crate) fn users_of(point: &Path) -> Vec<Holder> {
     process_holders(None, |path| path.starts_with(point))
 }
 

@@ -13,12 +13,16 @@ use crate::partition::FileSystem;
 
 /// A mounted file system.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Mount {
+pub(crate) struct Mount {
     /// `major:minor` of what is mounted; of nothing that exists for btrfs.
     pub(super) numbers: String,
-    pub(super) point: PathBuf,
+    pub(crate) point: PathBuf,
+    /// The type of the file system, as the kernel calls it.
+    pub(crate) kind: String,
     /// The mounted source, as the mount command named it.
-    pub(super) source: PathBuf,
+    pub(crate) source: PathBuf,
+    /// The options of the file system, with commas between them.
+    pub(crate) options: String,
 }
 
 impl Mount {
@@ -26,12 +30,36 @@ impl Mount {
     pub(super) fn is_on(&self, device: Device, numbers: &[String]) -> bool {
         numbers.contains(&self.numbers) || Device::named(&self.source) == Some(device)
     }
+
+    /// Reads the lines of `mountinfo`.
+    pub(crate) fn parse(text: &[u8]) -> Vec<Self> {
+        text.split(|&byte| byte == b'\n')
+            .filter_map(|line| {
+                // ID, parent's ID, major:minor, root, mount point, options, any number of others,
+                // "-", type, source, options.
+                let mut fields = line.split(|&byte| byte == b' ');
+                let numbers = String::from_utf8(fields.nth(2)?.to_vec()).ok()?;
+                let point = unescaped(fields.nth(1)?);
+                fields.find(|field| *field == b"-")?;
+                let kind = String::from_utf8_lossy(fields.next()?).into_owned();
+                let source = unescaped(fields.next()?);
+                let options = fields.next().unwrap_or_default();
+                Some(Self {
+                    numbers,
+                    point,
+                    kind,
+                    source,
+                    options: String::from_utf8_lossy(options).into_owned(),
+                })
+            })
+            .collect()
+    }
 }
 
 /// Everything that a process sees mounted; nothing where it has ended.
-pub(super) fn mounts_of(process: &str) -> Vec<Mount> {
+pub(crate) fn mounts_of(process: &str) -> Vec<Mount> {
     let path = format!("/proc/{process}/mountinfo");
-    parse(&std::fs::read(path).unwrap_or_default())
+    Mount::parse(&std::fs::read(path).unwrap_or_default())
 }
 
 /// The mounts of a device that this process sees.
@@ -40,25 +68,6 @@ pub(super) fn mounts_on(device: Device) -> Vec<Mount> {
     let mut mounts = mounts_of("self");
     mounts.retain(|mount| mount.is_on(device, &numbers));
     mounts
-}
-
-fn parse(text: &[u8]) -> Vec<Mount> {
-    text.split(|&byte| byte == b'\n')
-        .filter_map(|line| {
-            // ID, parent's ID, major:minor, root, mount point, options, any number of others, "-",
-            // type, source, options.
-            let mut fields = line.split(|&byte| byte == b' ');
-            let numbers = String::from_utf8(fields.nth(2)?.to_vec()).ok()?;
-            let point = unescaped(fields.nth(1)?);
-            fields.find(|field| *field == b"-")?;
-            let source = unescaped(fields.nth(1)?);
-            Some(Mount {
-                numbers,
-                point,
-                source,
-            })
-        })
-        .collect()
 }
 
 /// Spaces, tabs, line ends and backslashes are written as three octal digits after a backslash.
@@ -188,9 +197,10 @@ mod tests {
             b"36 35 43:1 / /mnt/a\\040b\\134c rw,noatime master:1 shared:2 - ext4 /dev/nbd0p1 rw\n\
             37 35 0:44 /x /mnt/btr rw - btrfs /dev/nbd1 rw\n\
             broken line\n";
-        let mounts = parse(text);
+        let mounts = Mount::parse(text);
         assert_eq!(mounts.len(), 2);
         assert_eq!(mounts[0].point, Path::new("/mnt/a b\\c"));
+        assert_eq!((&*mounts[0].kind, &*mounts[0].options), ("ext4", "rw"));
         assert!(mounts[0].is_on(Device::new(7), &["43:1".to_owned()]));
         assert!(!mounts[0].is_on(Device::new(1), &["43:2".to_owned()]));
         // btrfs has numbers of its own.

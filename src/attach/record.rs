@@ -5,7 +5,6 @@
 //! `%` and two digits, so a path of any bytes is one line.
 
 use std::ffi::OsString;
-use std::fmt::Write as _;
 use std::fs::DirBuilder;
 use std::io;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -14,6 +13,7 @@ use std::path::{Path, PathBuf};
 
 use super::device::Device;
 use super::error::AttachError;
+use crate::util::percent;
 
 /// Where records are kept: gone with the machine, as the devices are.
 pub const STATE_DIR: &str = "/run/ploopconv";
@@ -202,7 +202,7 @@ impl Record {
         let mut line = |name: &str, value: &[u8]| {
             text += name;
             text.push(' ');
-            escape(value, &mut text);
+            percent::escape(value, |_| false, &mut text);
             text.push('\n');
         };
         let mut number = |name: &str, value: u64| line(name, value.to_string().as_bytes());
@@ -250,7 +250,7 @@ impl Record {
         let (mut overlay, mut identity) = (None, (0, 0));
         for line in text.lines() {
             let (name, value) = line.split_once(' ')?;
-            let value = unescape(value)?;
+            let value = percent::unescape(value)?;
             let path = || PathBuf::from(OsString::from_vec(value.clone()));
             let string = || String::from_utf8(value.clone()).ok();
             let number = || -> Option<u64> { string()?.parse().ok() };
@@ -279,26 +279,6 @@ impl Record {
         record.overlay = overlay.map(|path| OverlayFile { path, identity });
         Some(record)
     }
-}
-
-fn escape(value: &[u8], text: &mut String) {
-    for &byte in value {
-        if byte.is_ascii_graphic() && byte != b'%' {
-            text.push(char::from(byte));
-        } else {
-            let _ = write!(text, "%{byte:02x}");
-        }
-    }
-}
-
-fn unescape(text: &str) -> Option<Vec<u8>> {
-    let mut parts = text.split('%');
-    let mut value = parts.next()?.as_bytes().to_vec();
-    for part in parts {
-        value.push(u8::from_str_radix(part.get(..2)?, 16).ok()?);
-        value.extend_from_slice(part.get(2..)?.as_bytes());
-    }
-    Some(value)
 }
 
 #[cfg(test)]

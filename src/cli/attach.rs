@@ -1,9 +1,6 @@
 //! `ploopconv attach`: a disk as a block device of this machine.
 
 mod args;
-mod background;
-mod events;
-mod log;
 mod overlay;
 mod plan;
 mod server;
@@ -16,20 +13,21 @@ pub(crate) use self::args::AttachArgs;
 
 use self::server::Server;
 use super::outcome::Verdict;
+use super::server::{Events, settle, start};
 use crate::advice::hints::Typed;
 
 pub(crate) fn run(args: &AttachArgs) -> anyhow::Result<Verdict> {
     let wanted = args.wanted_device()?;
     if !args.foreground && !args.in_background {
-        return background::start();
+        return start("attach");
     }
     if args.in_background {
-        background::settle();
+        settle();
     }
     // Before the first thread: what this gives is handed on to those that are started later.
     attach::prepare_to_serve();
     let context = || format!("attaching {}", args.open.name());
-    let events = events::Events::listen()?;
+    let events = Events::listen()?;
     let server = match Server::start(args, wanted, &events) {
         Ok(server) => server,
         Err(error) => return Err(without_kernel(args, error).context(context())),

@@ -1,15 +1,17 @@
-//! `ploopconv attached`: what is attached on this machine.
+//! `ploopconv attached`: what is attached and mounted on this machine.
 
 use ploopconv::attach::{self, Attached};
+use ploopconv::fuse::{self, Mounted, Shown};
 use serde::Serialize;
 
 use super::ending::Ending;
 use super::outcome::Verdict;
 use super::output::{finish, line, results};
 use super::report::path;
+use crate::advice::shell::quoted;
 use ploopconv::util::size::human;
 
-/// List what is attached
+/// List what is attached and mounted
 #[derive(Debug, clap::Args)]
 pub(crate) struct AttachedArgs {
     /// Print JSON instead of text
@@ -20,6 +22,7 @@ pub(crate) struct AttachedArgs {
 #[derive(Serialize)]
 struct Report {
     attached: Vec<JsonAttached>,
+    mounted: Vec<JsonMounted>,
 }
 
 #[derive(Serialize)]
@@ -69,13 +72,8 @@ impl JsonAttached {
     }
 
     fn lines(&self) -> Vec<String> {
-        let mut first = self.image.clone().unwrap_or("an unknown image".to_owned());
-        if let Some(snapshot) = &self.snapshot {
-            first += &format!(", snapshot {snapshot}");
-        }
-        if let Some(partition) = self.partition {
-            first += &format!(", partition {partition}");
-        }
+        let image = self.image.as_deref();
+        let mut first = named(image, self.snapshot.as_deref(), self.partition);
         first += &format!(", {}", human(self.size));
         first += match (self.writable, &self.overlay) {
             (false, _) => ", read-only",
@@ -103,19 +101,90 @@ impl JsonAttached {
     }
 }
 
+/// Files that are mounted without a device.
+#[derive(Serialize)]
+struct JsonMounted {
+    dir: String,
+    shows: &'static str,
+    served: bool,
+    pid: u32,
+    user: u32,
+    image: Option<String>,
+    snapshot: Option<String>,
+    partition: Option<u32>,
+    log: Option<String>,
+}
+
+impl JsonMounted {
+    fn of(mounted: &Mounted) -> Self {
+        let label = &mounted.label;
+        Self {
+            dir: path(&mounted.dir),
+            shows: match label.shown {
+                Shown::Files => "files",
+                Shown::Disk => "disk",
+            },
+            served: mounted.is_served(),
+            pid: label.pid,
+            user: mounted.owner,
+            image: (!label.image.as_os_str().is_empty()).then(|| path(&label.image)),
+            snapshot: label.snapshot.clone(),
+            partition: label.partition,
+            log: mounted.log().map(|log| path(&log)),
+        }
+    }
+
+    fn lines(&self) -> Vec<String> {
+        let image = self.image.as_deref();
+        let mut first = named(image, self.snapshot.as_deref(), self.partition);
+        first += match self.shows {
+            "disk" => ", the disk and its partitions",
+            _ => ", files",
+        };
+        let served = match self.served {
+            true => {
+                let log = self.log.as_ref();
+                let log = log.map_or(String::new(), |log| format!(", messages in {log}"));
+                format!("served by process {} of user {}{log}", self.pid, self.user)
+            }
+            false => format!(
+                "its server (process {}) has died: every read fails; ploopconv detach {}",
+                self.pid,
+                quoted(self.dir.as_ref())
+            ),
+        };
+        vec![first, served]
+    }
+}
+
+/// What is read, for people.
+fn named(image: Option<&str>, snapshot: Option<&str>, partition: Option<u32>) -> String {
+    let mut text = image.unwrap_or("an unknown image").to_owned();
+    if let Some(snapshot) = snapshot {
+        text += &format!(", snapshot {snapshot}");
+    }
+    if let Some(partition) = partition {
+        text += &format!(", partition {partition}");
+    }
+    text
+}
+
 pub(crate) fn run(args: &AttachedArgs) -> anyhow::Result<Verdict> {
     let attached = attach::attached();
     let attached: Vec<_> = attached.iter().map(JsonAttached::of).collect();
+    let mounted: Vec<_> = fuse::mounted().iter().map(JsonMounted::of).collect();
     if args.json {
         let verdict = Verdict::Done;
-        Ending::of(verdict, String::new).print(&Report { attached })?;
+        Ending::of(verdict, String::new).print(&Report { attached, mounted })?;
         return Ok(verdict);
     }
+    let devices = attached.iter().map(|it| (&it.device, it.lines()));
+    let dirs = mounted.iter().map(|it| (&it.dir, it.lines()));
     let mut out = results();
-    for entry in &attached {
-        for (at, text) in entry.lines().iter().enumerate() {
-            let device = if at == 0 { &entry.device[..] } else { "" };
-            line(&mut out, &format!("{device:<12} {text}"))?;
+    for (place, lines) in devices.chain(dirs) {
+        for (at, text) in lines.iter().enumerate() {
+            let place = if at == 0 { &place[..] } else { "" };
+            line(&mut out, &format!("{place:<12} {text}"))?;
         }
     }
     finish(out)?;

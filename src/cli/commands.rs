@@ -7,7 +7,7 @@ use clap::{Args, FromArgMatches, Subcommand};
 
 use super::{
     attach, attached, cat, check, compare, completions, convert, detach, extract, info, list, ls,
-    man, map, serve, verify,
+    man, map, mount, serve, verify,
 };
 
 const ABOUT: &str = "Turn OpenVZ and Virtuozzo ploop disks into raw or qcow2 disks, \
@@ -88,13 +88,13 @@ pub(crate) enum Command {
     /// background. The device is read-only; what the image cannot give is an I/O error.
     /// Needs root and the kernel module nbd.
     Attach(attach::AttachArgs),
-    /// Take an attached disk away again
+    /// Take an attached disk, or mounted files, away again
     ///
     /// Unmounts what attach has mounted, disconnects the device and waits until it is
-    /// free. A device that somebody else uses stays, and they are named (status 4). Works
-    /// for a disk whose server has died, too.
+    /// free; unmounts the files that mount shows. What somebody else uses stays, and
+    /// they are named (status 4). Works for a disk or files whose server has died, too.
     Detach(detach::DetachArgs),
-    /// List what is attached
+    /// List what is attached and mounted
     Attached(attached::AttachedArgs),
     /// List files of the container, without mounting
     ///
@@ -131,6 +131,18 @@ pub(crate) enum Command {
     /// conversion. A disk that is broken does not stop the list; a folder that cannot
     /// be listed ends with status 1.
     List(list::ListArgs),
+    /// Mount the files of the container, read-only, as any user
+    ///
+    /// Through FUSE: prints DIR once the files are there, and leaves a server in the
+    /// background until detach DIR, umount, fusermount3 -u or a signal. Reads ext2, ext3
+    /// and ext4, as ls does: a journal is replayed in memory. Where root mounts, all
+    /// users see what the modes of the files allow them; where another user does, only
+    /// that user sees the files, and may read all of them. With --disk, DIR has the disk
+    /// (disk.raw) and its partitions (p1.raw …) as files instead, which losetup,
+    /// qemu-img and others take. What is damaged is an I/O error, never zeros. If the
+    /// image changes, everything is.
+    #[command(override_usage = mount::USAGE)]
+    Mount(mount::MountArgs),
     /// Print a script that lets a shell complete the command line
     Completions(completions::CompletionsArgs),
     /// Write the manual pages of all commands into a directory
@@ -167,6 +179,7 @@ impl Command {
             Self::Cat(args) => &args.open.image,
             Self::Extract(args) => &args.open.image,
             Self::List(args) => args.folder(),
+            Self::Mount(args) => &args.open.image,
             Self::Attached(_) => Path::new(""),
         }
     }

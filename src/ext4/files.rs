@@ -7,6 +7,7 @@
 mod acl;
 mod apply;
 mod attributes;
+mod capacity;
 mod changed;
 mod checksum;
 mod contents;
@@ -40,7 +41,7 @@ use super::blocks::{BlockPieces, Blocks, DiskBlocks, Reading};
 use super::superblock::Superblock;
 use crate::disk::VirtualDisk;
 use crate::error::{Error, ErrorKind, Result};
-use crate::tree::{Node, Tree};
+use crate::tree::{Capacity, Node, Tree};
 
 /// The files of a file system.
 #[derive(Debug)]
@@ -134,6 +135,10 @@ impl Tree for Files {
             return Err(FilesError::Inode { inode, problem }.into());
         };
         Ok(Box::new(File::open(&self.0, number)?))
+    }
+
+    fn capacity(&self) -> Result<Capacity> {
+        self.0.capacity()
     }
 }
 

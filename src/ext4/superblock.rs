@@ -245,6 +245,34 @@ impl Superblock {
         }
     }
 
+    /// How many blocks the tables of all groups take, as the kernel counts them.
+    pub(crate) fn table_blocks(&self) -> u64 {
+        let inodes = u64::from(self.inodes_per_group).saturating_mul(self.inode_size);
+        // Two bitmaps.
+        let own = inodes.div_ceil(self.block_size) + 2;
+        let per_block = self.descriptors_per_block();
+        let has_meta = self.incompat & INCOMPAT_META_BG != 0;
+        let in_group = |group: u64| {
+            let index = group / per_block;
+            let (copy, descriptors) = match self.has_copy(group) {
+                true => (1 + self.reserved_descriptor_blocks, true),
+                false => (0, false),
+            };
+            let descriptors = if has_meta && index >= self.first_meta_group {
+                let at = group % per_block;
+                u64::from(at < 2 || at + 1 == per_block)
+            } else if !descriptors {
+                0
+            } else if has_meta {
+                self.first_meta_group
+            } else {
+                self.descriptor_block_count()
+            };
+            own + copy + descriptors
+        };
+        self.first_data_block + (0..self.groups).map(in_group).sum::<u64>()
+    }
+
     /// How many descriptors a block has.
     pub(crate) fn descriptors_per_block(&self) -> u64 {
         self.block_size / self.descriptor_size

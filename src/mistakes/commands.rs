@@ -16,8 +16,8 @@ struct Foreign {
 enum Means {
     /// This command does that.
     Command(&'static str),
-    /// Something else, and why. In the commands, IMAGE stands for what was given, DIR and SIZE for
-    /// the word after it.
+    /// Something else, and why. In the commands, IMAGE stands for what was given, SIZE for the
+    /// word after it.
     Other(&'static str, &'static [Step]),
 }
 
@@ -26,10 +26,6 @@ type Step = (&'static str, Option<&'static str>);
 
 /// What a later version has.
 const COMING: &str = "is not in this version";
-const MOUNT: Step = (
-    "today root can see the files with",
-    Some("ploopconv attach IMAGE --mount DIR --overlay"),
-);
 const NEVER_WRITES: &str = "is not here, because this program never writes to an image";
 const LOOK: Step = ("to see what it is", Some("ploopconv info IMAGE"));
 
@@ -47,8 +43,8 @@ const ALL: [Foreign; 18] = [
         means: Means::Command("extract"),
     },
     Foreign {
-        names: &["mount", "guestmount"],
-        means: Means::Other(COMING, &[MOUNT]),
+        names: &["guestmount", "fuse", "nbdfuse"],
+        means: Means::Command("mount"),
     },
     Foreign {
         names: &["vzlist", "containers", "list-containers"],
@@ -193,12 +189,9 @@ pub(super) fn find(words: &Words) -> Option<Found> {
         at.map_or_else(|| default.to_owned(), |at| words.shell_word(at))
     };
     let (image, size) = (word(image, "IMAGE"), word(next, "SIZE"));
-    // A folder to mount on is there.
-    let dir = word(next.filter(|at| words.is_folder(*at)), "/mnt");
     let fill = |command: &str| {
         let words = command.split(' ').map(|word| match word {
             "IMAGE" => &image,
-            "DIR" => &dir,
             "SIZE" => &size,
             word => word,
         });

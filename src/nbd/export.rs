@@ -1,19 +1,12 @@
 //! What is served, and whether its source may still be read.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
 
 use super::log::{Event, Log};
 use super::options;
 use super::wire::{MAX_PAYLOAD, transmission_flags as flag};
-use crate::disk::{Holes, VirtualDisk, Writable};
-use crate::error::{Error, Result};
-use crate::util::bytes::saturating_u64;
-use crate::util::sync::lock;
-
-/// How often a file of the source is looked at for changes, at most.
-const LOOK_AGAIN: Duration = Duration::from_secs(1);
+use crate::disk::{Holes, VirtualDisk, Watch, Writable};
+use crate::error::Result;
 
 /// What is served: a disk, and its description for clients.
 #[derive(Debug)]
@@ -24,13 +17,7 @@ pub struct Export {
     pub(super) description: String,
     pub(super) minimum_block: u32,
     pub(super) preferred_block: u32,
-    opened: Instant,
-    /// When the source is looked at again, in milliseconds after `opened`.
-    look_again: AtomicU64,
-    /// Set once nothing is served any more.
-    spoiled: AtomicBool,
-    /// Why, until somebody takes it.
-    fault: Mutex<Option<Error>>,
+    watch: Watch,
     pub(super) holes: Holes,
 }
 
@@ -45,10 +32,7 @@ impl Export {
             description: String::new(),
             minimum_block: 1,
             preferred_block: 1 << 16,
-            opened: Instant::now(),
-            look_again: AtomicU64::new(0),
-            spoiled: AtomicBool::new(false),
-            fault: Mutex::default(),
+            watch: Watch::new(),
             holes: Holes::default(),
         }
     }
@@ -110,7 +94,7 @@ impl Export {
     /// Whether the source changed, so that nothing is served any more.
     #[must_use]
     pub fn is_spoiled(&self) -> bool {
-        self.spoiled.load(Ordering::SeqCst)
+        self.watch.is_spoiled()
     }
 
     /// Makes sure that the source has not changed up to now.
@@ -120,40 +104,19 @@ impl Export {
     /// [`ErrorKind::Changed`](crate::ErrorKind::Changed) where it has; the error is given once.
     pub fn check(&self, log: &dyn Log) -> Result<()> {
         self.look(log);
-        lock(&self.fault).take().map_or(Ok(()), Err)
+        self.watch.outcome()
     }
 
     /// Whether the source may still be read: looks at its files, but not more often than once a
     /// second. What has changed once stays unfit.
     pub(super) fn is_fit(&self, log: &dyn Log) -> bool {
-        let now = saturating_u64(self.opened.elapsed().as_millis());
-        let due = self.look_again.load(Ordering::Relaxed);
-        let wait = saturating_u64(LOOK_AGAIN.as_millis());
-        let mine = now >= due
-            && self
-                .look_again
-                .compare_exchange(
-                    due,
-                    now.saturating_add(wait),
-                    Ordering::Relaxed,
-                    Ordering::Relaxed,
-                )
-                .is_ok();
-        if mine {
-            self.look(log);
-        }
-        !self.is_spoiled()
+        self.watch
+            .is_fit(&*self.disk, |error| log.event(&Event::Changed { error }))
     }
 
     /// Looks at the source's files now.
     pub(super) fn look(&self, log: &dyn Log) {
-        let Err(error) = self.disk.check_unchanged() else {
-            return;
-        };
-        let mut fault = lock(&self.fault);
-        if !self.spoiled.swap(true, Ordering::SeqCst) {
-            log.event(&Event::Changed { error: &error });
-            *fault = Some(error);
-        }
+        self.watch
+            .look(&*self.disk, |error| log.event(&Event::Changed { error }));
     }
 }

@@ -15,6 +15,7 @@ use support::tools;
 mod guide;
 mod migrate_kvm;
 mod migrate_lxc;
+mod mount;
 mod pages;
 mod readme;
 mod recipes;

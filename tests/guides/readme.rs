@@ -111,6 +111,7 @@ fn the_commands_of_readme_print_what_it_shows() {
             "readme-convert",
             "readme-verify",
             "readme-salvage",
+            "readme-mount",
         ]));
 }
 

@@ -39,6 +39,11 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("nbd", &["disk"]),
     ("overlay", &["disk"]),
     ("attach", &["disk", "partition"]),
+    // A mount is found and taken away as an attached disk is.
+    (
+        "fuse",
+        &["attach", "disk", "ext4", "partition", "salvage", "tree"],
+    ),
     // The job: all of the above but serving and attaching.
     (
         "convert",

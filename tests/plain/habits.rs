@@ -189,6 +189,7 @@ fn what_a_command_of_another_program_leads_to_can_be_typed() {
             "unpack" | "untar" | "copy-out" | "copy_out" | "virt-copy-out" => {
                 vec![name, "IMG", "etc", "-C", "."]
             }
+            "guestmount" | "fuse" | "nbdfuse" => vec![name, "IMG", "."],
             _ => vec![name, "IMG"],
         };
         let outcome = place.wrong(&args, &[name]);
@@ -206,7 +207,7 @@ fn what_a_command_of_another_program_leads_to_can_be_typed() {
                 words.extend(["--partition", "99"]);
             }
             // The image has no file system.
-            let reads_files = ["ls", "cat", "extract"].contains(&words[0]);
+            let reads_files = ["ls", "cat", "extract", "mount"].contains(&words[0]);
             let fails = stays || reads_files || words.contains(&"ct.tar");
             place.run(&words).status(i32::from(fails));
             for made in ["out.raw", "disk.qcow2"] {
@@ -306,14 +307,13 @@ fn what_qemu_nbd_and_guestmount_are_told_has_its_place_here() {
     place.wrong(&["attach", "IMG", "IMG2"], &["one IMAGE at a time"]);
     place.wrong(&["serve", "IMG", "IMG2"], &["one IMAGE at a time"]);
     // The folder that was named is the one that is mounted on.
-    place.wrong(
-        &["mount", "IMG", "dir"],
-        &["attach IMG --mount dir --overlay"],
-    );
-    place.wrong(
+    for args in [
+        &["guestmount", "IMG", "dir"][..],
+        &["guestmount", "--ro", "IMG", "dir"],
         &["mount", "-o", "ro", "IMG", "dir"],
-        &["--mount dir --overlay"],
-    );
+    ] {
+        place.wrong(args, &["ploopconv mount IMG dir"]);
+    }
 }
 
 #[test]

@@ -160,8 +160,10 @@ const ELSEWHERE: &[(&str, usize, &[&str])] = &[
     ),
     (
         "src/advice/hints/files.rs",
-        4,
+        8,
         &[
+            "what_cannot_be_mounted_is_said_and_leads_to_what_works",
+            "a_private_layer_takes_the_writes_and_ioctls_do_what_netlink_does",
             "files_of_xfs_become_an_archive_by_the_commands_of_the_message",
             "the_file_system_is_the_only_one_or_chosen",
         ],

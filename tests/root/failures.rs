@@ -50,13 +50,14 @@ fn codes() -> BTreeSet<String> {
 }
 
 /// Those that no command line leads to here, and why.
-const NOT_PROVOKED: [(&str, &str); 8] = [
+const NOT_PROVOKED: [(&str, &str); 9] = [
     ("attach", "attach and detach have no report"),
     ("compressor", "zstd refuses to start only without memory"),
     (
         "lost",
         "only the library reads what is lost without --salvage",
     ),
+    ("mount", "mount has no report"),
     ("out-of-range", "only the library can be asked for it"),
     ("socket-taken", "serve has no report"),
     ("too-deep", "it takes more than 4096 nested directories"),

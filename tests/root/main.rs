@@ -36,6 +36,8 @@ mod image_forms;
 mod in_use;
 mod install;
 mod messages;
+mod mount_ends;
+mod mounts;
 mod nbd_server;
 mod oracles;
 mod packages;

@@ -65,6 +65,28 @@ pub(super) fn of_files(error: &FilesError, typed: &Typed) -> Option<Vec<Hint>> {
     }
 }
 
+/// What works where there is no FUSE. Attaching without a private layer would replay no journal,
+/// and show older files.
+pub(super) fn without_fuse(typed: &Typed) -> Vec<Hint> {
+    let read = typed.what_is_read();
+    let serve = format!("ploopconv serve {read} --socket PATH");
+    let attach = format!("ploopconv attach {read}");
+    if typed.has("disk") {
+        return vec![
+            Hint::run("any NBD client reads the disk from", serve),
+            Hint::run("root can have it as a device with", attach),
+        ];
+    }
+    let extract = format!("ploopconv extract {read} -C DIR");
+    vec![
+        Hint::run("to write the files into a directory instead", extract),
+        Hint::run(
+            "root can see them with",
+            format!("{attach} --mount /mnt --overlay"),
+        ),
+    ]
+}
+
 /// How files that can be read are packed without the others; nothing where that was asked for.
 fn over_damage(typed: &Typed) -> Vec<Hint> {
     let text = "to pack what can be read, and list the rest";

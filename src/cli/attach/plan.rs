@@ -1,6 +1,6 @@
 //! What a disk needs to be attached and mounted, decided before anything is done.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Context, bail};
 use ploopconv::attach::{Device, can_mount};
@@ -8,6 +8,7 @@ use ploopconv::disk::VirtualDisk;
 use ploopconv::partition::{self, Content, FileSystem, PartitionLayout};
 use ploopconv::util::bytes::saturating_u32;
 
+use super::super::mount_point::directory;
 use super::super::output::{story, write_message};
 use super::args::AttachArgs;
 use crate::cli::outcome::Usage;
@@ -148,14 +149,4 @@ impl MountPlan {
     pub(super) fn kind(&self) -> FileSystem {
         self.kind
     }
-}
-
-/// As mount(8) takes it: a directory that is there, empty or not.
-fn directory(dir: &Path) -> anyhow::Result<PathBuf> {
-    let name = dir.display();
-    let real = std::fs::canonicalize(dir).with_context(|| format!("mounting on {name}"))?;
-    if !real.is_dir() {
-        bail!("{name} is not a directory to mount on");
-    }
-    Ok(real)
 }

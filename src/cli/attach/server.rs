@@ -20,10 +20,8 @@ use ploopconv::overlay::Overlay;
 
 use super::super::output::{finish, line, results, story, write_message};
 use super::super::report::warn;
+use super::super::server::{Event, Events, ServerLog, report};
 use super::args::AttachArgs;
-use super::background;
-use super::events::{Event, Events};
-use super::log::ServerLog;
 use super::overlay::OverlayPlace;
 use super::plan::Plan;
 use crate::cli::outcome::Verdict;
@@ -253,10 +251,10 @@ impl Server {
         if args.in_background {
             let path = log_file(device);
             let file = ServerLog::create(&path)?;
-            self.attached.record.log = Some(path);
+            self.attached.record.log = Some(path.clone());
             self.save()?;
-            background::report(&lines, &file)?;
-            self.log.move_to(device, file);
+            report(&lines, &file)?;
+            self.log.move_to(&path, file);
             return Ok(());
         }
         let mut out = results();

@@ -53,6 +53,42 @@ impl Reader {
 
     /// The same, by the descriptor in one block.
     fn inode_table_in(&self, group: u64, place: u64) -> Result<u64> {
+        let descriptor = self.descriptor_in(group, place)?;
+        let high = if descriptor.len() >= 64 {
+            le_u32(&descriptor, 40)
+        } else {
+            0
+        };
+        let table = u64::from(le_u32(&descriptor, 8)) | u64::from(high) << 32;
+        match self.superblock.holds(table, 1) {
+            true => Ok(table),
+            false => Err(FilesError::Damaged("a group has no table of inodes").into()),
+        }
+    }
+
+    /// How many clusters and inodes of a group are free, as its descriptor says.
+    ///
+    /// # Errors
+    ///
+    /// As [`Reader::place_of`].
+    pub(super) fn free_in(&self, group: u64) -> Result<(u64, u64)> {
+        let index = group / self.superblock.descriptors_per_block();
+        let places = self.superblock.descriptor_blocks(index);
+        let place = places.first().copied().unwrap_or(0);
+        let descriptor = self.descriptor_in(group, place)?;
+        let count = |low, high| {
+            let high = if descriptor.len() >= 64 {
+                le_u16(&descriptor, high)
+            } else {
+                0
+            };
+            u64::from(le_u16(&descriptor, low)) | u64::from(high) << 16
+        };
+        Ok((count(12, 44), count(14, 46)))
+    }
+
+    /// The descriptor of a group, which is in the block `place`.
+    fn descriptor_in(&self, group: u64, place: u64) -> Result<Vec<u8>> {
         let superblock = &self.superblock;
         let per_block = superblock.descriptors_per_block();
         let size = to_usize(superblock.descriptor_size);
@@ -64,16 +100,7 @@ impl Reader {
         let descriptor = block.bytes.get(at..).and_then(|bytes| bytes.get(..size));
         let descriptor = descriptor.ok_or(FilesError::Damaged("a group has no descriptor"))?;
         self.check_group(group, descriptor)?;
-        let high = if size >= 64 {
-            le_u32(descriptor, 40)
-        } else {
-            0
-        };
-        let table = u64::from(le_u32(descriptor, 8)) | u64::from(high) << 32;
-        match superblock.holds(table, 1) {
-            true => Ok(table),
-            false => Err(FilesError::Damaged("a group has no table of inodes").into()),
-        }
+        Ok(descriptor.to_vec())
     }
 
     fn check_group(&self, group: u64, descriptor: &[u8]) -> Result<()> {

@@ -55,7 +55,7 @@ const fn habit(
     }
 }
 
-pub(super) const HABITS: [Habit; 42] = [
+pub(super) const HABITS: [Habit; 43] = [
     // qemu-img convert
     habit(
         &["-p"],
@@ -336,6 +336,13 @@ pub(super) const HABITS: [Habit; 42] = [
         &[],
         false,
         "nothing is written to an image",
+        Means::Nothing,
+    ),
+    habit(
+        &["-o"],
+        &["mount"],
+        true,
+        "files are mounted read-only, without other options",
         Means::Nothing,
     ),
     habit(

@@ -35,6 +35,7 @@ pub mod reads;
 pub mod running;
 pub mod samples;
 pub mod served;
+pub mod shown;
 pub mod sparse;
 pub mod spoiled;
 pub mod system;

@@ -1,23 +1,30 @@
 //! Mounts that tests need; only root may make them.
 
 use crate::tools::tool;
-use nix::mount::{MsFlags, mount};
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sched::{CloneFlags, unshare};
 use std::cell::Cell;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Gives this thread, and what it starts, a mount namespace of its own. Otherwise a namespace that
-/// another test makes meanwhile holds a copy of each mount, and what was unmounted here is busy
-/// until that test ends.
+/// Gives this thread, and what it starts from now on, mounts of its own: what is mounted is seen by
+/// no other test, and what others have mounted is not kept by this one. Otherwise a copy of it
+/// would keep it busy after it was unmounted there.
 pub fn own_mounts() {
     thread_local!(static HAS_OWN: Cell<bool> = const { Cell::new(false) });
     if HAS_OWN.replace(true) {
         return;
     }
     unshare(CloneFlags::CLONE_NEWNS).unwrap();
+    let nothing = None::<&str>;
     let private = MsFlags::MS_REC | MsFlags::MS_PRIVATE;
-    mount(None::<&str>, "/", None::<&str>, private, None::<&str>).unwrap();
+    mount(nothing, "/", nothing, private, nothing).unwrap();
+    let mounts = std::fs::read_to_string("/proc/thread-self/mountinfo").unwrap();
+    let points = mounts.lines().filter_map(|line| line.split(' ').nth(4));
+    let of_tests = points.filter(|point| point.contains("/ploopconv-it-"));
+    for point in of_tests.collect::<Vec<_>>().into_iter().rev() {
+        let _ = umount2(point, MntFlags::MNT_DETACH);
+    }
 }
 
 /// A file system that is unmounted when it goes out of scope.
@@ -45,6 +52,7 @@ impl Mounted {
 
     /// Mounts a file system of this size in memory on a new folder.
     pub fn memory(size: &str, dir: &Path) -> Self {
+        own_mounts();
         std::fs::create_dir_all(dir).unwrap();
         let options = format!("size={size},mode=0755");
         tool(

@@ -16,11 +16,11 @@ use crate::cli::outcome::Verdict;
 
 const READY: &str = ".";
 
-/// Starts the server, waits until it is ready and prints what it has to say.
-pub(super) fn start() -> anyhow::Result<Verdict> {
-    // "attach" is the first word: no option goes in front of it.
+/// Starts the server of this command, waits until it is ready and prints what it has to say.
+pub(in crate::cli) fn start(command: &str) -> anyhow::Result<Verdict> {
+    // The command is the first word: no option goes in front of it.
     let rest = std::env::args_os().skip(2);
-    let args = ["attach", "--in-background"].map(OsString::from);
+    let args = [command, "--in-background"].map(OsString::from);
     // The program that runs, whatever has become of its file.
     let mut child = Command::new("/proc/self/exe")
         .arg0("ploopconv")
@@ -58,7 +58,7 @@ pub(super) fn start() -> anyhow::Result<Verdict> {
 /// Makes the server, which has just been started, a process of its own: it goes by the program's
 /// name, which starting it as `/proc/self/exe` hid from ps(1), and keeps no file open that the
 /// shell or the script around the command has, and perhaps has locked.
-pub(super) fn settle() {
+pub(in crate::cli) fn settle() {
     let _ = nix::sys::prctl::set_name(c"ploopconv");
     let open = std::fs::read_dir("/proc/self/fd").into_iter().flatten();
     let open = open.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
@@ -69,9 +69,9 @@ pub(super) fn settle() {
     }
 }
 
-/// Tells the waiting command that the device is ready, and leaves the terminal: from here on
+/// Tells the waiting command that the server is ready, and leaves the terminal: from here on
 /// standard error is the log.
-pub(super) fn report(lines: &[String], log: &File) -> anyhow::Result<()> {
+pub(in crate::cli) fn report(lines: &[String], log: &File) -> anyhow::Result<()> {
     let mut text = String::new();
     for line in lines.iter().map(String::as_str).chain([READY]) {
         text += line;
@@ -80,7 +80,7 @@ pub(super) fn report(lines: &[String], log: &File) -> anyhow::Result<()> {
     io::stdout()
         .write_all(text.as_bytes())
         .and_then(|()| io::stdout().flush())
-        .context("telling the command that the device is ready")?;
+        .context("telling the command that the server is ready")?;
     // The server holds no directory and no terminal of its caller, and no pipe that the caller
     // reads to its end.
     nix::unistd::chdir("/").context("changing to /")?;

@@ -1,4 +1,4 @@
-//! What a server of a device says while it runs: on stderr or, in the background, in a file.
+//! What a server says while it runs: on stderr or, in the background, in a file.
 
 use std::fs::{File, OpenOptions};
 use std::io::Write;
@@ -8,7 +8,7 @@ use std::sync::Mutex;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::Context;
-use ploopconv::attach::{Device, log_file, old_log_file};
+use ploopconv::fuse::FuseEvent;
 use ploopconv::nbd::{Event, Log};
 use ploopconv::util::sync::lock;
 use ploopconv::util::text;
@@ -21,7 +21,7 @@ const LIMIT: u64 = 1 << 20;
 
 /// Where a server speaks.
 #[derive(Debug)]
-pub(super) struct ServerLog {
+pub(in crate::cli) struct ServerLog {
     /// `None` for stderr.
     file: Mutex<Option<LogFile>>,
     trace: bool,
@@ -38,7 +38,7 @@ struct LogFile {
 
 impl ServerLog {
     /// Speaks on stderr.
-    pub(super) fn new(trace: bool) -> Self {
+    pub(in crate::cli) fn new(trace: bool) -> Self {
         Self {
             file: Mutex::new(None),
             trace,
@@ -46,7 +46,7 @@ impl ServerLog {
     }
 
     /// Makes an empty file to speak into later.
-    pub(super) fn create(path: &Path) -> anyhow::Result<File> {
+    pub(in crate::cli) fn create(path: &Path) -> anyhow::Result<File> {
         OpenOptions::new()
             .create(true)
             .truncate(true)
@@ -57,18 +57,23 @@ impl ServerLog {
     }
 
     /// Speaks into a file from now on.
-    pub(super) fn move_to(&self, device: Device, file: File) {
+    pub(in crate::cli) fn move_to(&self, path: &Path, file: File) {
         let mut to = lock(&self.file);
         *to = Some(LogFile {
-            path: log_file(device),
-            old: old_log_file(device),
+            path: path.to_owned(),
+            old: path.with_extension("log.old"),
             file,
             len: 0,
         });
     }
 
+    /// Writes what happened to the files of a mount.
+    pub(in crate::cli) fn files(&self, event: &FuseEvent<'_>) {
+        self.say(&event.to_string());
+    }
+
     /// Writes a message to the log of the server.
-    pub(super) fn say(&self, message: &str) {
+    pub(in crate::cli) fn say(&self, message: &str) {
         let mut file = lock(&self.file);
         match file.as_mut() {
             Some(file) => file.write(message),

@@ -10,23 +10,23 @@ use super::super::signals::{Interrupted, is_ignored};
 
 /// Something that a server has to react to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Event {
+pub(in crate::cli) enum Event {
     /// A signal asks for the end.
     Signal(i32),
-    /// A connection to the kernel ended.
+    /// A connection to the kernel, or a mount, ended.
     Ended,
 }
 
-/// Signals and ends of connections, in the order of their coming.
+/// Signals and ends of connections and mounts, in the order of their coming.
 #[derive(Debug)]
-pub(super) struct Events {
+pub(in crate::cli) struct Events {
     heard: Receiver<Event>,
     say: Sender<Event>,
 }
 
 impl Events {
     /// Starts to listen for signals.
-    pub(super) fn listen() -> anyhow::Result<Self> {
+    pub(in crate::cli) fn listen() -> anyhow::Result<Self> {
         let wanted = [SIGINT, SIGTERM, SIGHUP];
         let mut signals = Signals::new(wanted.into_iter().filter(|&signal| !is_ignored(signal)))
             .context("listening for signals")?;
@@ -45,18 +45,18 @@ impl Events {
         Ok(Self { heard, say })
     }
 
-    /// Where the threads of the connections say that they have ended.
-    pub(super) fn sender(&self) -> Sender<Event> {
+    /// Where the threads that serve say that they have ended.
+    pub(in crate::cli) fn sender(&self) -> Sender<Event> {
         self.say.clone()
     }
 
     /// Waits for the next one.
-    pub(super) fn next(&self) -> Option<Event> {
+    pub(in crate::cli) fn next(&self) -> Option<Event> {
         self.heard.recv().ok()
     }
 
     /// Stops what is being prepared, where a signal has come.
-    pub(super) fn check(&self) -> Result<(), Interrupted> {
+    pub(in crate::cli) fn check(&self) -> Result<(), Interrupted> {
         match self.heard.try_recv() {
             Ok(Event::Signal(signal)) => Err(Interrupted::by(signal)),
             _ => Ok(()),

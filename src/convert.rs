@@ -25,6 +25,7 @@
 mod account;
 mod archive;
 mod checksum;
+mod compact;
 mod error;
 mod file_system;
 mod fill;
@@ -44,6 +45,7 @@ mod target;
 pub use self::account::{Account, PartAccount, Tally};
 pub use self::archive::{ComparedArchive, PlannedArchive, compare_archive};
 pub use self::checksum::{ExpectedDigest, digest_of, expected_digest};
+pub use self::compact::{CompactError, WholePartition};
 pub use self::error::ConvertError;
 pub use self::guest::PlannedGuest;
 pub use self::input::Input;

@@ -39,6 +39,7 @@ mod store;
 #[cfg(test)]
 pub(crate) mod testing;
 mod virtual_disk;
+mod with_holes;
 mod writable;
 
 pub use concat::Concat;
@@ -56,4 +57,5 @@ pub(crate) use remembered::Remembered;
 pub use slice::Slice;
 pub use store::{Role, Store, StoreId};
 pub use virtual_disk::{Extents, Losses, VirtualDisk};
+pub use with_holes::WithHoles;
 pub use writable::Writable;

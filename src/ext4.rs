@@ -25,4 +25,4 @@ mod mapping;
 mod superblock;
 
 pub use self::affected::{Affected, AffectedFile, FileKind, LostMetadata, MetadataKind, affected};
-pub use self::files::{Files, FilesError};
+pub use self::files::{Files, FilesError, FreeError, IfDirty, free_ranges};

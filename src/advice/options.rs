@@ -24,7 +24,7 @@ pub(crate) const COMMANDS: [&str; 15] = [
 
 /// Every option, as it is typed, its short form and where its value stands.
 #[rustfmt::skip]
-const OPTIONS: [(&str, Option<char>, Takes); 48] = [
+const OPTIONS: [(&str, Option<char>, Takes); 49] = [
     ("snapshot", None, Takes::Next),
     ("single-layer", None, Takes::Nothing),
     ("partition", None, Takes::Next),
@@ -34,6 +34,7 @@ const OPTIONS: [(&str, Option<char>, Takes); 48] = [
     ("layers", None, Takes::Next),
     ("use-idx", None, Takes::Nothing),
     ("private-dir", None, Takes::Next),
+    ("compact", None, Takes::Nothing),
     ("threads", Some('j'), Takes::Next),
     ("output", Some('o'), Takes::Next),
     ("format", Some('O'), Takes::Next),

@@ -21,6 +21,8 @@ mod containers;
 mod debian;
 mod devices;
 mod errno;
+mod ext4_free;
+mod ext4_free_mutated;
 mod ext4_kinds;
 mod ext4_mutated;
 mod ext4_replay;

@@ -2,6 +2,7 @@
 
 use crate::support::Scratch;
 use crate::support::ext4_kinds::{list_of, named};
+use crate::support::free_blocks::{listed_by_groups, listed_free};
 use crate::support::listing::Listing;
 use crate::support::system::Mounted;
 use crate::support::tools::tool;
@@ -44,43 +45,6 @@ pub(crate) fn checked(image: &Path) -> (Option<i32>, String) {
     // The name of the image is another one for a copy.
     let name = image.display().to_string();
     (output.status.code(), said.replace(&name, "IMAGE"))
-}
-
-/// A number that dumpe2fs says of the whole file system.
-fn stated(dump: &str, name: &str) -> Option<u64> {
-    let line = dump.lines().find_map(|line| line.strip_prefix(name))?;
-    line.trim().parse().ok()
-}
-
-/// The free ranges in bytes, as dumpe2fs lists them: those of a group after those of another.
-fn listed_by_groups(image: &Path) -> Vec<Range<u64>> {
-    let dump = tool("e2fsprogs", Command::new("dumpe2fs").arg(image));
-    let block = stated(&dump, "Block size:").unwrap();
-    let blocks = stated(&dump, "Block count:").unwrap();
-    // Each number is the first block of a cluster.
-    let cluster = stated(&dump, "Cluster size:").map_or(1, |size| size / block);
-    let lines = dump
-        .lines()
-        .filter_map(|line| line.strip_prefix("  Free blocks: "));
-    let runs = lines.flat_map(|line| line.split(", "));
-    let range = |run: &str| {
-        let (first, last) = run.split_once('-').unwrap_or((run, run));
-        let end = (last.parse::<u64>().unwrap() + cluster).min(blocks);
-        first.parse::<u64>().unwrap() * block..end * block
-    };
-    runs.filter(|run| !run.is_empty()).map(range).collect()
-}
-
-/// The same, where what touches is one range.
-fn listed_free(image: &Path) -> Vec<Range<u64>> {
-    let mut free: Vec<Range<u64>> = Vec::new();
-    for range in listed_by_groups(image) {
-        match free.last_mut() {
-            Some(before) if before.end == range.start => before.end = range.end,
-            _ => free.push(range),
-        }
-    }
-    free
 }
 
 /// Asserts that what is free of an image is what e2fsprogs says, and that nothing is lost with it.

@@ -5,15 +5,15 @@ use crate::ext4_free::{assert_free, free_of, spoiled};
 use crate::file_tree::story;
 use crate::support::Scratch;
 use crate::support::ext4_kinds::{KINDS, list_of, named};
+use crate::support::free_blocks::{count_again, debugfs};
 use crate::support::listing::Listing;
 use crate::support::system::Mounted;
 use crate::support::tools::tool;
 use crate::support::unlike::differences;
 use crate::support::workload::{Last, Workload};
 use ploopconv::ext4::IfDirty;
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 /// How many images of each kind every run of the tests tries, and how many the long one.
 const FEW: u64 = 12;
@@ -70,8 +70,8 @@ impl Sound {
         }
     }
 
-    /// A copy in which debugfs marks blocks and inodes free or used that are not. It keeps counts
-    /// and checksums right.
+    /// A copy in which debugfs marks blocks and inodes free or used that are not; counts and
+    /// checksums are right.
     fn mutated(&self, seed: u64) -> (PathBuf, String) {
         let mut chance = Chance(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
         let mut requests = String::new();
@@ -90,15 +90,8 @@ impl Sound {
         }
         let copy = self.scratch.path().join("mutated");
         std::fs::copy(&self.image, &copy).unwrap();
-        let mut debugfs = Command::new("debugfs");
-        debugfs.args(["-w", "-f", "-"]).arg(&copy);
-        debugfs.stdin(Stdio::piped());
-        debugfs.stdout(Stdio::null()).stderr(Stdio::null());
-        let mut child = debugfs.spawn().expect("debugfs of e2fsprogs is missing");
-        let mut input = child.stdin.take().unwrap();
-        input.write_all(requests.as_bytes()).unwrap();
-        drop(input);
-        child.wait().unwrap();
+        debugfs(&copy, &requests);
+        count_again(&copy);
         (copy, requests)
     }
 }

@@ -236,7 +236,7 @@ impl Part {
                 source,
             })?
         } else if self.content == Some(FileSystem::Swap) {
-            vec![HEADER..self.stated.unwrap_or(0).min(len)]
+            std::iter::once(HEADER..self.stated.unwrap_or(0).min(len)).collect()
         } else {
             return Ok(None);
         };

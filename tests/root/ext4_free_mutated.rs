@@ -47,6 +47,8 @@ struct Sound {
     scratch: Scratch,
     image: PathBuf,
     list: Listing,
+    /// The first and the last one of runs of blocks that are in use, and of inodes.
+    used: [Vec<(u64, u64)>; 2],
     blocks: u64,
     inodes: u64,
 }
@@ -56,14 +58,19 @@ impl Sound {
         let scratch = Scratch::new();
         let image = scratch.path().join("sound");
         let list = named(kind).small().make(&image);
-        let header = tool("e2fsprogs", Command::new("dumpe2fs").arg("-h").arg(&image));
+        let dump = tool("e2fsprogs", Command::new("dumpe2fs").arg(&image));
         let number = |name: &str| {
-            let line = header.lines().find_map(|line| line.strip_prefix(name));
+            let line = dump.lines().find_map(|line| line.strip_prefix(name));
             line.unwrap().trim().parse().unwrap()
         };
+        let (blocks, inodes) = (number("Block count:"), number("Inode count:"));
         Self {
-            blocks: number("Block count:"),
-            inodes: number("Inode count:"),
+            used: [
+                not_listed(&dump, "  Free blocks: ", blocks),
+                not_listed(&dump, "  Free inodes: ", inodes + 1),
+            ],
+            blocks,
+            inodes,
             scratch,
             image,
             list,
@@ -76,15 +83,20 @@ impl Sound {
         let mut chance = Chance(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
         let mut requests = String::new();
         for _ in 0..[1, 1, 1, 2, 8][chance.below(5) as usize] {
-            let block = 1 + chance.below(self.blocks - 1);
-            // Most of the blocks at the end are free already.
-            let block = 1 + chance.below(block);
-            let len = 1 + chance.below(4).min(self.blocks - 1 - block);
-            let inode = 1 + chance.below(chance.0 % self.inodes + 1);
+            let block = 1 + chance.below(self.blocks - 5);
+            let inode = 1 + chance.below(self.inodes);
+            let [used_block, used_inode] = [0, 1].map(|of: usize| {
+                let runs = &self.used[of];
+                let (first, last) = runs[chance.below(runs.len() as u64) as usize];
+                (first + chance.below(last + 1 - first)).max(1)
+            });
+            let len = 1 + chance.below(4);
             requests += &match chance.below(10) {
-                0..=5 => format!("freeb {block} {len}\n"),
-                6 | 7 => format!("freei <{inode}>\n"),
-                8 => format!("setb {block} {len}\n"),
+                0..=2 => format!("freeb {used_block}\n"),
+                3 => format!("freeb {block} {len}\n"),
+                4 | 5 => format!("freei <{used_inode}>\n"),
+                6 | 7 => format!("setb {block} {len}\n"),
+                8 => format!("freei <{inode}>\n"),
                 _ => format!("seti <{inode}>\n"),
             };
         }
@@ -119,6 +131,28 @@ fn nothing_is_lost(kind: &str, seeds: std::ops::Range<u64>) {
     }
     assert!(wrong.is_empty(), "{kind}: {count:?}\n{}", wrong.join("\n"));
     assert!(count.refused > 0 && count.accepted > 0, "{kind}: {count:?}");
+}
+
+/// The runs between those that dumpe2fs lists under a name, below `end`: first and last one.
+fn not_listed(dump: &str, name: &str, end: u64) -> Vec<(u64, u64)> {
+    let lists = dump.lines().filter_map(|line| line.strip_prefix(name));
+    let runs = lists
+        .flat_map(|line| line.split(", "))
+        .filter(|run| !run.is_empty());
+    let mut next = 1;
+    let mut found = Vec::new();
+    for run in runs {
+        let (first, last) = run.split_once('-').unwrap_or((run, run));
+        let first = first.parse().unwrap();
+        if next < first {
+            found.push((next, first - 1));
+        }
+        next = last.parse::<u64>().unwrap() + 1;
+    }
+    if next < end {
+        found.push((next, end - 1));
+    }
+    found
 }
 
 /// For each kind a short test, and a long one that `tests/mutate` runs.

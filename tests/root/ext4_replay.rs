@@ -174,6 +174,8 @@ fn same_after_every_crash(plan: &Plan) -> Count {
         count.wrong.join("\n")
     );
     assert!(count.read >= 2 * plan.steps as usize, "{count:?}");
+    let is_free_known = count.with_free >= plan.steps as usize;
+    assert!(count.is_fast || is_free_known, "{count:?}");
     count
 }
 

@@ -350,7 +350,7 @@ impl Reporter<'_> {
             field("disk:", &human(image.input.disk().size()))?;
             field("stored:", &human(image.data_bytes))?;
             if let Some(left_out) = image.left_out {
-                field("free:", &format!("{}, which are left out", human(left_out)))?;
+                field("unused:", &unused(left_out))?;
             }
         }
         field("needed:", &needed(image.room))?;
@@ -403,6 +403,11 @@ fn show_all(images: &[PlannedImage], room: Room) -> anyhow::Result<()> {
         line(&mut out, &format!("free:   {verdict}"))?;
     }
     finish(out)
+}
+
+/// What is stored in free blocks, for people.
+fn unused(left_out: u64) -> String {
+    format!("{} in free blocks, which are left out", human(left_out))
 }
 
 /// The most it takes, for people.

@@ -3,6 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use super::compaction::{Compaction, WholePartition};
 use super::input::Input;
 use crate::disk::{Slice, VirtualDisk, WithHoles, stored_bytes};
 use crate::error::{Detail, Error, ErrorKind, Result};
@@ -24,7 +25,11 @@ pub enum CompactError {
         source: Error,
     },
     /// No file system is one whose free blocks are known.
-    #[error("{} is {}: free blocks are known of ext2, ext3 and ext4", place(*partition), kind.title())]
+    #[error(
+        "{} is {}: free blocks are known of ext2, ext3 and ext4",
+        place(*partition),
+        kind.title()
+    )]
     OtherKind {
         /// What it is.
         kind: FileSystem,
@@ -64,33 +69,6 @@ impl Detail for CompactError {
             Self::NoneKnown => "no-file-system",
             Self::Ambiguous => "ambiguous-disk",
         }
-    }
-}
-
-/// A partition that stays whole, because it is not known which of its blocks are free.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct WholePartition {
-    /// Its number.
-    pub number: u32,
-    /// What it holds, where that is known.
-    pub content: Option<FileSystem>,
-}
-
-/// What was left out of a disk.
-#[derive(Debug, Clone)]
-pub(super) struct Compaction {
-    /// The disk with all that it stores.
-    pub(super) before: View,
-    whole: Arc<[WholePartition]>,
-}
-
-impl Compaction {
-    /// The same of a part of the disk, in bytes.
-    pub(super) fn part(&self, start: u64, len: u64) -> Result<Self> {
-        Ok(Self {
-            before: self.before.part(start, len)?,
-            ..self.clone()
-        })
     }
 }
 

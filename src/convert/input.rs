@@ -4,7 +4,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::compact::Compaction;
+use super::compaction::Compaction;
 use crate::disk::{Losses, Remembered, VirtualDisk};
 use crate::error::Result;
 use crate::partition;

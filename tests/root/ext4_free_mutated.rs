@@ -1,5 +1,5 @@
-//! Bitmaps that are wrong and have right checksums and counts: a used block is never taken for a free
-//! one in silence. And file systems that were worked with at random.
+//! Bitmaps that are wrong and have right checksums and counts: a used block is never taken for a
+//! free one in silence. And file systems that were worked with at random.
 
 use crate::ext4_free::{assert_free, free_of, spoiled};
 use crate::file_tree::story;

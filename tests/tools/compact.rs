@@ -1,5 +1,5 @@
-//! `--compact`: every target holds the disk without its free blocks, and a file system that does not
-//! say for certain which these are is refused.
+//! `--compact`: every target holds the disk without its free blocks, and a file system that does
+//! not say for certain which these are is refused.
 
 use crate::support::divided::{MIB, Maker, Raw, make};
 use crate::support::free_blocks::{count_again, debugfs, listed_free};

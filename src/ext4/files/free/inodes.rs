@@ -12,7 +12,7 @@ use super::owner::{Owner, holds_a_file};
 use super::shape::Shape;
 use crate::error::Result;
 use crate::ext4::files::reader::Reader;
-use crate::util::bytes::{is_zero, to_usize};
+use crate::util::bytes::{is_zero, saturating_u32, to_usize};
 
 /// How many bytes of a table are read at a time: a multiple of any inode's size.
 const PIECE: u64 = 1 << 20;
@@ -109,7 +109,7 @@ impl Walk<'_> {
             };
         }
         // There are no more inodes than the superblock counts, in 32 bits.
-        let number = u32::try_from(number).unwrap_or(u32::MAX);
+        let number = saturating_u32(number);
         let owner = Owner::new(self.reader, number, stored)?;
         let list = owner.list(self.reader, self.shape.has_resize_inode)?;
         let (reader, claims) = (self.reader, self.claims);

@@ -16,6 +16,7 @@ mod owner;
 mod runs;
 mod shape;
 mod state;
+mod taken;
 
 use std::ops::Range;
 use std::sync::Arc;

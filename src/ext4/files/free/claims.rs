@@ -2,14 +2,14 @@
 
 use std::collections::HashMap;
 use std::ops::Range;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, OnceLock};
+use std::sync::Mutex;
 
 use super::bits::Bits;
 use super::group::Group;
 use super::owner::Claimant;
 use super::runs;
 use super::shape::Shape;
+use super::taken::Taken;
 use crate::error::Result;
 use crate::ext4::files::reader::Reader;
 use crate::util::bytes::{le_u32, to_usize};
@@ -24,7 +24,7 @@ pub(super) struct Claims<'a> {
     blocks_per_group: u64,
     groups: Vec<Group>,
     /// Of each group a bit a block; nothing where none is claimed.
-    taken: Vec<OnceLock<Box<[AtomicU64]>>>,
+    taken: Vec<Taken>,
     /// Blocks of attributes, and how many more inodes may have them.
     attributes: Mutex<HashMap<u64, u32>>,
 }
@@ -32,7 +32,8 @@ pub(super) struct Claims<'a> {
 impl<'a> Claims<'a> {
     /// Nothing is claimed yet.
     pub(super) fn new(shape: &'a Shape, reader: &Reader, groups: Vec<Group>) -> Self {
-        let taken = groups.iter().map(|_| OnceLock::new());
+        let blocks = reader.superblock.blocks_per_group;
+        let taken = groups.iter().map(|_| Taken::new(blocks));
         Self {
             shape,
             first: reader.superblock.group_start(0),
@@ -79,7 +80,7 @@ impl<'a> Claims<'a> {
     pub(super) fn take(&self, claimant: Claimant, blocks: Range<u64>) -> Result<()> {
         for (group, taken, bits) in self.parts(blocks) {
             check_used(self.shape, group, claimant, &bits)?;
-            if let Some(at) = set(taken.get_or_init(|| self.nothing()), bits) {
+            if let Some(at) = taken.set(bits) {
                 return Err(claimant.is_shared(group.start + at).into());
             }
         }
@@ -94,7 +95,7 @@ impl<'a> Claims<'a> {
     pub(super) fn take_unless_table(&self, claimant: Claimant, block: u64) -> Result<()> {
         for (group, taken, bits) in self.parts(block..block + 1) {
             check_used(self.shape, group, claimant, &bits)?;
-            set(taken.get_or_init(|| self.nothing()), bits);
+            taken.set(bits);
         }
         Ok(())
     }
@@ -137,7 +138,7 @@ impl<'a> Claims<'a> {
             let bits = match &group.blocks {
                 Some(bits) => bits,
                 None => {
-                    unclaimed = self.clusters_of(taken);
+                    unclaimed = Bits::of_words(taken.words()).grouped(self.shape.cluster);
                     if unclaimed.count_clear(group.clusters) != group.free_clusters {
                         return Err(group.wrong("it counts other free blocks than it has"));
                     }
@@ -153,10 +154,7 @@ impl<'a> Claims<'a> {
     }
 
     /// The parts of a range of blocks by groups, in blocks from the start of each.
-    fn parts(
-        &self,
-        blocks: Range<u64>,
-    ) -> impl Iterator<Item = (&Group, &OnceLock<Box<[AtomicU64]>>, Range<u64>)> {
+    fn parts(&self, blocks: Range<u64>) -> impl Iterator<Item = (&Group, &Taken, Range<u64>)> {
         let per_group = self.blocks_per_group;
         let start = blocks.start.saturating_sub(self.first);
         let end = blocks.end.saturating_sub(self.first);
@@ -168,20 +166,6 @@ impl<'a> Claims<'a> {
             let here = start.saturating_sub(begins)..end.saturating_sub(begins).min(per_group);
             (group, taken, here)
         })
-    }
-
-    fn nothing(&self) -> Box<[AtomicU64]> {
-        let words = to_usize(self.blocks_per_group.div_ceil(64));
-        std::iter::repeat_with(AtomicU64::default)
-            .take(words)
-            .collect()
-    }
-
-    /// The clusters of a group that have a claimed block.
-    fn clusters_of(&self, taken: &OnceLock<Box<[AtomicU64]>>) -> Bits {
-        let words = taken.get().map(|words| &**words).unwrap_or_default();
-        let words = words.iter().map(|word| word.load(Ordering::Relaxed));
-        Bits::of_words(words.collect()).grouped(self.shape.cluster)
     }
 }
 
@@ -200,41 +184,5 @@ fn check_used(shape: &Shape, group: &Group, claimant: Claimant, bits: &Range<u64
     match free.filter(|_| bits.start < bits.end) {
         Some(at) => Err(claimant.is_free(group.start + at).into()),
         None => Ok(()),
-    }
-}
-
-/// Sets bits; gives one that was set before.
-fn set(words: &[AtomicU64], bits: Range<u64>) -> Option<u64> {
-    let mut at = bits.start;
-    while at < bits.end {
-        let next = ((at / 64 + 1) * 64).min(bits.end);
-        let mask = (u64::MAX >> (64 - (next - at))) << (at % 64);
-        let word = words.get(to_usize(at / 64))?;
-        let before = word.fetch_or(mask, Ordering::Relaxed) & mask;
-        if before != 0 {
-            return Some(at / 64 * 64 + u64::from(before.trailing_zeros()));
-        }
-        at = next;
-    }
-    None
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_bit_that_was_set_before_is_found_across_words() {
-        let words: Vec<_> = (0..4).map(|_| AtomicU64::default()).collect();
-        assert_eq!(set(&words, 60..130), None);
-        assert_eq!(set(&words, 0..60), None);
-        assert_eq!(set(&words, 130..256), None);
-        assert_eq!(set(&words, 255..256), Some(255));
-        assert!(
-            words
-                .iter()
-                .all(|word| word.load(Ordering::Relaxed) == u64::MAX)
-        );
-        assert_eq!(set(&words, 5..5), None);
     }
 }

@@ -37,6 +37,9 @@ const RO_COMPAT_KNOWN: u32 = 0x1 // sparse_super
     | 0x1_0000; // orphan_present
 const RO_COMPAT_BIGALLOC: u32 = 0x200;
 
+/// The most blocks of a cluster: what is kept in memory for a bit of a bitmap depends on it.
+const LARGEST_CLUSTER: u64 = 256;
+
 const INCOMPAT_64BIT: u32 = 0x80;
 const INCOMPAT_MMP: u32 = 0x100;
 
@@ -88,6 +91,10 @@ impl Shape {
                 .and_then(|shift| 1u64.checked_shl(shift)),
             false => Some(1),
         };
+        if cluster.is_some_and(|cluster| cluster > LARGEST_CLUSTER) {
+            let feature = format!("clusters of more than {LARGEST_CLUSTER} blocks");
+            return Err(FilesError::Feature(feature).into());
+        }
         let per_group = superblock.blocks_per_group;
         let bits = superblock.block_size * 8;
         let Some(cluster) = cluster.filter(|cluster| per_group.is_multiple_of(*cluster)) else {

@@ -7,6 +7,7 @@ mod cat;
 mod check;
 pub(crate) mod command_line;
 pub(crate) mod commands;
+mod compact;
 mod compare;
 mod completions;
 mod convert;

@@ -25,6 +25,8 @@
 mod account;
 mod archive;
 mod checksum;
+mod compact;
+mod compaction;
 mod error;
 mod file_system;
 mod fill;
@@ -44,6 +46,8 @@ mod target;
 pub use self::account::{Account, PartAccount, Tally};
 pub use self::archive::{ComparedArchive, PlannedArchive, compare_archive};
 pub use self::checksum::{ExpectedDigest, digest_of, expected_digest};
+pub use self::compact::CompactError;
+pub use self::compaction::WholePartition;
 pub use self::error::ConvertError;
 pub use self::guest::PlannedGuest;
 pub use self::input::Input;

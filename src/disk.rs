@@ -40,6 +40,7 @@ mod store;
 pub(crate) mod testing;
 mod virtual_disk;
 mod watch;
+mod with_holes;
 mod writable;
 
 pub use concat::Concat;
@@ -58,4 +59,5 @@ pub use slice::Slice;
 pub use store::{Role, Store, StoreId};
 pub use virtual_disk::{Extents, Losses, VirtualDisk};
 pub(crate) use watch::Watch;
+pub use with_holes::WithHoles;
 pub use writable::Writable;

@@ -26,5 +26,5 @@ mod superblock;
 mod usage;
 
 pub use self::affected::{Affected, AffectedFile, FileKind, LostMetadata, MetadataKind, affected};
-pub use self::files::{Files, FilesError};
+pub use self::files::{Files, FilesError, FreeError, IfDirty, free_ranges};
 pub use self::usage::used_bytes;

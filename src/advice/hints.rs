@@ -1,5 +1,6 @@
 //! What to type next, where there is something to type.
 
+mod compact;
 mod files;
 mod hint;
 mod images;
@@ -45,6 +46,9 @@ pub(crate) fn hint(error: &Error, typed: &Typed) -> Vec<Hint> {
     }
     if let Some(of_file @ TarError::File { source, .. }) = error.detail() {
         return files::of_file(of_file, typed).unwrap_or_else(|| hint(source, typed));
+    }
+    if let Some(error) = error.detail() {
+        return compact::of_compaction(error, typed);
     }
     if let Some(error) = error.detail() {
         return of_image(error, typed);

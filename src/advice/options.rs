@@ -26,7 +26,7 @@ pub(crate) const COMMANDS: [&str; 17] = [
 
 /// Every option, as it is typed, its short form and where its value stands.
 #[rustfmt::skip]
-const OPTIONS: [(&str, Option<char>, Takes); 49] = [
+const OPTIONS: [(&str, Option<char>, Takes); 50] = [
     ("snapshot", None, Takes::Next),
     ("single-layer", None, Takes::Nothing),
     ("partition", None, Takes::Next),
@@ -36,6 +36,7 @@ const OPTIONS: [(&str, Option<char>, Takes); 49] = [
     ("layers", None, Takes::Next),
     ("use-idx", None, Takes::Nothing),
     ("private-dir", None, Takes::Next),
+    ("compact", None, Takes::Nothing),
     ("threads", Some('j'), Takes::Next),
     ("output", Some('o'), Takes::Next),
     ("format", Some('O'), Takes::Next),

@@ -13,7 +13,8 @@ use ploopconv::source::FileSource;
 use ploopconv::{ErrorKind, Foreign, Workers};
 use serde::Serialize;
 
-use super::open::OpenArgs;
+use super::compact::{DiskArgs, of_whole_partitions};
+use super::output::write_message;
 use super::report::{path, warn};
 
 /// A disk of any kind that can be read.
@@ -34,7 +35,7 @@ pub(crate) enum Kind {
 
 impl AnyDisk {
     /// Opens whatever the image is, told by what it holds and never by its name.
-    pub(crate) fn open(open: &OpenArgs, workers: &Workers) -> ploopconv::Result<Self> {
+    pub(crate) fn open(open: &DiskArgs, workers: &Workers) -> ploopconv::Result<Self> {
         let file = &open.image;
         if is_device(file) {
             return Self::file(file);
@@ -42,10 +43,11 @@ impl AnyDisk {
         match open.examine(workers) {
             Ok(examined) => {
                 warn(&examined, open.if_in_use());
-                Ok(Self {
-                    input: open.disk(examined)?,
-                    kind: Kind::Ploop,
-                })
+                let input = open.disk(examined, workers)?;
+                let warnings = of_whole_partitions(&input);
+                warnings.iter().for_each(|line| write_message(line));
+                let kind = Kind::Ploop;
+                Ok(Self { input, kind })
             }
             Err(error) => match error.detail() {
                 // Not a file of the image's folder, but the file that was given.

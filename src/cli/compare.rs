@@ -8,9 +8,9 @@ use ploopconv::convert::Tally;
 use serde::Serialize;
 
 use super::any_disk::{AnyDisk, Kind, Place, in_partition};
+use super::compact::DiskArgs;
 use super::ending::Ending;
 use super::losses::warn_about;
-use super::open::OpenArgs;
 use super::outcome::{Usage, Verdict};
 use super::output::{finish, line, results, write_message};
 use super::progress::{Display, When};
@@ -26,7 +26,7 @@ use ploopconv::util::size::{human, short};
     .help("A ploop image (as for convert), a raw file or device, or a qcow2 image")))]
 pub(crate) struct CompareArgs {
     #[command(flatten)]
-    open: OpenArgs,
+    open: DiskArgs,
     /// The disk to compare it with
     #[arg(value_name = "B", index = 2)]
     other: PathBuf,

@@ -27,6 +27,7 @@ pub(crate) use self::args::ConvertArgs;
 use self::guest::Container;
 use self::report::Reporter;
 use self::warnings::of_contents;
+use super::compact::of_whole_partitions;
 use super::outcome::{Noted, Verdict};
 use super::output::write_message;
 use super::progress::Display;
@@ -111,9 +112,10 @@ fn open(args: &ConvertArgs, workers: &Workers) -> anyhow::Result<(Input, Vec<Str
         }
     };
     warnings.iter().for_each(say);
-    let input = args.open.disk(examined)?;
+    let input = args.open.disk(examined, workers)?;
     let holds_files = args.tar_options().is_some();
-    let more = of_contents(input.disk(), input.partition(), holds_files);
+    let mut more = of_contents(input.disk(), input.partition(), holds_files);
+    more.extend(of_whole_partitions(&input));
     more.iter().for_each(say);
     warnings.extend(more);
     Ok((input, warnings))

@@ -30,6 +30,8 @@ struct Report {
     partition: Option<u32>,
     virtual_size: Option<u64>,
     data_bytes: Option<u64>,
+    /// With `--compact`: what of it a conversion leaves out.
+    left_out_bytes: Option<u64>,
     /// With `--salvage`.
     lost_bytes: Option<u64>,
     doubtful_bytes: Option<u64>,
@@ -119,6 +121,7 @@ fn report(examined: &Examined, image: String, view: View, survey: Survey) -> Rep
         partition: view.partition,
         virtual_size: view.size,
         data_bytes: view.data,
+        left_out_bytes: view.left_out,
         lost_bytes: view.lost.map(|lost| lost.zeros),
         doubtful_bytes: view.lost.map(|lost| lost.doubtful),
         in_use: examined.is_in_use(),

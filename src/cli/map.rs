@@ -10,8 +10,8 @@ use ploopconv::disk::{Extent, VirtualDisk};
 use ploopconv::util::text;
 
 use self::rows::{Json, Row, Text};
+use super::compact::DiskArgs;
 use super::ending::Ending;
-use super::open::OpenArgs;
 use super::outcome::{Reported, Verdict};
 use super::output::{Stdout, finish, results, safe_json};
 use super::report::{path, warn};
@@ -20,7 +20,7 @@ use super::report::{path, warn};
 #[derive(Debug, clap::Args)]
 pub(crate) struct MapArgs {
     #[command(flatten)]
-    pub(crate) open: OpenArgs,
+    pub(crate) open: DiskArgs,
     /// Print JSON instead of text
     #[arg(long)]
     json: bool,
@@ -31,7 +31,7 @@ pub(crate) fn run(args: &MapArgs) -> anyhow::Result<Verdict> {
     let workers = args.open.workers()?;
     let examined = args.open.examine(&workers).with_context(context)?;
     warn(&examined, args.open.if_in_use());
-    let opened = args.open.disk(examined).with_context(context)?;
+    let opened = args.open.disk(examined, &workers).with_context(context)?;
     // What is lost is shown as that.
     let stored = opened.view().stored();
     let disk = stored.as_ref();

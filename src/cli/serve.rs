@@ -9,7 +9,7 @@ use anyhow::Context;
 use ploopconv::nbd::{self, Ended, Event, Export, Listener, Log, Pipes, Server, Service, Stop};
 use signal_hook::consts::SIGINT;
 
-use super::open::OpenArgs;
+use super::compact::{DiskArgs, of_whole_partitions};
 use super::outcome::Verdict;
 use super::output::{finish, line, results, write_message};
 use super::report::warn;
@@ -26,7 +26,7 @@ pub(super) const USAGE: &str = "ploopconv serve IMAGE --socket PATH [OPTIONS]\n\
 #[derive(Debug, clap::Args)]
 pub(crate) struct ServeArgs {
     #[command(flatten)]
-    pub(crate) open: OpenArgs,
+    pub(crate) open: DiskArgs,
     #[command(flatten)]
     place: Place,
     /// Say on stderr who connects, and every request
@@ -97,7 +97,9 @@ pub(crate) fn run(args: &ServeArgs) -> anyhow::Result<Verdict> {
     let opening = args.open.workers()?;
     let examined = args.open.examine(&opening).with_context(context)?;
     warn(&examined, args.open.if_in_use());
-    let opened = args.open.disk(examined).with_context(context)?;
+    let opened = args.open.disk(examined, &opening).with_context(context)?;
+    let warnings = of_whole_partitions(&opened);
+    warnings.iter().for_each(|line| write_message(line));
     drop(opening);
     let workers = args.open.threads().unwrap_or(WORKERS);
     let export = Export::new(opened.view().trusted()).described(&args.description());

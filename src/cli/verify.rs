@@ -70,7 +70,7 @@ pub(crate) fn run(args: &VerifyArgs) -> anyhow::Result<Verdict> {
     }
     let examined = args.open.examine(&workers).with_context(context)?;
     warn(&examined, args.open.if_in_use());
-    let source = args.open.disk(examined).with_context(context)?;
+    let source = args.open.disk(examined, &workers).with_context(context)?;
     let size = source.disk().size();
     forget_cached(&args.target).with_context(context)?;
     if let Some(options) = archive::options_of(&args.target) {

@@ -4,6 +4,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::compaction::Compaction;
 use crate::disk::{Losses, Remembered, VirtualDisk};
 use crate::error::Result;
 use crate::partition;
@@ -17,6 +18,8 @@ use crate::salvage::View;
 pub struct Input {
     disk: Arc<dyn VirtualDisk>,
     view: View,
+    /// Where free blocks are left out.
+    compaction: Option<Compaction>,
     partition: Option<u32>,
     /// Device and inode of every file that belongs to the disk.
     files: Arc<[(u64, u64)]>,
@@ -63,6 +66,7 @@ impl Input {
         Self {
             disk: view.disk(),
             view,
+            compaction: None,
             partition: None,
             files: files.into(),
             name: name.to_owned(),
@@ -75,6 +79,20 @@ impl Input {
             disk: Arc::new(Remembered::new(Arc::clone(&self.disk))),
             ..self
         }
+    }
+
+    /// The same input, read as `view` says, which leaves something out.
+    pub(super) fn seen_as(self, view: View, compaction: Compaction) -> Self {
+        Self {
+            disk: view.disk(),
+            view,
+            compaction: Some(compaction),
+            ..self
+        }
+    }
+
+    pub(super) fn compaction(&self) -> Option<&Compaction> {
+        self.compaction.as_ref()
     }
 
     /// Only the partition of this number.
@@ -90,9 +108,12 @@ impl Input {
 
     fn part(&self, number: u32, start: u64, len: u64) -> Result<Self> {
         let view = self.view.part(start, len)?;
+        let compaction = self.compaction.as_ref();
+        let compaction = compaction.map(|all| all.part(start, len)).transpose()?;
         Ok(Self {
             disk: view.disk(),
             view,
+            compaction,
             partition: Some(number),
             ..self.clone()
         })

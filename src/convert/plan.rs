@@ -36,6 +36,8 @@ pub struct PlannedImage {
     pub input: Input,
     /// Bytes of the disk that are stored.
     pub data_bytes: u64,
+    /// Bytes that are stored and left out, where free blocks are.
+    pub left_out: Option<u64>,
     /// What it takes, and what there is for it.
     pub room: Room,
     /// Whether it is a file, and neither a device nor a stream.
@@ -170,6 +172,7 @@ impl PlannedImage {
         Ok(Self {
             path: target.name().to_owned(),
             data_bytes: stored_bytes(input.disk(), resources.workers)?,
+            left_out: None,
             input,
             room,
             is_file: matches!(target, Target::File(_)),
@@ -202,10 +205,12 @@ impl PlannedImage {
             (Some(free), Some(folder)) => Room::of_file(options, needed, free, &folder, &input),
             (free, _) => Room::of_device(needed, free.map(|free| free.bytes)),
         };
+        let left_out = input.left_out(workers)?;
         Ok(Self {
             path: target.name().to_owned(),
             input,
             data_bytes,
+            left_out,
             room,
             is_file: file.is_some(),
             file,

@@ -14,6 +14,7 @@ mod contents;
 mod directory;
 mod error;
 mod features;
+mod free;
 mod group;
 mod index;
 mod inode;
@@ -30,6 +31,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 pub use self::error::FilesError;
+pub use self::free::{FreeError, IfDirty, free_ranges};
 
 use self::error::refused;
 use self::features::Journal;

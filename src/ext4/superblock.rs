@@ -38,7 +38,8 @@ pub(crate) struct Superblock {
     pub(crate) inode_size: u64,
     /// The size of a group descriptor in bytes.
     pub(crate) descriptor_size: u64,
-    blocks_per_group: u64,
+    /// The number of blocks that each group has, the last one perhaps less.
+    pub(crate) blocks_per_group: u64,
     first_data_block: u64,
     compat: u32,
     incompat: u32,
@@ -211,7 +212,7 @@ impl Superblock {
     }
 
     /// The first block of a group.
-    fn group_start(&self, group: u64) -> u64 {
+    pub(crate) fn group_start(&self, group: u64) -> u64 {
         self.first_data_block
             .saturating_add(group.saturating_mul(self.blocks_per_group))
     }
@@ -298,6 +299,35 @@ impl Superblock {
             .collect()
     }
 
+    /// The blocks at the start of a group that hold its copies of the superblock and of
+    /// descriptors, with the room that is kept for more descriptors; empty where it has none.
+    pub(crate) fn base_of(&self, group: u64) -> Range<u64> {
+        let (per_block, has_copy) = (self.descriptors_per_block(), self.has_copy(group));
+        let start = match has_copy {
+            true => self.copy_at(group),
+            false => self.group_start(group),
+        };
+        let is_meta = self.incompat & INCOMPAT_META_BG != 0;
+        let descriptors = if is_meta && group / per_block >= self.first_meta_group {
+            // The first two groups of those that share a block of descriptors, and the last one.
+            u64::from([0, 1, per_block - 1].contains(&(group % per_block)))
+        } else if has_copy {
+            self.copied_descriptors() + self.reserved_descriptor_blocks
+        } else {
+            0
+        };
+        start..start.saturating_add(u64::from(has_copy) + descriptors)
+    }
+
+    /// How many blocks of descriptors follow each copy of the superblock.
+    fn copied_descriptors(&self) -> u64 {
+        let all = self.descriptor_block_count();
+        match self.incompat & INCOMPAT_META_BG != 0 {
+            true => all.min(self.first_meta_group),
+            false => all,
+        }
+    }
+
     /// How many blocks the descriptors of all groups take.
     pub(crate) fn descriptor_block_count(&self) -> u64 {
         self.groups.div_ceil(self.descriptors_per_block())
@@ -306,13 +336,7 @@ impl Superblock {
     /// Where the copies of superblock and descriptors lie, in bytes, with the room that is kept for
     /// more descriptors.
     pub(crate) fn copies(&self) -> impl Iterator<Item = Range<u64>> {
-        let all = self.descriptor_block_count();
-        let descriptors = if self.incompat & INCOMPAT_META_BG != 0 {
-            all.min(self.first_meta_group)
-        } else {
-            all
-        };
-        let len = 1 + descriptors + self.reserved_descriptor_blocks;
+        let len = 1 + self.copied_descriptors() + self.reserved_descriptor_blocks;
         let groups = (1..self.groups).filter(|&group| self.has_copy(group));
         groups.map(move |group| self.block_range(self.group_start(group), len))
     }

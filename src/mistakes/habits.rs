@@ -7,8 +7,7 @@ use super::mistake::Mistake;
 use super::words::Words;
 
 /// Options of `convert` in a later version.
-const COMING: [&str; 7] = [
-    "--compact",
+const COMING: [&str; 6] = [
     "--update",
     "--no-state",
     "--kernel",

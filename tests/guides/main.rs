@@ -12,6 +12,7 @@
 extern crate support;
 use support::tools;
 
+mod compact;
 mod guide;
 mod migrate_kvm;
 mod migrate_lxc;

@@ -159,6 +159,15 @@ const ELSEWHERE: &[(&str, usize, &[&str])] = &[
         ],
     ),
     (
+        "src/advice/hints/compact.rs",
+        1,
+        &[
+            "what_contradicts_itself_is_refused_and_leads_to_the_whole_disk",
+            "e2fsck_makes_a_copy_that_can_be_trusted",
+            "a_copy_of_a_dirty_file_system_helps_itself",
+        ],
+    ),
+    (
         "src/advice/hints/files.rs",
         8,
         &[

@@ -1,5 +1,6 @@
 //! The files of every kind of ext2, ext3 and ext4, against what the kernel lists of the same image.
 
+use crate::ext4_free;
 use crate::ext4_witness;
 use crate::file_tree;
 use crate::support::Scratch;
@@ -16,6 +17,7 @@ fn same_as_the_kernel(name: &str) {
     let differences = differences(&kernel, &ours);
     assert!(differences.is_empty(), "{name}: {}", differences.join("\n"));
     ext4_witness::assert_agrees(name, &image, &kernel);
+    ext4_free::assert_free(name, &image, &kernel);
 }
 
 /// A test for each kind, so that they run beside each other.

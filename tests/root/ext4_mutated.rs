@@ -1,6 +1,7 @@
 //! Damaged metadata: no panic, no end that does not come, no memory beyond what is stored; and a
 //! file that is shown without an error is the file that the kernel shows.
 
+use crate::ext4_free::free_of;
 use crate::file_tree;
 use crate::support::Scratch;
 use crate::support::crashes::replayed_by_the_kernel;
@@ -9,6 +10,7 @@ use crate::support::listing::{Answer, Listing};
 use crate::support::mutated::{Change, Metadata};
 use crate::support::sparse::data_segments;
 use crate::support::unlike::{errors, silent_differences};
+use ploopconv::ext4::IfDirty;
 use std::fs::File;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
@@ -123,10 +125,14 @@ fn list(image: &Path) -> Result<Answer<Listing>, String> {
     let before = peak();
     let start = Instant::now();
     let list = std::panic::catch_unwind(|| file_tree::list_of(image));
+    // So are its free blocks looked for, whatever comes of it.
+    let free = std::panic::catch_unwind(|| free_of(image, IfDirty::Replay).is_ok());
+    let free = free.map_err(|_| "panic in the search for free blocks".to_owned());
     let list = list.map_err(|panic| {
         let text = panic.downcast_ref::<String>().map(String::as_str);
         format!("panic: {}", text.unwrap_or("without a message"))
     })?;
+    free?;
     if start.elapsed() > PATIENCE {
         return Err(format!("{:?} for a list", start.elapsed()));
     }

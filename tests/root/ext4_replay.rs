@@ -1,12 +1,14 @@
 //! Journals that were not replayed: the tree after our replay, in memory, against the tree after
 //! the kernel's, on the disk.
 
+use crate::ext4_free::{free_of, spoiled};
 use crate::file_tree;
 use crate::support::Scratch;
 use crate::support::crashes::{Plan, State, crash, replayed_by_the_kernel, torn};
 use crate::support::listing::{Answer, Listing};
 use crate::support::unlike::{differences, errors, silent_differences};
 use crate::support::workload::Last;
+use ploopconv::ext4::IfDirty;
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -31,6 +33,8 @@ struct Count {
     /// Of those that a disk can hold, how many the kernel refuses all the same.
     kernel_fails: usize,
     wrong: Vec<String>,
+    /// Of those that both read, of how many it is known which blocks are free.
+    with_free: usize,
 }
 
 impl Count {
@@ -39,13 +43,28 @@ impl Count {
         let image = scratch.path().join("state");
         std::fs::write(&image, &state.image).unwrap();
         let ours = file_tree::list_of(&image);
+        let without_free = scratch.path().join("without-free");
+        let free = free_of(&image, IfDirty::Replay);
+        if let Ok(free) = &free {
+            spoiled(&image, &without_free, free);
+        }
         // The kernel's clock for files goes in steps.
         let before = SystemTime::now() - Duration::from_millis(10);
         let mut kernel = replayed_by_the_kernel(&image);
         if let (Ok(kernel), Ok(ours), true) = (&mut kernel, &ours, self.is_fast) {
             forgive_replay(kernel, ours, before);
         }
-        let Err(problem) = self.agree(&kernel, &ours, state) else {
+        let is_free_known = free.is_ok();
+        let mut agreed = self.agree(&kernel, &ours, state);
+        if let (Ok(kernel), true, true) = (&kernel, is_free_known, agreed.is_ok()) {
+            self.with_free += 1;
+            agreed = lost_nothing(kernel, &replayed_by_the_kernel(&without_free));
+        } else if let (Ok(_), Err(error), false) = (&kernel, &free, self.is_fast)
+            && state.is_honest
+        {
+            agreed = Err(format!("free blocks: {}", file_tree::story(error)));
+        }
+        let Err(problem) = agreed else {
             return;
         };
         let kept = std::env::temp_dir().join(format!("ploopconv-crash-{}", std::process::id()));
@@ -101,6 +120,15 @@ impl Count {
     }
 }
 
+/// Whether a file system whose free blocks were written over is what it was.
+fn lost_nothing(kernel: &Listing, without_free: &Answer<Listing>) -> Result<(), String> {
+    let without_free = without_free.as_ref().map_err(Clone::clone)?;
+    match differences(kernel, without_free) {
+        none if none.is_empty() => Ok(()),
+        lost => Err(format!("free blocks were used: {}", lost.join("\n"))),
+    }
+}
+
 /// The kernel replays a fast commit as a program would do the same work now: a directory that gets
 /// or loses a name has the time of the replay, which no disk says. It also counts the blocks of a
 /// file again, and then leaves out the one with its attributes.
@@ -146,6 +174,8 @@ fn same_after_every_crash(plan: &Plan) -> Count {
         count.wrong.join("\n")
     );
     assert!(count.read >= 2 * plan.steps as usize, "{count:?}");
+    let is_free_known = count.with_free >= plan.steps as usize;
+    assert!(count.is_fast || is_free_known, "{count:?}");
     count
 }
 

@@ -545,6 +545,7 @@ fn every_failure_has_a_report_with_a_code() {
     chains(&mut cases);
     partitions(&mut cases);
     files::packed_files(&mut cases);
+    files::free_blocks(&mut cases);
     files::listed_files(&mut cases);
     targets(&mut cases);
     rooms(&mut cases);

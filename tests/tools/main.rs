@@ -14,6 +14,7 @@ use support::tools;
 mod advice;
 mod builders;
 mod checksums;
+mod compact;
 mod compare;
 mod composed;
 mod containers;

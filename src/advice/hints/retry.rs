@@ -132,6 +132,16 @@ impl Typed {
         said.join(" ")
     }
 
+    /// The same command without an option, by its name in the parser.
+    pub(crate) fn dropping(&self, id: &str) -> String {
+        let kept = self.without(|given| given.has(id));
+        let words = kept.iter().map(|(word, _)| shell_word(word));
+        let said: Vec<_> = std::iter::once("ploopconv".to_owned())
+            .chain(words)
+            .collect();
+        said.join(" ")
+    }
+
     /// The same command for another image, a folder, of which the same is read.
     pub(crate) fn again(&self, folder: &Path) -> String {
         self.replacing(folder, &[], |given| given.has("single_layer"))
@@ -241,6 +251,19 @@ mod tests {
             "ploopconv convert '/vz/a b' -o out.raw --sparse --snapshot old"
         );
         assert!(typed.is_command("convert") && !typed.is_command("info"));
+    }
+
+    #[test]
+    fn an_option_that_is_dropped_takes_its_value_along() {
+        let typed = typed("-o x --compact 101 --partition 2 -f");
+        assert_eq!(
+            typed.dropping("compact"),
+            "ploopconv -o x 101 --partition 2 -f"
+        );
+        assert_eq!(
+            typed.dropping("partition"),
+            "ploopconv -o x --compact 101 -f"
+        );
     }
 
     #[test]

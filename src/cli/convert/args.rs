@@ -13,7 +13,7 @@ use super::format::{Formats, raw};
 use super::guest::GuestArgs;
 use super::packing::PackingArgs;
 use crate::advice::promise::Promised;
-use crate::cli::open::OpenArgs;
+use crate::cli::compact::DiskArgs;
 use crate::cli::progress::When;
 use crate::cli::scratch::scratch_folder;
 
@@ -21,7 +21,7 @@ use crate::cli::scratch::scratch_folder;
 #[derive(Debug, clap::Args)]
 pub(crate) struct ConvertArgs {
     #[command(flatten)]
-    pub(crate) open: OpenArgs,
+    pub(crate) open: DiskArgs,
     /// Where to: a file that does not exist yet, or - for stdout
     #[arg(short, long, value_name = "TARGET", help_heading = "Writing")]
     pub(crate) output: PathBuf,

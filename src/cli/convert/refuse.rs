@@ -74,6 +74,9 @@ impl ConvertArgs {
         if matches!(target, Target::Device(_)) {
             return mistake("an archive of files goes to a file or a stream, and not to a device");
         }
+        if self.open.compact {
+            return mistake("--compact is for disks: an archive has no free blocks");
+        }
         if self.sparse != Sparse::Auto {
             return mistake("--sparse is for disks: holes of files are never in an archive");
         }

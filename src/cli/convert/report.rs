@@ -44,6 +44,8 @@ struct Report {
     virtual_size: u64,
     /// Bytes that some layer stores.
     data_bytes: u64,
+    /// Bytes that are stored and were left out, with `--compact`.
+    left_out_bytes: Option<u64>,
     /// Bytes that were, or at most would be, written as data.
     written_bytes: u64,
     /// Bytes that the target shares with the files of the image.
@@ -155,7 +157,7 @@ impl Reporter<'_> {
                     .for_each(|line| write_message(&format!("{name}: {line}")));
             }
             if args.partitions {
-                let (size, written) = (image.planned.input.disk().size(), words(image.summary));
+                let (size, written) = (image.planned.input.disk().size(), words(image));
                 let name = image.planned.path.display();
                 write_message(&format!("{name}: {}, {written}", short(size)));
             }
@@ -183,7 +185,7 @@ impl Reporter<'_> {
             write_message(&format!(
                 "{}: {what}, {} in {seconds:.1} s",
                 args.output.display(),
-                words(image.summary),
+                words(image),
             ));
         }
         for image in done.images.iter().filter(|_| !args.quiet) {
@@ -264,6 +266,7 @@ impl Reporter<'_> {
             dry_run: args.dry_run,
             virtual_size: image.input.disk().size(),
             data_bytes: image.data_bytes,
+            left_out_bytes: image.left_out,
             written_bytes: summary.written,
             shared_bytes: summary.shared,
             zero_bytes: summary.zeros,
@@ -346,6 +349,9 @@ impl Reporter<'_> {
         } else {
             field("disk:", &human(image.input.disk().size()))?;
             field("stored:", &human(image.data_bytes))?;
+            if let Some(left_out) = image.left_out {
+                field("unused:", &unused(left_out))?;
+            }
         }
         field("needed:", &needed(image.room))?;
         if let Some(verdict) = verdict(image.room) {
@@ -383,7 +389,13 @@ fn show_all(images: &[PlannedImage], room: Room) -> anyhow::Result<()> {
     let mut out = results();
     for image in images {
         let (size, needed) = (human(image.input.disk().size()), short(image.room.most));
-        let text = format!("{}: {size}, {needed} needed", image.path.display());
+        let left_out = image.left_out.map_or_else(String::new, |bytes| {
+            format!(", {} of free blocks left out", short(bytes))
+        });
+        let text = format!(
+            "{}: {size}, {needed} needed{left_out}",
+            image.path.display()
+        );
         line(&mut out, &text)?;
     }
     line(&mut out, &format!("needed: {}", needed(room)))?;
@@ -391,6 +403,11 @@ fn show_all(images: &[PlannedImage], room: Room) -> anyhow::Result<()> {
         line(&mut out, &format!("free:   {verdict}"))?;
     }
     finish(out)
+}
+
+/// What is stored in free blocks, for people.
+fn unused(left_out: u64) -> String {
+    format!("{} in free blocks, which are left out", human(left_out))
 }
 
 /// The most it takes, for people.
@@ -410,10 +427,15 @@ fn verdict(room: Room) -> Option<String> {
 }
 
 /// What a copy did, for people.
-fn words(summary: Summary) -> String {
+fn words(image: &DoneImage) -> String {
+    let summary = image.summary;
     let written = format!("{} written", short(summary.written));
-    match summary.shared {
+    let copied = match summary.shared {
         0 => written,
         shared => format!("{} shared, {written}", short(shared)),
+    };
+    match image.planned.left_out {
+        None => copied,
+        Some(left_out) => format!("{copied}, {} of free blocks left out", short(left_out)),
     }
 }

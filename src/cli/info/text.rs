@@ -68,6 +68,13 @@ fn of_disk(examined: &Examined, name: &str, view: &View) -> Vec<Field> {
         let text = format!("{}; a raw disk takes about as much", human(data));
         fields.push(field("stored:", text));
     }
+    if let Some(left_out) = view.left_out {
+        let text = format!(
+            "{} in free blocks, which --compact leaves out",
+            human(left_out)
+        );
+        fields.push(field("unused:", text));
+    }
     if let Some(lost) = view.lost.filter(|lost| !lost.is_nothing()) {
         fields.push(field("lost:", lost.text()));
     }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::cli::open::OpenArgs;
+use crate::cli::compact::DiskArgs;
 use crate::cli::progress::When;
 
 /// What stands for no image: a file of this name is `./-`, as for any other tool.
@@ -23,7 +23,7 @@ pub(crate) struct VerifyArgs {
     pub(super) target: PathBuf,
     // Here IMAGE belongs to an option.
     #[command(flatten)]
-    pub(crate) open: OpenArgs,
+    pub(crate) open: DiskArgs,
     /// Print JSON instead of text
     #[arg(long)]
     pub(super) json: bool,

@@ -122,16 +122,17 @@ impl Reader {
             return Err(self.damaged(inode.number, SENSELESS));
         }
         let block = self.read_block(inode.number, place)?;
-        block.check(|bytes| self.check_attributes(inode, place, bytes))?;
+        block.check(|bytes| self.check_attributes(inode.number, place, bytes))?;
         for stored in entries(&block.bytes, block.bytes.get(32..).unwrap_or_default()) {
             each(stored.ok_or_else(|| self.damaged(inode.number, SENSELESS))?)?;
         }
         Ok(())
     }
 
-    fn check_attributes(&self, inode: &Inode, place: u64, bytes: &[u8]) -> Result<()> {
+    /// Checks that a block holds attributes, and its checksum.
+    pub(super) fn check_attributes(&self, inode: u32, place: u64, bytes: &[u8]) -> Result<()> {
         if le_u32(bytes, 0) != MAGIC || le_u32(bytes, 8) != 1 {
-            return Err(self.damaged(inode.number, "the block of its attributes is none"));
+            return Err(self.damaged(inode, "the block of its attributes is none"));
         }
         let Some(seed) = self.features.seed else {
             return Ok(());
@@ -140,7 +141,7 @@ impl Reader {
         let sum = crc32c(crc32c(crc32c(seed, &place.to_le_bytes()), before), &[0; 4]);
         if crc32c(sum, after.get(4..).unwrap_or_default()) != le_u32(bytes, 16) {
             let problem = "the checksum of its attributes is wrong";
-            return Err(self.damaged(inode.number, problem));
+            return Err(self.damaged(inode, problem));
         }
         Ok(())
     }

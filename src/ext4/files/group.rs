@@ -53,17 +53,15 @@ impl Reader {
 
     /// The same, by the descriptor in one block.
     fn inode_table_in(&self, group: u64, place: u64) -> Result<u64> {
-        let descriptor = self.descriptor_in(group, place)?;
-        let high = if descriptor.len() >= 64 {
-            le_u32(&descriptor, 40)
-        } else {
-            0
-        };
-        let table = u64::from(le_u32(&descriptor, 8)) | u64::from(high) << 32;
-        match self.superblock.holds(table, 1) {
-            true => Ok(table),
-            false => Err(FilesError::Damaged("a group has no table of inodes").into()),
-        }
+        self.descriptor_in(group, place, |descriptor| {
+            let wide = descriptor.len() >= 64;
+            let high = if wide { le_u32(descriptor, 40) } else { 0 };
+            let table = u64::from(le_u32(descriptor, 8)) | u64::from(high) << 32;
+            match self.superblock.holds(table, 1) {
+                true => Ok(table),
+                false => Err(FilesError::Damaged("a group has no table of inodes").into()),
+            }
+        })
     }
 
     /// How many clusters and inodes of a group are free, as its descriptor says.
@@ -72,35 +70,49 @@ impl Reader {
     ///
     /// As [`Reader::place_of`].
     pub(super) fn free_in(&self, group: u64) -> Result<(u64, u64)> {
-        let index = group / self.superblock.descriptors_per_block();
-        let places = self.superblock.descriptor_blocks(index);
-        let place = places.first().copied().unwrap_or(0);
-        let descriptor = self.descriptor_in(group, place)?;
-        let count = |low, high| {
-            let high = if descriptor.len() >= 64 {
-                le_u16(&descriptor, high)
-            } else {
-                0
+        self.descriptor(group, |descriptor| {
+            let wide = descriptor.len() >= 64;
+            let count = |low, high| {
+                let high = if wide { le_u16(descriptor, high) } else { 0 };
+                u64::from(le_u16(descriptor, low)) | u64::from(high) << 16
             };
-            u64::from(le_u16(&descriptor, low)) | u64::from(high) << 16
-        };
-        Ok((count(12, 44), count(14, 46)))
+            Ok((count(12, 44), count(14, 46)))
+        })
     }
 
-    /// The descriptor of a group, which is in the block `place`.
-    fn descriptor_in(&self, group: u64, place: u64) -> Result<Vec<u8>> {
+    /// Reads the descriptor of a group, in the block where it should be.
+    ///
+    /// # Errors
+    ///
+    /// As [`Reader::place_of`], and what `read` gives.
+    pub(super) fn descriptor<T>(
+        &self,
+        group: u64,
+        read: impl FnOnce(&[u8]) -> Result<T>,
+    ) -> Result<T> {
+        let index = group / self.superblock.descriptors_per_block();
+        let place = self.superblock.descriptor_blocks(index).first().copied();
+        let place = place.ok_or(FilesError::Damaged("a group has no descriptor"))?;
+        self.descriptor_in(group, place, read)
+    }
+
+    fn descriptor_in<T>(
+        &self,
+        group: u64,
+        place: u64,
+        read: impl FnOnce(&[u8]) -> Result<T>,
+    ) -> Result<T> {
         let superblock = &self.superblock;
-        let per_block = superblock.descriptors_per_block();
         let size = to_usize(superblock.descriptor_size);
         if !superblock.holds(place, 1) {
             return Err(FilesError::Damaged("a group's descriptor lies outside of it").into());
         }
         let block = self.volume.block(place)?;
-        let at = to_usize(group % per_block) * size;
+        let at = to_usize(group % superblock.descriptors_per_block()) * size;
         let descriptor = block.bytes.get(at..).and_then(|bytes| bytes.get(..size));
         let descriptor = descriptor.ok_or(FilesError::Damaged("a group has no descriptor"))?;
         self.check_group(group, descriptor)?;
-        Ok(descriptor.to_vec())
+        read(descriptor)
     }
 
     fn check_group(&self, group: u64, descriptor: &[u8]) -> Result<()> {

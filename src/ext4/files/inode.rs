@@ -24,9 +24,9 @@ const SUM_LOW: usize = 124;
 const FLAG_ENCRYPTED: u32 = 0x800;
 const FLAG_INDEX: u32 = 0x1000;
 const FLAG_HUGE: u32 = 0x4_0000;
-const FLAG_EXTENTS: u32 = 0x8_0000;
+pub(super) const FLAG_EXTENTS: u32 = 0x8_0000;
 const FLAG_EA_INODE: u32 = 0x20_0000;
-const FLAG_INLINE: u32 = 0x1000_0000;
+pub(super) const FLAG_INLINE: u32 = 0x1000_0000;
 
 /// An inode that is in use.
 #[derive(Debug)]
@@ -126,7 +126,7 @@ impl Reader {
     }
 
     /// What checksums of an inode and of its blocks begin with, where there are any.
-    fn seed_of(&self, number: u32, stored: &[u8]) -> Option<u32> {
+    pub(super) fn seed_of(&self, number: u32, stored: &[u8]) -> Option<u32> {
         let seed = self.features.seed?;
         let generation = field::<4>(stored, 100).unwrap_or_default();
         Some(crc32c(crc32c(seed, &number.to_le_bytes()), &generation))
@@ -198,7 +198,7 @@ fn inline_sectors(file_type: FileType, flags: u32, size: u64) -> u64 {
 }
 
 /// Whether the checksum of an inode is right; large inodes may keep all of its 32 bits.
-fn sum_is_right(stored: &[u8], seed: u32) -> bool {
+pub(super) fn sum_is_right(stored: &[u8], seed: u32) -> bool {
     let mut bytes = stored.to_vec();
     let extra_size = usize::from(le_u16(stored, EXTRA_SIZE));
     let has_high = stored.len() > BASE && BASE + extra_size >= SUM_HIGH + 2;

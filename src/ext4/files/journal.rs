@@ -38,6 +38,42 @@ pub(super) struct Newer {
 /// [`FilesError::Journal`](super::FilesError::Journal) where it cannot be replayed, and what the
 /// disk says.
 pub(super) fn replay(reader: &Reader, number: u32) -> Result<Newer> {
+    let (journal, header) = open(reader, number)?;
+    let Some(start) = header.start else {
+        return Ok(Newer::default());
+    };
+    let log = Log::scan(&journal, &header, start)?;
+    let changes = match header.has_fast_commits() {
+        true => fast::read(&journal, &header, log.next)?,
+        false => Vec::new(),
+    };
+    let blocks = log.replayed(&journal, &header)?;
+    Ok(Newer { blocks, changes })
+}
+
+/// What the first block of a journal says of it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct JournalState {
+    /// Whether nothing is to be replayed.
+    pub(super) is_empty: bool,
+    /// Whether the kernel gave up writing, and kept why.
+    pub(super) has_failed: bool,
+}
+
+/// Says how the journal in inode `number` was left.
+///
+/// # Errors
+///
+/// As [`replay`].
+pub(super) fn state(reader: &Reader, number: u32) -> Result<JournalState> {
+    let (_, header) = open(reader, number)?;
+    Ok(JournalState {
+        is_empty: header.start.is_none(),
+        has_failed: header.failure != 0,
+    })
+}
+
+fn open(reader: &Reader, number: u32) -> Result<(JournalFile<'_>, Header)> {
     let inode = reader.inode(number)?;
     if inode.metadata.file_type != FileType::File || inode.is_inline() {
         return Err(refused("its inode is no file of blocks"));
@@ -52,14 +88,5 @@ pub(super) fn replay(reader: &Reader, number: u32) -> Result<Newer> {
     if u64::from(header.block_size) != reader.superblock.block_size {
         return Err(refused("its blocks have another size"));
     }
-    let Some(start) = header.start else {
-        return Ok(Newer::default());
-    };
-    let log = Log::scan(&journal, &header, start)?;
-    let changes = match header.has_fast_commits() {
-        true => fast::read(&journal, &header, log.next)?,
-        false => Vec::new(),
-    };
-    let blocks = log.replayed(&journal, &header)?;
-    Ok(Newer { blocks, changes })
+    Ok((journal, header))
 }

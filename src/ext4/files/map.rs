@@ -11,8 +11,8 @@ use crate::error::Result;
 use crate::ext4::extent::Extent;
 use crate::util::bytes::{le_u16, le_u32, to_u64, to_usize};
 
-const UNREADABLE: &str = "its list of blocks makes no sense";
-const OUTSIDE: &str = "one of its blocks lies outside the file system";
+pub(super) const UNREADABLE: &str = "its list of blocks makes no sense";
+pub(super) const OUTSIDE: &str = "one of its blocks lies outside the file system";
 
 impl Reader {
     /// What lies at block `logical` of a file, and how far.
@@ -64,7 +64,7 @@ impl Reader {
                 return Err(damaged(OUTSIDE));
             }
             let read = self.read_block(inode.number, number)?;
-            read.check(|bytes| self.check_extents(inode, bytes))?;
+            read.check(|bytes| self.check_extents(inode.number, inode.seed, bytes))?;
             (block, depth) = (Some(read), Some(below));
         }
     }
@@ -87,15 +87,16 @@ impl Reader {
         })
     }
 
-    fn check_extents(&self, inode: &Inode, bytes: &[u8]) -> Result<()> {
-        let Some(seed) = inode.seed else {
+    /// Checks the checksum of a block of a file's extents, which begins with `seed`.
+    pub(super) fn check_extents(&self, inode: u32, seed: Option<u32>, bytes: &[u8]) -> Result<()> {
+        let Some(seed) = seed else {
             return Ok(());
         };
         let end = Node::HEADER + usize::from(le_u16(bytes, 4)) * Node::ENTRY;
         let sum = bytes.get(..end).map(|bytes| crc32c(seed, bytes));
         if bytes.len() < end + 4 || sum != Some(le_u32(bytes, end)) {
             let problem = "the checksum of a block of its extents is wrong";
-            return Err(self.damaged(inode.number, problem));
+            return Err(self.damaged(inode, problem));
         }
         Ok(())
     }
@@ -164,10 +165,10 @@ impl Reader {
 }
 
 /// A node of a tree of extents.
-struct Node<'a> {
+pub(super) struct Node<'a> {
     /// The levels below this one.
-    depth: u16,
-    entries: &'a [[u8; Node::ENTRY]],
+    pub(super) depth: u16,
+    pub(super) entries: &'a [[u8; Node::ENTRY]],
 }
 
 impl<'a> Node<'a> {
@@ -175,7 +176,7 @@ impl<'a> Node<'a> {
     const ENTRY: usize = 12;
 
     /// Reads a node; `None` where it is none, or has another depth than its parent says.
-    fn parse(bytes: &'a [u8], should_be: Option<u16>) -> Option<Self> {
+    pub(super) fn parse(bytes: &'a [u8], should_be: Option<u16>) -> Option<Self> {
         /// The kernel's own limit.
         const DEEPEST: u16 = 5;
         const MAGIC: u16 = 0xf30a;
@@ -194,7 +195,11 @@ impl<'a> Node<'a> {
 
     /// Whether entries are in order, without overlap, and all before `end`; the first one begins
     /// where the node above says, if there is one.
-    fn check(&self, begin: Option<u64>, end: u64) -> std::result::Result<(), &'static str> {
+    pub(super) fn check(
+        &self,
+        begin: Option<u64>,
+        end: u64,
+    ) -> std::result::Result<(), &'static str> {
         if self.entries.is_empty() && self.depth > 0 {
             return Err(UNREADABLE);
         }

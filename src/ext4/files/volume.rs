@@ -1,10 +1,11 @@
 //! The blocks of a file system as they are after its journal was replayed.
 
+use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use super::replayed::Replayed;
-use crate::disk::VirtualDisk;
+use crate::disk::{ExtentKind, VirtualDisk};
 use crate::error::Result;
 use crate::util::bytes::{to_u64, to_usize};
 use crate::util::sync::lock;
@@ -86,6 +87,33 @@ impl Volume {
             *lock(place) = Some((number, Arc::clone(&block)));
         }
         Ok(block)
+    }
+
+    /// The parts of a range, in bytes, that may be anything but zeros: cut at multiples of `unit`
+    /// bytes from its start, in their order. Reads no data.
+    ///
+    /// # Errors
+    ///
+    /// What the disk says.
+    pub(super) fn stored_in(&self, range: Range<u64>, unit: u64) -> Result<Vec<Range<u64>>> {
+        if !self.replayed.is_empty() {
+            return Ok(vec![range]);
+        }
+        let mut stored: Vec<Range<u64>> = Vec::new();
+        for extent in self.disk.extents_in(range.clone()) {
+            let extent = extent?;
+            if extent.kind == ExtentKind::Hole {
+                continue;
+            }
+            let start = (extent.offset - range.start) / unit * unit;
+            let end = (extent.end() - range.start).next_multiple_of(unit);
+            let run = range.start + start..(range.start + end).min(range.end);
+            match stored.last_mut() {
+                Some(last) if run.start <= last.end => last.end = run.end,
+                _ => stored.push(run),
+            }
+        }
+        Ok(stored)
     }
 
     /// Fills `buf` from `offset` bytes of the file system, and remembers nothing.

@@ -7,6 +7,32 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+/// What is wrong with free blocks that are to be left out.
+pub(super) fn free_blocks(cases: &mut Cases) {
+    for (code, status, script) in [
+        ("not-unmounted", 1, "debugfs -w -R 'feature needs_recovery'"),
+        ("free-blocks", 3, "debugfs -w -R 'ssv free_blocks_count 5'"),
+        (
+            "ambiguous-disk",
+            1,
+            "echo 2048,4096,83 | sfdisk -q --wipe never --label dos",
+        ),
+    ] {
+        let raw = cases.scratch.path().join(format!("{code}.raw"));
+        File::create(&raw).unwrap().set_len(32 << 20).unwrap();
+        let mut mke2fs = Command::new("mke2fs");
+        tool(
+            "e2fsprogs",
+            mke2fs.args(["-q", "-F", "-t", "ext4"]).arg(&raw),
+        );
+        let mut sh = Command::new("sh");
+        let script = format!("{script} \"$1\"");
+        tool("e2fsprogs", sh.args(["-c", &script, "sh"]).arg(&raw));
+        let image = as_ploop(cases, &raw);
+        cases.converts(code, status, &image, &["--compact"]);
+    }
+}
+
 /// What is wrong with files that are to be packed.
 pub(super) fn packed_files(cases: &mut Cases) {
     let noise = cases.image.clone();

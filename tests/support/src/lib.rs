@@ -14,6 +14,7 @@ pub mod descriptor;
 pub mod divided;
 pub mod ext4_kinds;
 pub mod fixtures;
+pub mod free_blocks;
 pub mod guard;
 pub mod guide;
 pub mod hard_attributes;

@@ -3,6 +3,7 @@
 use super::program::{self, Outcome, Program};
 use super::running::{ended, signal};
 use super::tools::tool;
+use nix::mount::{MntFlags, umount2};
 use std::ffi::OsStr;
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};

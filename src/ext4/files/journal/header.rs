@@ -33,6 +33,8 @@ pub(super) struct Header {
     pub(super) sequence: u32,
     /// The block where the log begins; `None` where it is empty.
     pub(super) start: Option<u32>,
+    /// The number of an error that the kernel kept when it gave up writing, or 0.
+    pub(super) failure: u32,
     /// How transactions are checked.
     pub(super) sums: Sums,
     /// Whether numbers of blocks have 64 bits.
@@ -108,6 +110,7 @@ impl Header {
             fast_end: length,
             sequence: word(24),
             start: (start != 0).then_some(start),
+            failure: word(32),
             sums,
             wide: incompat & INCOMPAT_64BIT != 0,
             async_commit: incompat & INCOMPAT_ASYNC_COMMIT != 0,

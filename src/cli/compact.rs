@@ -1,0 +1,72 @@
+//! `--compact`: which blocks of a disk are left out, for the commands that read one.
+
+use std::ops::Deref;
+use std::path::Path;
+
+use ploopconv::Workers;
+use ploopconv::convert::Input;
+use ploopconv::ext4::IfDirty;
+use ploopconv::partition::FileSystem;
+use ploopconv::ploop::Examined;
+
+use super::open::OpenArgs;
+
+/// What to read, for commands that can leave free blocks out.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct DiskArgs {
+    #[command(flatten)]
+    open: OpenArgs,
+    /// Leave out the blocks that ext2, ext3 and ext4 say are free: they are holes
+    #[arg(long, conflicts_with = "salvage", help_heading = "Free blocks")]
+    pub(crate) compact: bool,
+}
+
+impl Deref for DiskArgs {
+    type Target = OpenArgs;
+
+    fn deref(&self) -> &OpenArgs {
+        &self.open
+    }
+}
+
+impl DiskArgs {
+    /// Gives the disk to read, whole or the partition that was asked for, without its free blocks
+    /// where that was asked for; or says why it may not be read.
+    pub(crate) fn disk(&self, examined: Examined, workers: &Workers) -> ploopconv::Result<Input> {
+        let input = self.open.disk(examined)?;
+        match self.compact {
+            true => input.compacted(IfDirty::Refuse, workers),
+            false => Ok(input),
+        }
+    }
+
+    /// The same options for another image.
+    pub(crate) fn of(&self, image: &Path) -> Self {
+        Self {
+            open: self.open.of(image),
+            compact: self.compact,
+        }
+    }
+
+    /// An option that was given and says something to ploop images only.
+    pub(crate) fn only_for_ploop(&self) -> Option<&'static str> {
+        let of_open = self.open.only_for_ploop();
+        of_open.or(self.compact.then_some("--compact"))
+    }
+}
+
+/// Warnings about partitions that stay whole, a line each.
+pub(crate) fn of_whole_partitions(input: &Input) -> Vec<String> {
+    let parts = input.whole_partitions().iter();
+    let line = |(number, what): (u32, &str)| {
+        format!(
+            "warning: partition {number} ({what}) stays whole: free blocks are known of ext2, ext3 \
+             and ext4"
+        )
+    };
+    let parts = parts.map(|part| {
+        let what = part.content.map_or("unknown", FileSystem::title);
+        (part.number, what)
+    });
+    parts.map(line).collect()
+}

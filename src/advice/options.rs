@@ -24,7 +24,8 @@ pub(crate) const COMMANDS: [&str; 15] = [
 
 /// Every option, as it is typed, its short form and where its value stands.
 #[rustfmt::skip]
-const OPTIONS: [(&str, Option<char>, Takes); 48] = [
+const OPTIONS: [(&str, Option<char>, Takes); 49] = [
+    ("disk", None, Takes::Next),
     ("snapshot", None, Takes::Next),
     ("single-layer", None, Takes::Nothing),
     ("partition", None, Takes::Next),
@@ -76,7 +77,8 @@ const OPTIONS: [(&str, Option<char>, Takes); 48] = [
 ];
 
 /// The options that say what is read of IMAGE, and how, by their names in the parser.
-pub(crate) const READING: [&str; 9] = [
+pub(crate) const READING: [&str; 10] = [
+    "disk_name",
     "snapshot",
     "single_layer",
     "partition",
@@ -107,6 +109,8 @@ fn id_of(long: &str) -> String {
     match long {
         // The IMAGE of verify.
         "against" => "image".to_owned(),
+        // `mount` has a flag of this name.
+        "disk" => "disk_name".to_owned(),
         // A word of the language.
         "for" => "host".to_owned(),
         long => long.replace('-', "_"),

@@ -147,11 +147,15 @@ impl fmt::Display for Place {
 #[serde(tag = "kind", rename_all = "lowercase")]
 enum JsonPlace {
     Data {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        part: Option<usize>,
         layer: usize,
         file: Option<String>,
         host_offset: u64,
     },
     Compressed {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        part: Option<usize>,
         layer: usize,
         file: Option<String>,
         host_offset: u64,
@@ -159,6 +163,8 @@ enum JsonPlace {
     Hole,
     End,
     Lost {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        part: Option<usize>,
         layer: usize,
         file: Option<String>,
     },
@@ -169,11 +175,13 @@ impl From<Place> for JsonPlace {
         let name = |within: &StoredIn| Some(path(&within.file));
         match location {
             Location::Data(within, host_offset) => Self::Data {
+                part: within.part,
                 layer: within.store,
                 file: name(&within),
                 host_offset,
             },
             Location::Compressed(within, host_offset) => Self::Compressed {
+                part: within.part,
                 layer: within.store,
                 file: name(&within),
                 host_offset,
@@ -181,6 +189,7 @@ impl From<Place> for JsonPlace {
             Location::Hole => Self::Hole,
             Location::End => Self::End,
             Location::Lost(within) => Self::Lost {
+                part: within.part,
                 layer: within.store,
                 file: name(&within),
             },

@@ -13,6 +13,9 @@ use crate::advice::hints::{Typed, alternative};
 pub(crate) struct JsonFinding {
     code: &'static str,
     class: &'static str,
+    /// Of a split disk.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    part: Option<usize>,
     layer: Option<usize>,
     file: Option<String>,
     message: String,
@@ -24,6 +27,7 @@ impl From<&Finding> for JsonFinding {
         Self {
             code: finding.kind.code(),
             class: finding.severity().name(),
+            part: finding.part,
             layer: finding.layer,
             file: finding.file.as_deref().map(path),
             message: finding.message.clone(),

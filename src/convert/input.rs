@@ -1,5 +1,6 @@
 //! What is converted.
 
+use std::ops::Range;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -18,6 +19,8 @@ pub struct Input {
     disk: Arc<dyn VirtualDisk>,
     view: View,
     partition: Option<u32>,
+    /// The parts of a split disk, in bytes of what is read; nothing where it is of one piece.
+    parts: Vec<(usize, Range<u64>)>,
     /// Device and inode of every file that belongs to the disk.
     files: Arc<[(u64, u64)]>,
     name: String,
@@ -44,6 +47,8 @@ impl Input {
             .filter_map(|file| identity(file))
             .collect();
         let over_damage = examined.is_for_salvage();
+        let parts = examined.parts.iter();
+        let parts = parts.map(|part| (part.part, part.range.clone())).collect();
         let disk = examined.into_disk(if_in_use)?;
         let files = disk.files().map(|file| file.identity());
         let files = files.chain(related).collect();
@@ -53,7 +58,10 @@ impl Input {
         } else {
             View::strict(disk)
         };
-        Ok(Self::new(view, files, name))
+        Ok(Self {
+            parts,
+            ..Self::new(view, files, name)
+        })
     }
 
     /// A disk that is read as `view` says. `files` are device and inode number of every file that
@@ -64,6 +72,7 @@ impl Input {
             disk: view.disk(),
             view,
             partition: None,
+            parts: Vec::new(),
             files: files.into(),
             name: name.to_owned(),
         }
@@ -90,9 +99,16 @@ impl Input {
 
     fn part(&self, number: u32, start: u64, len: u64) -> Result<Self> {
         let view = self.view.part(start, len)?;
+        let inside = |at: u64| {
+            at.clamp(start, start.saturating_add(len))
+                .saturating_sub(start)
+        };
+        let parts = self.parts.iter();
+        let parts = parts.map(|(part, range)| (*part, inside(range.start)..inside(range.end)));
         Ok(Self {
             disk: view.disk(),
             view,
+            parts: parts.filter(|(_, range)| !range.is_empty()).collect(),
             partition: Some(number),
             ..self.clone()
         })
@@ -137,6 +153,13 @@ impl Input {
     #[must_use]
     pub fn partition(&self) -> Option<u32> {
         self.partition
+    }
+
+    /// The parts of a split disk that it has something of: the number of each, and the bytes that
+    /// it has. Nothing where the disk is of one piece.
+    #[must_use]
+    pub fn parts(&self) -> &[(usize, Range<u64>)] {
+        &self.parts
     }
 
     /// What lists call it.

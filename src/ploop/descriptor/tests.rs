@@ -29,8 +29,8 @@ fn a_descriptor_is_read_with_white_space_hex_and_any_case() {
     assert_eq!(read.disk_size, Some(2048 * 512));
     assert_eq!(read.block_size, Some(64 * 512));
     assert_eq!(read.top, Some(Guid::CONSTANT_TOP));
-    assert_eq!(read.images[0].guid, Guid::CONSTANT_TOP);
-    assert_eq!(read.images[0].file, "root.hds.{1}");
+    assert_eq!(read.storages[0].images[0].guid, Guid::CONSTANT_TOP);
+    assert_eq!(read.storages[0].images[0].file, "root.hds.{1}");
     assert_eq!(read.images[1].label, Label::Plain);
     assert_eq!(read.shots[0].parent, None);
     assert_eq!(read.shots[0].temporary, Temporary::Temporary);
@@ -102,7 +102,7 @@ fn an_empty_parent_means_none_where_only_one_snapshot_has_none() {
 fn a_missing_type_is_no_damage_and_no_label() {
     let text = SAMPLE.replace("<Type>Compressed</Type>", "");
     let read = Descriptor::parse(text.as_bytes()).unwrap();
-    assert_eq!(read.images[0].label, Label::Missing);
+    assert_eq!(read.storages[0].images[0].label, Label::Missing);
 }
 
 #[test]

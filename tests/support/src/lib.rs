@@ -36,6 +36,7 @@ pub mod running;
 pub mod samples;
 pub mod served;
 pub mod sparse;
+pub mod split;
 pub mod spoiled;
 pub mod system;
 pub mod tools;

@@ -150,8 +150,8 @@ kinds! {
     SnapshotNames = "snapshot-names", Warning;
     /// The descriptor does not name its top.
     TopGuessed = "top-guessed", Warning;
-    /// The images of a part of a split disk are shorter than the part, or longer by more than what a
-    /// cluster rounds up.
+    /// The images of a part of a split disk are shorter than the part, or longer by more than what
+    /// a cluster rounds up.
     PartSize = "part-size", Damage;
     /// The images of a part of a split disk are a little longer than the part, and end with it.
     PartLonger = "part-longer", Warning;

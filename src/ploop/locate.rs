@@ -62,9 +62,9 @@ pub const DEFAULT_CONFIG_DIR: &str = "/etc/vz/conf";
 /// where a directory holds something else than one disk,
 /// [`SourceError::NotAFile`](crate::source::SourceError::NotAFile) and
 /// [`ErrorKind::Io`](crate::ErrorKind::Io) where it cannot be opened, [`OpenError::Outside`] where
-/// a container's disk is a link that leads out of its directory and that is not allowed. Where a disk
-/// is chosen by its name, [`OpenError::NoSuchDisk`], and [`OpenError::WrongInput`] for an input that
-/// has no disks to choose from.
+/// a container's disk is a link that leads out of its directory and that is not allowed. Where a
+/// disk is chosen by its name, [`OpenError::NoSuchDisk`], and [`OpenError::WrongInput`] for an
+/// input that has no disks to choose from.
 pub fn locate(input: &Path, search: &Search<'_>) -> Result<Located> {
     match directory(input, search.private_dirs)? {
         Some(dir) => in_directory(&dir, search),

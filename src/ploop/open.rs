@@ -112,7 +112,7 @@ impl Opener {
         }
         self.look_for_suspended();
         self.findings
-            .extend(bundle_findings(&self.input, &self.options.search()));
+            .extend(bundle_findings(&self.input, self.options.disk.as_deref()));
         if let Some(host) = self.options.host.clone() {
             self.look_at(&host);
         }

@@ -2,7 +2,7 @@
 
 use crate::support::image::{ImageBuilder, ImageFile, SECTOR, Version, field};
 use crate::support::split::{Part, SplitBuilder};
-use crate::support::{Descriptor, Outcome, Program, Scratch, check, convert, convert_to};
+use crate::support::{Descriptor, Outcome, Program, Scratch, check, convert};
 use std::fs;
 use std::path::Path;
 
@@ -29,7 +29,9 @@ fn refuse(disk: &SplitBuilder, parts: &[&str], bend: impl Fn(&mut Descriptor)) -
         .arg("--salvage")
         .run()
         .refused(3, parts);
-    let run = convert_to(&split.dir, &scratch.target()).refused(3, parts);
+    let run = convert(&split.dir, &scratch.target())
+        .run()
+        .refused(3, parts);
     scratch.assert_nothing_left();
     run
 }
@@ -88,7 +90,9 @@ fn salvage_reads_what_is_left_and_tells_the_losses_by_part() {
     // A raw part that was cut, and an image that lost its last cluster.
     cut_off(&split.files[1][0], 3 * SECTOR);
     cut_off(&split.files[2][0], 8 * SECTOR);
-    convert_to(&split.dir, &scratch.target()).refused(3, &["the rest is missing"]);
+    convert(&split.dir, &scratch.target())
+        .run()
+        .refused(3, &["the rest is missing"]);
     let run = convert(&split.dir, &scratch.target())
         .args(["--salvage", "--json"])
         .run();
@@ -104,7 +108,10 @@ fn salvage_reads_what_is_left_and_tells_the_losses_by_part() {
     assert_eq!(lost(0), (&1.into(), &(3 * SECTOR).into()));
     assert_eq!(lost(1), (&2.into(), &(8 * SECTOR).into()));
     let list = fs::read_to_string(scratch.out().join("disk.raw.lost")).unwrap();
-    for line in ["0x0000FA00", "0x00017000"] {
+    for line in [
+        "0x000000fa00  0x0000000600  -",
+        "0x0000017000  0x0000001000  -",
+    ] {
         assert!(list.contains(line), "{list}");
     }
     Program::new(["map"])
@@ -121,7 +128,9 @@ fn a_mark_of_use_counts_in_the_top_of_any_part() {
     disk.parts[2].layers[0].put_u32(field::IN_USE, field::DIRTY);
     let scratch = Scratch::new();
     let split = disk.write(&scratch.source());
-    convert_to(&split.dir, &scratch.target()).refused(4, &["marked in use"]);
+    convert(&split.dir, &scratch.target())
+        .run()
+        .refused(4, &["marked in use"]);
     convert(&split.dir, &scratch.target())
         .arg("--allow-dirty")
         .run()
@@ -182,9 +191,9 @@ fn plain_over_a_header_is_raw_only_where_it_fits_as_a_raw_disk() {
     );
     let scratch = Scratch::new();
     let split = with(fitting, 1).write(&scratch.source());
-    let codes = check(&split.dir).arg("--json").run().status(0).codes();
+    let codes = check(&split.dir).run().status(0).codes();
     assert_eq!(codes, ["plain-with-header"]);
-    convert_to(&split.dir, &scratch.target()).status(0);
+    convert(&split.dir, &scratch.target()).run().status(0);
 }
 
 #[test]
@@ -197,7 +206,8 @@ fn names_that_count_otherwise_than_the_descriptor_are_warned_about() {
         };
         std::mem::swap(&mut a.images, &mut b.images);
     });
-    convert_to(&split.dir, &scratch.target())
+    convert(&split.dir, &scratch.target())
+        .run()
         .status(0)
         .says(["[part-order]"]);
     let mut expected = disk.content();

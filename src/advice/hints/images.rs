@@ -85,7 +85,7 @@ fn several_disks(dir: &Path, disks: &[PathBuf], typed: &Typed) -> Vec<Hint> {
     const MOST: usize = 16;
     let known = bundle_disks(dir);
     let hint = |path: &PathBuf| {
-        let mut text = format!("to read {}", path.file_name().unwrap_or_default().display());
+        let mut text = path.file_name().unwrap_or_default().display().to_string();
         if let Some(disk) = known.iter().find(|disk| disk.path == *path) {
             text += &disk
                 .number
@@ -93,7 +93,7 @@ fn several_disks(dir: &Path, disks: &[PathBuf], typed: &Typed) -> Vec<Hint> {
             let label = disk.label.as_deref().filter(|it| !text.contains(*it));
             text += &label.map_or_else(String::new, |it| format!(", {it:?}"));
         }
-        Hint::run(text, typed.again(path))
+        Hint::run(format!("to read {text}"), typed.again(path))
     };
     let there = disks.iter().filter(|path| path.exists());
     there.take(MOST).map(hint).collect()

@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 
 use roxmltree::{Document, Node, ParsingOptions};
 
-use super::Search;
 use crate::error::{Error, Result};
 use crate::ploop::check::{Finding, FindingKind as Kind};
 use crate::ploop::descriptor::decode;
@@ -97,8 +96,9 @@ pub(super) fn chosen(dir: &Path, name: &str) -> Result<PathBuf> {
     match found[..] {
         [only] if is_directory(&only.path)? => Ok(only.path.clone()),
         [only] => {
-            let error = std::io::Error::from(std::io::ErrorKind::NotFound);
-            Err(Error::io("opening", &only.path, error))
+            // Not there, or no directory.
+            let listed = std::fs::read_dir(&only.path).map(|_| only.path.clone());
+            listed.map_err(|error| Error::io("opening", &only.path, error))
         }
         _ => Err(OpenError::NoSuchDisk {
             path: dir.to_owned(),
@@ -139,7 +139,7 @@ fn numbered<'a>(disks: &'a [BundleDisk], name: &str) -> Vec<&'a BundleDisk> {
 }
 
 /// What is worth saying about the configuration of the bundle that `input` stands for.
-pub(in crate::ploop) fn findings_of(input: &Path, search: &Search<'_>) -> Vec<Finding> {
+pub(in crate::ploop) fn findings_of(input: &Path, disk: Option<&str>) -> Vec<Finding> {
     let mut findings = Vec::new();
     let about = |message| Finding {
         file: Some(input.join(CONFIG)),
@@ -150,7 +150,7 @@ pub(in crate::ploop) fn findings_of(input: &Path, search: &Search<'_>) -> Vec<Fi
             "{why}, so the names and numbers of the disks are not known"
         )));
     }
-    let Some(name) = search.disk else {
+    let Some(name) = disk else {
         return findings;
     };
     let disks = bundle_disks(input);

@@ -114,7 +114,11 @@ impl Opener {
         let top = self.layers.last()?;
         let is_part = |name: &OsString| ImageName::parse(name).is_some_and(|it| it.part.is_some());
         let is_numbered = names_of(descriptor, gate).iter().any(is_part);
-        let ends = !descriptor.is_split() && self.is_current() && top.virtual_size == end;
+        let size = match top.image {
+            Some(_) => top.virtual_size,
+            None => top.file_size,
+        };
+        let ends = !descriptor.is_split() && self.is_current() && size == end;
         (ends && disk > end && is_numbered).then(|| {
             let message = format!(
                 "the descriptor states a disk of {disk} bytes, and names one part of {end}: \

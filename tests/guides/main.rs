@@ -16,6 +16,7 @@ mod guide;
 mod migrate_kvm;
 mod migrate_lxc;
 mod pages;
+mod parallels;
 mod readme;
 mod recipes;
 mod recover;

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use ploopconv::ploop::{Examined, Finding, FindingKind, IfInUse, Severity};
+use ploopconv::ploop::{Examined, Finding, FindingKind, IfInUse, Severity, bundle_disks};
 use serde::Serialize;
 
 use super::output::write_message;
@@ -83,12 +83,17 @@ pub(crate) fn warnings(examined: &Examined, least: Severity, if_in_use: IfInUse)
         lines.push(finding_line(finding));
         lines.extend(other_reading(examined, finding));
     }
+    let configured = bundle_disks(&examined.input);
+    let whose = match configured.iter().any(|disk| disk.is_configured) {
+        true => "virtual machine",
+        false => "container",
+    };
     lines.extend(examined.other_disks.iter().map(|disk| {
         let name = disk.display();
         if is_missing(disk) {
-            format!("note: the container's configuration names a disk that is missing: {name}")
+            format!("note: the {whose}'s configuration names a disk that is missing: {name}")
         } else {
-            format!("note: the container has another disk, which is read by itself: {name}")
+            format!("note: the {whose} has another disk, which is read by itself: {name}")
         }
     }));
     lines

@@ -45,10 +45,10 @@ pub enum OpenError {
     },
     /// A directory holds no disk of the name that was asked for, or several.
     #[error(
-        "{} holds {} called {name}: {}",
+        "{} holds {} called {name}; {}",
         path.display(),
         if *found == 0 { "no disk" } else { "several disks" },
-        names(disks)
+        all_disks(disks)
     )]
     NoSuchDisk {
         /// The directory.
@@ -314,6 +314,14 @@ pub(super) fn with_alternative(error: Error, instead: Option<Alternative>) -> Er
         Some(instead) => Refused { error, instead }.into(),
         None => error,
     }
+}
+
+/// The disks that a directory holds.
+fn all_disks(disks: &[PathBuf]) -> String {
+    if disks.is_empty() {
+        return "it holds none".to_owned();
+    }
+    format!("its disks: {}", names(disks))
 }
 
 /// What a directory lacks. Images in it may well be called root.hdd.

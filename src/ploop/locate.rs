@@ -136,25 +136,31 @@ fn in_directory(dir: &Path, search: &Search<'_>) -> Result<Located> {
     let Some(disk) = disk_of(dir, search.disk)? else {
         return Err(area::what_else(dir).unwrap_or_else(|| no_image(dir)));
     };
-    let resolve = |path: &Path| {
-        let real = path.canonicalize();
-        real.map_err(|error| Error::io("resolving", path, error))
-    };
-    let real = resolve(&disk)?;
-    // An unpacked archive must not give out somebody else's disk.
-    if search.reach == Reach::Folder && !real.starts_with(resolve(dir)?) {
-        return Err(OpenError::Outside {
-            named_by: disk,
-            file: real,
-        }
-        .into());
-    }
+    refuse_outside(&disk, dir, search.reach)?;
     let is_dir = is_directory(&disk)?;
     match descriptor_in(&disk)? {
         Some(descriptor) => Ok(Located::Descriptor(descriptor)),
         None if is_dir => Err(without_descriptor(&disk)),
         None => Err(without_descriptor(dir)),
     }
+}
+
+/// Refuses a disk that does not lie in the directory that it was found by: an unpacked archive must
+/// not give out somebody else's.
+fn refuse_outside(disk: &Path, dir: &Path, reach: Reach) -> Result<()> {
+    let resolve = |path: &Path| {
+        let real = path.canonicalize();
+        real.map_err(|error| Error::io("resolving", path, error))
+    };
+    let real = resolve(disk)?;
+    if reach == Reach::Folder && !real.starts_with(resolve(dir)?) {
+        return Err(OpenError::Outside {
+            named_by: disk.to_owned(),
+            file: real,
+        }
+        .into());
+    }
+    Ok(())
 }
 
 /// The folder in which the layers of a disk are looked for that is named by hand: the directory
@@ -173,6 +179,10 @@ pub(super) fn disk_folder(input: &Path, search: &Search<'_>) -> Result<PathBuf> 
         };
     }
     match disk_of(&dir, search.disk) {
+        Ok(Some(disk)) if search.disk.is_some() => {
+            refuse_outside(&disk, &dir, search.reach)?;
+            Ok(disk)
+        }
         Ok(Some(disk)) if is_directory(&disk)? => Ok(disk),
         Ok(_) => Ok(dir),
         Err(error) => match error.detail() {

@@ -209,6 +209,9 @@ fn a_disk_outside_of_the_bundle_is_somebody_elses_until_that_is_allowed() {
         .args(["--disk", "Other"])
         .run();
     run.refused(1, &["outside"]);
+    let by_hand = ["--disk", "Other", "--layers", "root.hds"];
+    let run = convert(&pvm, &scratch.target()).args(by_hand).run();
+    run.refused(1, &["outside"]);
     let options = ["--disk", "Other", "--allow-outside"];
     assert_disk(&pvm, &options, &other.model().content());
 }

@@ -15,6 +15,9 @@ use crate::ploop::header::SECTOR;
 use crate::ploop::image::has_signature;
 use crate::ploop::names::ImageName;
 
+/// The largest cluster that producers of raw parts state, and more, in bytes.
+const LARGEST_CLUSTER: u64 = 4 << 20;
+
 /// A part of a split disk.
 struct Place<'a> {
     storage: &'a Storage,
@@ -133,7 +136,10 @@ impl Opener {
         };
         let (size, len) = (top.virtual_size(), place.len);
         let sizes = format!("the image has {size} bytes of the disk, and its part {len}");
-        let stated = place.storage.block_size.filter(|&size| size > 0);
+        // A raw disk has no header to believe: a descriptor that states huge clusters does not make
+        // a longer file the part.
+        let stated = place.storage.block_size;
+        let stated = stated.filter(|size| (1..=LARGEST_CLUSTER).contains(size));
         let cluster = top.cluster_size().or(stated).unwrap_or(SECTOR);
         let at = layers.len().saturating_sub(1);
         let told = if size > len && size.saturating_sub(len) < cluster {

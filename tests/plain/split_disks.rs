@@ -180,6 +180,7 @@ fn two_thousand_parts_need_more_open_files_than_most_shells_allow() {
     let disk = SplitBuilder::new((0..2000).map(|part| Part::plain(part, 1)));
     let scratch = Scratch::new();
     let split = disk.write(&scratch.source());
+    let _guard = SourceGuard::quick(&split.dir);
     let script = "ulimit -S -n 1024 && exec \"$0\" \"$@\"";
     let mut command = std::process::Command::new("sh");
     command

@@ -52,7 +52,7 @@ fn config(disks: &[(&str, &str)]) -> String {
 
 fn assert_same(file: &Path, format: &str, raw: &Path) {
     let mut qemu = Command::new("qemu-img");
-    qemu.args(["compare", "-s", "-f", "raw", "-F", format]);
+    qemu.args(["compare", "-f", "raw", "-F", format]);
     tool("qemu-utils", qemu.arg(raw).arg(file));
 }
 

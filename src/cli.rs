@@ -39,8 +39,20 @@ mod verify;
 
 use std::process::ExitCode;
 
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+
 use self::command_line::CommandLine;
 use self::commands::{Command, command};
+
+/// Lets the program open as many files as it may at all: a disk of 2 TiB that is split has a file
+/// for every 2 GB. Where that is refused, opening says so in the end.
+pub(crate) fn allow_open_files() {
+    if let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE)
+        && soft < hard
+    {
+        let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
+    }
+}
 
 /// Runs the command that was read, and gives the exit status of the program.
 pub(crate) fn run(typed: &CommandLine) -> ExitCode {

@@ -43,7 +43,7 @@ mod room;
 mod run;
 mod target;
 
-pub use self::account::{Account, PartAccount, Tally};
+pub use self::account::{Account, ImageAccount, PartAccount, Tally};
 pub use self::archive::{ComparedArchive, PlannedArchive, compare_archive};
 pub use self::checksum::{ExpectedDigest, digest_of, expected_digest};
 pub use self::compact::CompactError;

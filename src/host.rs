@@ -6,11 +6,11 @@
 mod container;
 mod disk;
 mod find;
-mod search;
+mod scope;
 
 pub use self::container::{Container, Storage};
 pub use self::disk::{FoundDisk, Shape};
-pub use self::search::Search;
+pub use self::scope::Scope;
 
 use self::find::find;
 use crate::error::Error;
@@ -30,9 +30,9 @@ pub struct Inventory {
 ///
 /// ```
 /// use ploopconv::Workers;
-/// use ploopconv::host::{Search, Storage, list};
+/// use ploopconv::host::{Scope, Storage, list};
 ///
-/// let found = list(&Search::below(&["fixtures".into()]), &Workers::new(2)?);
+/// let found = list(&Scope::below(&["fixtures".into()]), &Workers::new(2)?);
 /// let container = found.containers.iter().find(|one| one.id == "101");
 /// let Some(Storage::Disks(disks)) = container.map(|one| &one.storage) else {
 ///     panic!("it has a disk");
@@ -41,7 +41,7 @@ pub struct Inventory {
 /// # Ok::<(), ploopconv::Error>(())
 /// ```
 #[must_use]
-pub fn list(search: &Search, workers: &Workers) -> Inventory {
+pub fn list(search: &Scope, workers: &Workers) -> Inventory {
     use rayon::prelude::*;
 
     let found = find(search);

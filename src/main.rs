@@ -26,5 +26,6 @@ fn main() -> ExitCode {
     if let Some(mistake) = mistakes::misread(&words, &matches) {
         return mistakes::say(mistake, &words);
     }
+    cli::allow_open_files();
     cli::run(&CommandLine::new(matches, read))
 }

@@ -14,7 +14,7 @@
 //! let before: Vec<_> = found.snapshots.iter().filter(|snapshot| !snapshot.top).collect();
 //! assert_eq!(before[0].guid.to_string(), "{10101012-5151-4222-8333-444444444444}");
 //! let disk = found.into_disk(IfInUse::Refuse)?; // an error where it is damaged or in use
-//! assert_eq!(disk.layers().len(), 3);
+//! assert_eq!(disk.layers().count(), 3);
 //! # Ok::<(), ploopconv::Error>(())
 //! ```
 
@@ -37,16 +37,21 @@ mod snapshots;
 
 pub use alternative::{Alternative, OtherReading};
 pub use bat::{BadEntries, BadEntry, Bat, BatFindings, IfUnreadable, Slot};
-pub use chain::{ChainPlan, LayerForm, PlannedLayer, SelectError};
+pub use chain::{ChainPlan, LayerForm, PlannedLayer, PlannedPart, SelectError};
 pub use check::{Finding, FindingKind, Severity};
-pub use descriptor::{Descriptor, DescriptorError, Guid, ImageEntry, Label, Shot, Temporary};
-pub use disk::{Layer, PloopDisk, RawLayer};
+pub use descriptor::{
+    Descriptor, DescriptorError, Guid, ImageEntry, Label, Shot, Storage, Temporary,
+};
+pub use disk::{Chain, Layer, PloopDisk, RawLayer};
 pub use error::{OpenError, Refused, Wish};
 pub use gate::{Admitted, FoundAs, Gate, Reach};
 pub use header::{ClusterSize, Header, HeaderError, State, Version};
 pub use image::Image;
 pub use layer_name::LayerName;
-pub use locate::{DEFAULT_CONFIG_DIR, DEFAULT_PRIVATE_DIRS, Located, descriptor_backups, locate};
+pub use locate::{
+    BundleDisk, DEFAULT_CONFIG_DIR, DEFAULT_PRIVATE_DIRS, Located, Search, bundle_disks,
+    descriptor_backups, locate,
+};
 pub use names::{ImageName, is_named_like_a_delta};
-pub use open::{Examined, IfInUse, ImageInfo, LayerInfo, OpenOptions, examine};
+pub use open::{Examined, IfInUse, ImageInfo, LayerInfo, OpenOptions, PartInfo, examine};
 pub use snapshots::{SnapshotInfo, SnapshotName};

@@ -313,6 +313,14 @@ fn in_use(kind: FindingKind, typed: &Typed) -> Vec<Hint> {
         FindingKind::Attached => vec![Hint::say(
             "stop the container (or unmount the image), or take a snapshot and read that",
         )],
+        FindingKind::Suspended => vec![
+            Hint::say("resume the virtual machine, and shut it down"),
+            Hint::add(
+                "to read the disk as it is, without what the guest had in memory",
+                "--allow-dirty",
+                typed,
+            ),
+        ],
         FindingKind::Locked | FindingKind::OpenForWriting => vec![
             Hint::say("let it end first"),
             Hint::add(

@@ -26,7 +26,10 @@ pub(crate) const COMMANDS: [&str; 17] = [
 
 /// Every option, as it is typed, its short form and where its value stands.
 #[rustfmt::skip]
-const OPTIONS: [(&str, Option<char>, Takes); 50] = [
+const OPTIONS: [(&str, Option<char>, Takes); 53] = [
+    ("disk", None, Takes::Next),
+    ("disk", None, Takes::Nothing),
+    ("disk-name", None, Takes::Next),
     ("snapshot", None, Takes::Next),
     ("single-layer", None, Takes::Nothing),
     ("partition", None, Takes::Next),
@@ -80,7 +83,8 @@ const OPTIONS: [(&str, Option<char>, Takes); 50] = [
 ];
 
 /// The options that say what is read of IMAGE, and how, by their names in the parser.
-pub(crate) const READING: [&str; 9] = [
+pub(crate) const READING: [&str; 10] = [
+    "disk_name",
     "snapshot",
     "single_layer",
     "partition",
@@ -94,8 +98,14 @@ pub(crate) const READING: [&str; 9] = [
 
 /// What is known of a command line that begins with this word.
 pub(crate) fn known(first: Option<&str>) -> KnownOptions {
-    let options = OPTIONS.iter().map(|(long, short, takes)| KnownOption {
-        id: id_of(long),
+    // Of mount, --disk is a flag.
+    let is_of_others = |long: &str, takes: Takes| {
+        first == Some("mount") && long == "disk" && matches!(takes, Takes::Next)
+    };
+    let options = OPTIONS.iter();
+    let options = options.filter(|(long, _, takes)| !is_of_others(long, *takes));
+    let options = options.map(|(long, short, takes)| KnownOption {
+        id: id_of(long, *takes),
         long: Some((*long).to_owned()),
         short: *short,
         takes: *takes,
@@ -107,12 +117,14 @@ pub(crate) fn known(first: Option<&str>) -> KnownOptions {
 }
 
 /// What the parser calls an option.
-fn id_of(long: &str) -> String {
-    match long {
+fn id_of(long: &str, takes: Takes) -> String {
+    match (long, takes) {
         // The IMAGE of verify.
-        "against" => "image".to_owned(),
+        ("against", _) => "image".to_owned(),
+        // `mount` has a flag of this name, and calls this one --disk-name.
+        ("disk", Takes::Next) => "disk_name".to_owned(),
         // A word of the language.
-        "for" => "host".to_owned(),
-        long => long.replace('-', "_"),
+        ("for", _) => "host".to_owned(),
+        (long, _) => long.replace('-', "_"),
     }
 }

@@ -149,11 +149,15 @@ impl fmt::Display for Place {
 #[serde(tag = "kind", rename_all = "lowercase")]
 enum JsonPlace {
     Data {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        part: Option<usize>,
         layer: usize,
         file: Option<String>,
         host_offset: u64,
     },
     Compressed {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        part: Option<usize>,
         layer: usize,
         file: Option<String>,
         host_offset: u64,
@@ -161,6 +165,8 @@ enum JsonPlace {
     Hole,
     End,
     Lost {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        part: Option<usize>,
         layer: usize,
         file: Option<String>,
     },
@@ -171,11 +177,13 @@ impl From<Place> for JsonPlace {
         let name = |within: &StoredIn| Some(path(&within.file));
         match location {
             Location::Data(within, host_offset) => Self::Data {
+                part: within.part,
                 layer: within.store,
                 file: name(&within),
                 host_offset,
             },
             Location::Compressed(within, host_offset) => Self::Compressed {
+                part: within.part,
                 layer: within.store,
                 file: name(&within),
                 host_offset,
@@ -183,6 +191,7 @@ impl From<Place> for JsonPlace {
             Location::Hole => Self::Hole,
             Location::End => Self::End,
             Location::Lost(within) => Self::Lost {
+                part: within.part,
                 layer: within.store,
                 file: name(&within),
             },

@@ -25,6 +25,9 @@ pub(crate) struct CheckArgs {
 struct Report {
     image: String,
     verdict: &'static str,
+    /// Of a split disk.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    parts: Option<usize>,
     layers: usize,
     findings: Vec<JsonFinding>,
     unreferenced_bytes: u64,
@@ -59,6 +62,7 @@ pub(crate) fn run(args: &CheckArgs) -> anyhow::Result<Verdict> {
         ending.print(&Report {
             image: args.open.name().to_string(),
             verdict: word,
+            parts: Some(examined.parts.len()).filter(|&parts| parts > 0),
             layers: examined.layers.len(),
             findings: json_findings(&examined),
             unreferenced_bytes: unreferenced_bytes(&examined),

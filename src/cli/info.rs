@@ -7,7 +7,7 @@ mod text;
 mod view;
 
 use ploopconv::disk::VirtualDisk;
-use ploopconv::ploop::{Examined, OpenError, SnapshotInfo};
+use ploopconv::ploop::{Examined, OpenError, PartInfo, SnapshotInfo};
 use serde::Serialize;
 
 pub(crate) use self::args::InfoArgs;
@@ -39,6 +39,9 @@ struct Report {
     damaged: bool,
     #[serde(flatten)]
     division: Division,
+    /// Of a split disk.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    parts: Vec<JsonPart>,
     layers: Vec<JsonLayer>,
     snapshots: Vec<JsonSnapshot>,
     unlisted_layers: Vec<String>,
@@ -48,6 +51,23 @@ struct Report {
     /// Where the descriptor cannot be used: what lies there.
     #[serde(flatten)]
     survey: Survey,
+}
+
+#[derive(Serialize)]
+struct JsonPart {
+    part: usize,
+    offset: u64,
+    length: u64,
+}
+
+impl From<&PartInfo> for JsonPart {
+    fn from(part: &PartInfo) -> Self {
+        Self {
+            part: part.part,
+            offset: part.range.start,
+            length: part.range.end - part.range.start,
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -127,6 +147,7 @@ fn report(examined: &Examined, image: String, view: View, survey: Survey) -> Rep
         in_use: examined.is_in_use(),
         damaged: examined.is_damaged(),
         division: view.division,
+        parts: examined.parts.iter().map(JsonPart::from).collect(),
         layers: examined.layers.iter().map(json_layer).collect(),
         snapshots: examined.snapshots.iter().map(json_snapshot).collect(),
         unlisted_layers: examined.unlisted.iter().map(|file| path(file)).collect(),

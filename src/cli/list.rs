@@ -6,7 +6,7 @@ mod rows;
 use std::path::PathBuf;
 
 use ploopconv::Workers;
-use ploopconv::host::{self, Inventory, Search};
+use ploopconv::host::{self, Inventory, Scope};
 use ploopconv::ploop::DEFAULT_PRIVATE_DIRS;
 
 use self::report::Report;
@@ -44,8 +44,8 @@ pub(crate) fn run(args: &ListArgs) -> anyhow::Result<Verdict> {
     // Most of the time goes into waiting for disks.
     let workers = Workers::new((cores * 4).min(64))?;
     let search = match &args.folders[..] {
-        [] => Search::host(),
-        folders => Search::below(folders),
+        [] => Scope::host(),
+        folders => Scope::below(folders),
     };
     let found = host::list(&search, &workers);
     let verdict = verdict(&found);

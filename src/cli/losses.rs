@@ -1,6 +1,6 @@
 //! What reading over damage cost, as people and as scripts read it.
 
-use ploopconv::convert::{Account, PartAccount, Tally};
+use ploopconv::convert::{Account, ImageAccount, PartAccount, Tally};
 use ploopconv::ext4::AffectedFile;
 use serde::Serialize;
 
@@ -39,6 +39,33 @@ pub(crate) struct JsonAccount {
     /// The mapfile.
     list: Option<String>,
     partitions: Vec<Part>,
+    /// Of a split disk.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    images: Vec<Image>,
+}
+
+/// What one part of a split disk lost.
+#[derive(Debug, Serialize)]
+struct Image {
+    part: usize,
+    offset: u64,
+    length: u64,
+    lost_bytes: u64,
+    doubtful_bytes: u64,
+    ranges: u64,
+}
+
+impl Image {
+    fn of(image: &ImageAccount) -> Self {
+        Self {
+            part: image.part,
+            offset: image.range.start,
+            length: image.range.end - image.range.start,
+            lost_bytes: image.lost.zeros,
+            doubtful_bytes: image.lost.doubtful,
+            ranges: image.lost.ranges,
+        }
+    }
 }
 
 /// What one partition, or a disk without a table, lost.
@@ -89,6 +116,7 @@ impl JsonAccount {
             ranges: account.lost.ranges,
             list: account.list.as_deref().map(path),
             partitions: account.parts.iter().map(Part::of).collect(),
+            images: account.images.iter().map(Image::of).collect(),
         }
     }
 }

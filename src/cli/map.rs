@@ -6,7 +6,7 @@ use std::io::Write;
 use std::sync::mpsc;
 
 use anyhow::Context;
-use ploopconv::disk::{Extent, VirtualDisk};
+use ploopconv::disk::{Extent, Role, VirtualDisk};
 use ploopconv::util::text;
 
 use self::rows::{Json, Row, Text};
@@ -79,11 +79,18 @@ fn mark_unless_stdout(error: anyhow::Error) -> anyhow::Error {
 }
 
 fn print_text(disk: &dyn VirtualDisk, mut out: impl Write) -> anyhow::Result<()> {
-    out.write_all(rows::HEADING.as_bytes()).context(Stdout)?;
+    let parts = parts_of(disk);
+    let heading = if parts.is_empty() {
+        rows::HEADING
+    } else {
+        rows::HEADING_WITH_PARTS
+    };
+    out.write_all(heading.as_bytes()).context(Stdout)?;
     let files = file_names(disk);
     let files = files.iter().map(|file| text::safe(file).into_owned());
     let row = Text {
         files: files.collect(),
+        parts,
     };
     print_rows(disk, row, &mut out)
 }
@@ -101,6 +108,7 @@ fn print_json(disk: &dyn VirtualDisk, image: &str, mut out: impl Write) -> anyho
     let files: Result<_, _> = files.iter().map(|file| string(file)).collect();
     let row = Json {
         files: files?,
+        parts: parts_of(disk),
         separator: "\n",
     };
     print_rows(disk, row, &mut out)
@@ -151,6 +159,16 @@ fn take(
         batch.push(extent?);
     }
     Ok(batch)
+}
+
+/// What the stores of a split disk are.
+fn parts_of(disk: &dyn VirtualDisk) -> rows::Parts {
+    let stores = disk.stores().iter();
+    let places = stores.map(|store| match store.role() {
+        Role::PartLayer { part, layer } => Some((part, layer)),
+        _ => None,
+    });
+    places.collect::<Option<_>>().unwrap_or_default()
 }
 
 /// What the stores of a disk are called.

@@ -28,6 +28,7 @@ const WORKERS: usize = 4;
 pub(super) const USAGE: &str = "ploopconv mount IMAGE DIR [OPTIONS]";
 
 #[derive(Debug, clap::Args)]
+#[command(mut_arg("disk_name", |arg| arg.long("disk-name")))]
 pub(crate) struct MountArgs {
     #[command(flatten)]
     pub(crate) open: OpenArgs,

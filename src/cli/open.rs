@@ -17,6 +17,15 @@ pub(crate) struct OpenArgs {
     /// Image file, descriptor, directory or container id
     #[arg(value_name = "IMAGE")]
     pub(crate) image: PathBuf,
+    /// Read this disk of IMAGE, a directory with several: its name, or its number in
+    /// config.pvs
+    #[arg(
+        id = "disk_name",
+        long = "disk",
+        value_name = "NAME|N",
+        help_heading = "Reading"
+    )]
+    pub(crate) disk: Option<String>,
     /// Read this snapshot instead of the current state: its GUID, or its name
     #[arg(long, value_name = "GUID|NAME", help_heading = "Reading")]
     pub(crate) snapshot: Option<SnapshotName>,
@@ -99,6 +108,7 @@ impl OpenArgs {
     /// Opens and examines the image.
     pub(crate) fn examine(&self, workers: &Workers) -> ploopconv::Result<Examined> {
         let mut options = OpenOptions {
+            disk: self.disk.clone(),
             snapshot: self.snapshot.clone(),
             single_layer: self.single_layer,
             layers: self.layers.clone(),
@@ -149,6 +159,7 @@ impl OpenArgs {
     /// An option that was given and says something to ploop images only.
     pub(crate) fn only_for_ploop(&self) -> Option<&'static str> {
         [
+            (self.disk.is_some(), "--disk"),
             (self.snapshot.is_some(), "--snapshot"),
             (self.single_layer, "--single-layer"),
             (self.partition.is_some(), "--partition"),

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use ploopconv::ploop::{Examined, Finding, FindingKind, IfInUse, Severity};
+use ploopconv::ploop::{Examined, Finding, FindingKind, IfInUse, Severity, bundle_disks};
 use serde::Serialize;
 
 use super::output::write_message;
@@ -13,6 +13,9 @@ use crate::advice::hints::{Typed, alternative};
 pub(crate) struct JsonFinding {
     code: &'static str,
     class: &'static str,
+    /// Of a split disk.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    part: Option<usize>,
     layer: Option<usize>,
     file: Option<String>,
     message: String,
@@ -24,6 +27,7 @@ impl From<&Finding> for JsonFinding {
         Self {
             code: finding.kind.code(),
             class: finding.severity().name(),
+            part: finding.part,
             layer: finding.layer,
             file: finding.file.as_deref().map(path),
             message: finding.message.clone(),
@@ -79,12 +83,17 @@ pub(crate) fn warnings(examined: &Examined, least: Severity, if_in_use: IfInUse)
         lines.push(finding_line(finding));
         lines.extend(other_reading(examined, finding));
     }
+    let configured = bundle_disks(&examined.input);
+    let whose = match configured.iter().any(|disk| disk.is_configured) {
+        true => "virtual machine",
+        false => "container",
+    };
     lines.extend(examined.other_disks.iter().map(|disk| {
         let name = disk.display();
         if is_missing(disk) {
-            format!("note: the container's configuration names a disk that is missing: {name}")
+            format!("note: the {whose}'s configuration names a disk that is missing: {name}")
         } else {
-            format!("note: the container has another disk, which is read by itself: {name}")
+            format!("note: the {whose} has another disk, which is read by itself: {name}")
         }
     }));
     lines

@@ -75,6 +75,45 @@ pub struct Account {
     pub list: Option<PathBuf>,
     /// What each partition lost that lost something.
     pub parts: Vec<PartAccount>,
+    /// What each part of a split disk lost that lost something.
+    pub images: Vec<ImageAccount>,
+}
+
+/// What the images of one part of a split disk lost.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ImageAccount {
+    /// The part, 0 for the first.
+    pub part: usize,
+    /// Where it lies in what is read, in bytes.
+    pub range: Range<u64>,
+    /// How much of it.
+    pub lost: Tally,
+}
+
+impl ImageAccount {
+    fn of(input: &Input) -> Result<Vec<Self>> {
+        let mut images = Vec::new();
+        for (part, range) in input.parts() {
+            let lost = Tally::of(input.disk().losses_in(range.clone()))?;
+            if !lost.is_nothing() {
+                images.push(Self {
+                    part: *part,
+                    range: range.clone(),
+                    lost,
+                });
+            }
+        }
+        Ok(images)
+    }
+
+    fn line(&self) -> String {
+        let Range { start, end } = self.range;
+        format!(
+            "part {} of the split disk (from {start:#x} to {end:#x}): {}",
+            self.part,
+            self.lost.text()
+        )
+    }
 }
 
 /// What one partition, or a disk without a table, lost.
@@ -109,10 +148,12 @@ impl Account {
             lost,
             list: None,
             parts: Vec::new(),
+            images: Vec::new(),
         };
         if lost.is_nothing() {
             return Ok(account);
         }
+        account.images = ImageAccount::of(input)?;
         let layout = match input.partition() {
             Some(_) => None,
             // A table that is lost or cannot be believed names no partitions.
@@ -159,6 +200,7 @@ impl Account {
             many => format!("{many} ranges"),
         };
         let mut lines = vec![format!("{}, in {ranges}", self.lost.text())];
+        lines.extend(self.images.iter().map(ImageAccount::line));
         for part in &self.parts {
             part.say(most, &mut lines);
         }

@@ -1,5 +1,6 @@
 //! What is converted.
 
+use std::ops::Range;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -21,6 +22,8 @@ pub struct Input {
     /// Where free blocks are left out.
     compaction: Option<Compaction>,
     partition: Option<u32>,
+    /// The parts of a split disk, in bytes of what is read; nothing where it is of one piece.
+    parts: Vec<(usize, Range<u64>)>,
     /// Device and inode of every file that belongs to the disk.
     files: Arc<[(u64, u64)]>,
     name: String,
@@ -47,6 +50,8 @@ impl Input {
             .filter_map(|file| identity(file))
             .collect();
         let over_damage = examined.is_for_salvage();
+        let parts = examined.parts.iter();
+        let parts = parts.map(|part| (part.part, part.range.clone())).collect();
         let disk = examined.into_disk(if_in_use)?;
         let files = disk.files().map(|file| file.identity());
         let files = files.chain(related).collect();
@@ -56,7 +61,10 @@ impl Input {
         } else {
             View::strict(disk)
         };
-        Ok(Self::new(view, files, name))
+        Ok(Self {
+            parts,
+            ..Self::new(view, files, name)
+        })
     }
 
     /// A disk that is read as `view` says. `files` are device and inode number of every file that
@@ -68,6 +76,7 @@ impl Input {
             view,
             compaction: None,
             partition: None,
+            parts: Vec::new(),
             files: files.into(),
             name: name.to_owned(),
         }
@@ -110,10 +119,17 @@ impl Input {
         let view = self.view.part(start, len)?;
         let compaction = self.compaction.as_ref();
         let compaction = compaction.map(|all| all.part(start, len)).transpose()?;
+        let inside = |at: u64| {
+            at.clamp(start, start.saturating_add(len))
+                .saturating_sub(start)
+        };
+        let parts = self.parts.iter();
+        let parts = parts.map(|(part, range)| (*part, inside(range.start)..inside(range.end)));
         Ok(Self {
             disk: view.disk(),
             view,
             compaction,
+            parts: parts.filter(|(_, range)| !range.is_empty()).collect(),
             partition: Some(number),
             ..self.clone()
         })
@@ -158,6 +174,13 @@ impl Input {
     #[must_use]
     pub fn partition(&self) -> Option<u32> {
         self.partition
+    }
+
+    /// The parts of a split disk that it has something of: the number of each, and the bytes that
+    /// it has. Nothing where the disk is of one piece.
+    #[must_use]
+    pub fn parts(&self) -> &[(usize, Range<u64>)] {
+        &self.parts
     }
 
     /// What lists call it.

@@ -1,10 +1,10 @@
 //! Where a byte of a disk is stored, for messages and reports.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::extent::ExtentKind;
-use super::store::StoreId;
+use super::store::{Role, Store, StoreId};
 use super::virtual_disk::VirtualDisk;
 use crate::error::Result;
 
@@ -26,6 +26,8 @@ pub enum Location {
 /// The store of a location.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredIn {
+    /// The part of a split disk, 0 for the first.
+    pub part: Option<usize>,
     /// The number of the store; of a chain that of the layer, 0 for the base.
     pub store: usize,
     /// Its file, or what messages call it.
@@ -42,12 +44,18 @@ impl Location {
         if offset >= disk.size() {
             return Ok(Self::End);
         }
-        let within = |id: StoreId| StoredIn {
-            store: id.index(),
-            file: disk
-                .store(id)
-                .map(|store| store.path().to_owned())
-                .unwrap_or_default(),
+        let within = |id: StoreId| {
+            let store = disk.store(id);
+            let (part, layer) = match store.map(Store::role) {
+                Some(Role::PartLayer { part, layer }) => (Some(part), layer),
+                _ => (None, id.index()),
+            };
+            let path = store.map(Store::path);
+            StoredIn {
+                part,
+                store: layer,
+                file: path.map(Path::to_owned).unwrap_or_default(),
+            }
         };
         Ok(match disk.extent_at(offset)?.kind {
             ExtentKind::Data { store, host_offset } => Self::Data(within(store), host_offset),
@@ -62,6 +70,9 @@ impl Location {
 
 impl fmt::Display for StoredIn {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(part) = self.part {
+            write!(f, "part {part}, ")?;
+        }
         write!(f, "layer {}, {}", self.store, self.file.display())
     }
 }

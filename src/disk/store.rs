@@ -61,6 +61,13 @@ enum Bytes {
 pub enum Role {
     /// A layer of a chain of ploop images, 0 for the base.
     Layer(usize),
+    /// A layer of the chain that is a part of a split disk.
+    PartLayer {
+        /// The part, 0 for the first.
+        part: usize,
+        /// The layer, 0 for the base.
+        layer: usize,
+    },
     /// A file or device that holds a disk by itself.
     File,
     /// A private layer over a disk.
@@ -155,11 +162,11 @@ impl Store {
 
 impl fmt::Display for Store {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = self.path.file_name().unwrap_or(self.path.as_os_str());
+        let name = Path::new(name).display();
         match self.role {
-            Role::Layer(layer) => {
-                let name = self.path.file_name().unwrap_or(self.path.as_os_str());
-                write!(f, "{}, layer {layer}", name.display())
-            }
+            Role::Layer(layer) => write!(f, "{name}, layer {layer}"),
+            Role::PartLayer { part, layer } => write!(f, "{name}, part {part}, layer {layer}"),
             Role::File | Role::Made => write!(f, "{}", self.path.display()),
             Role::Private => write!(f, "the private layer {}", self.path.display()),
         }
@@ -174,6 +181,8 @@ mod tests {
     fn a_store_is_called_what_it_is_to_its_disk() {
         let store = |role| Store::over(Arc::new(vec![1, 2, 3]), "dir/root.hds".as_ref(), role);
         assert_eq!(store(Role::Layer(2)).to_string(), "root.hds, layer 2");
+        let of_part = store(Role::PartLayer { part: 1, layer: 2 });
+        assert_eq!(of_part.to_string(), "root.hds, part 1, layer 2");
         assert_eq!(store(Role::File).to_string(), "dir/root.hds");
         assert_eq!(store(Role::Made).to_string(), "dir/root.hds");
         assert_eq!(

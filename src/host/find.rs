@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-use super::search::Search;
+use super::scope::Scope;
 use crate::error::{Error, Result};
 use crate::guest::{private_area, read_config};
-use crate::ploop::{OpenError, Reach, locate};
+use crate::ploop::{OpenError, Reach, Search, locate};
 
 /// How deep folders are looked through: a copy of a host's whole tree below a folder of backups has
 /// about six.
@@ -43,7 +43,7 @@ pub(super) struct Found {
     seen: BTreeSet<(u64, u64)>,
 }
 
-pub(super) fn find(search: &Search) -> Found {
+pub(super) fn find(search: &Scope) -> Found {
     let mut found = Found::default();
     for folder in &search.folders {
         found.top(folder);
@@ -160,7 +160,12 @@ impl Found {
 
 /// What a folder holds; `None` for one that may hold containers somewhere below.
 fn holds(folder: &Path) -> Result<Option<Holds>> {
-    let error = match locate(folder, &[], Reach::Folder) {
+    let search = Search {
+        disk: None,
+        private_dirs: &[],
+        reach: Reach::Folder,
+    };
+    let error = match locate(folder, &search) {
         Ok(_) => return Ok(Some(Holds::Disk)),
         Err(error) => error,
     };

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::descriptor::{Descriptor, Guid, ImageEntry, Label, Shot, Temporary};
+use super::descriptor::{Descriptor, Guid, ImageEntry, Label, Shot, Storage, Temporary};
 use crate::error::ErrorKind;
 
 /// The images of one snapshot, as the descriptor describes them.
@@ -10,10 +10,17 @@ use crate::error::ErrorKind;
 pub struct ChainPlan {
     /// The snapshot: the name of the last layer.
     pub top: Guid,
-    /// The layers, base first; never empty.
-    pub layers: Vec<PlannedLayer>,
+    /// The parts of the disk, in its order; never empty. Most disks are of one part.
+    pub parts: Vec<PlannedPart>,
     /// Whether the descriptor did not say which is the top, and the tree decided.
     pub top_guessed: bool,
+}
+
+/// The chain of one part of a disk.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlannedPart {
+    /// The layers, base first; never empty.
+    pub layers: Vec<PlannedLayer>,
 }
 
 /// One layer of a plan.
@@ -64,6 +71,14 @@ pub enum SelectError {
     /// A snapshot has no image.
     #[error("snapshot {0} has no image")]
     MissingImage(Guid),
+    /// A part of a split disk has no image of a snapshot.
+    #[error("part {part} of the disk has no image of snapshot {guid}")]
+    MissingInPart {
+        /// The snapshot.
+        guid: Guid,
+        /// The part, 0 for the first.
+        part: usize,
+    },
     /// The parents go round in a circle.
     #[error("snapshot {0} is its own ancestor")]
     Cycle(Guid),
@@ -84,6 +99,7 @@ impl SelectError {
             Self::NoTop(_)
             | Self::MissingShot(_)
             | Self::MissingImage(_)
+            | Self::MissingInPart { .. }
             | Self::Cycle(_)
             | Self::TooLong
             | Self::Incomplete(_) => ErrorKind::Corrupt,
@@ -104,25 +120,77 @@ impl ChainPlan {
         descriptor: &Descriptor,
         snapshot: Option<Guid>,
     ) -> std::result::Result<Self, SelectError> {
-        let images: HashMap<Guid, &ImageEntry> = descriptor
-            .images
-            .iter()
-            .map(|image| (image.guid, image))
-            .collect();
-        let shots: HashMap<Guid, &Shot> = descriptor
-            .shots
-            .iter()
-            .map(|shot| (shot.guid, shot))
-            .collect();
+        let first = descriptor.storages.first();
+        let images = first.map_or(&[][..], |storage| &storage.images);
+        let has_image = |guid| images.iter().any(|image| image.guid == guid);
+        let tree = Tree::of(descriptor);
         let current = current_top(descriptor);
         let (top, top_guessed) = match (snapshot, current) {
-            (Some(wanted), _) if shots.contains_key(&wanted) || images.contains_key(&wanted) => {
+            (Some(wanted), _) if tree.shots.contains_key(&wanted) || has_image(wanted) => {
                 (wanted, false)
             }
             (Some(wanted), _) => return Err(SelectError::NoSuchSnapshot(wanted.to_string())),
             (None, Some((top, guessed))) => (top, guessed),
             (None, None) => return Err(SelectError::NoTop(images.len())),
         };
+        let storages = descriptor.storages.iter().enumerate();
+        let parts = storages.map(|(part, storage)| {
+            let part = descriptor.is_split().then_some(part);
+            let layers = tree.layers_of(storage, part, top)?;
+            Ok(PlannedPart { layers })
+        });
+        let parts = parts.collect::<std::result::Result<Vec<_>, _>>()?;
+        let is_current = current.is_some_and(|(current, _)| current == top);
+        let half_merged = |layer: &&PlannedLayer| {
+            use Temporary::{TemporaryZero, TemporaryZeroSwap};
+            matches!(layer.temporary, TemporaryZero | TemporaryZeroSwap)
+        };
+        // The current state masks what the merge did; a snapshot shows it.
+        let mut layers = parts.iter().flat_map(|part| &part.layers);
+        if !is_current && let Some(layer) = layers.find(half_merged) {
+            return Err(SelectError::Incomplete(layer.guid));
+        }
+        Ok(Self {
+            top,
+            parts,
+            top_guessed,
+        })
+    }
+
+    /// All layers, part by part.
+    pub fn layers(&self) -> impl Iterator<Item = &PlannedLayer> {
+        self.parts.iter().flat_map(|part| &part.layers)
+    }
+
+    /// Whether the disk has several parts.
+    #[must_use]
+    pub fn is_split(&self) -> bool {
+        self.parts.len() > 1
+    }
+}
+
+/// The snapshots of a disk, by their names.
+struct Tree<'a> {
+    shots: HashMap<Guid, &'a Shot>,
+}
+
+impl<'a> Tree<'a> {
+    fn of(descriptor: &'a Descriptor) -> Self {
+        let shots = descriptor.shots.iter();
+        Self {
+            shots: shots.map(|shot| (shot.guid, shot)).collect(),
+        }
+    }
+
+    /// The layers of a part that the snapshot `top` is made of, base first.
+    fn layers_of(
+        &self,
+        storage: &Storage,
+        part: Option<usize>,
+        top: Guid,
+    ) -> std::result::Result<Vec<PlannedLayer>, SelectError> {
+        let images = storage.images.iter().map(|image| (image.guid, image));
+        let images: HashMap<Guid, &ImageEntry> = images.collect();
         let mut layers = Vec::new();
         let mut seen = HashSet::new();
         let mut next = Some(top);
@@ -130,16 +198,19 @@ impl ChainPlan {
             if !seen.insert(guid) {
                 return Err(SelectError::Cycle(guid));
             }
-            if layers.len() == Self::MAX_LAYERS {
+            if layers.len() == ChainPlan::MAX_LAYERS {
                 return Err(SelectError::TooLong);
             }
-            let (parent, temporary) = match (shots.get(&guid), &descriptor.images[..]) {
+            let (parent, temporary) = match (self.shots.get(&guid), &storage.images[..]) {
                 (Some(shot), _) => (shot.parent, shot.temporary),
                 // libploop adds the snapshot of an only image by itself.
                 (None, [only]) if only.guid == guid => (None, Temporary::No),
                 (None, _) => return Err(SelectError::MissingShot(guid)),
             };
-            let image = images.get(&guid).ok_or(SelectError::MissingImage(guid))?;
+            let image = images.get(&guid).ok_or(match part {
+                Some(part) => SelectError::MissingInPart { guid, part },
+                None => SelectError::MissingImage(guid),
+            })?;
             layers.push(PlannedLayer {
                 guid,
                 file: image.file.clone(),
@@ -154,20 +225,7 @@ impl ChainPlan {
             next = parent;
         }
         layers.reverse();
-        let is_current = current.is_some_and(|(current, _)| current == top);
-        let half_merged = |layer: &&PlannedLayer| {
-            use Temporary::{TemporaryZero, TemporaryZeroSwap};
-            matches!(layer.temporary, TemporaryZero | TemporaryZeroSwap)
-        };
-        // The current state masks what the merge did; a snapshot shows it.
-        if !is_current && let Some(layer) = layers.iter().find(half_merged) {
-            return Err(SelectError::Incomplete(layer.guid));
-        }
-        Ok(Self {
-            top,
-            layers,
-            top_guessed,
-        })
+        Ok(layers)
     }
 }
 
@@ -177,15 +235,17 @@ pub(crate) fn current_top(descriptor: &Descriptor) -> Option<(Guid, bool)> {
         return Some((top, false));
     }
     let constant = Guid::CONSTANT_TOP;
+    let first = descriptor.storages.first();
+    let images = first.map_or(&[][..], |storage| &storage.images);
     let has_constant = if descriptor.shots.is_empty() {
-        descriptor.images.iter().any(|image| image.guid == constant)
+        images.iter().any(|image| image.guid == constant)
     } else {
         descriptor.shots.iter().any(|shot| shot.guid == constant)
     };
     if has_constant {
         return Some((constant, false));
     }
-    if let ([], [only]) = (&descriptor.shots[..], &descriptor.images[..]) {
+    if let ([], [only]) = (&descriptor.shots[..], images) {
         return Some((only.guid, false));
     }
     let parents: HashSet<Guid> = descriptor
@@ -214,16 +274,19 @@ mod tests {
     fn descriptor(top: Option<u32>, shots: &[(u32, Option<u32>)], images: &[u32]) -> Descriptor {
         Descriptor {
             disk_size: None,
-            block_size: None,
-            end: None,
-            images: images
-                .iter()
-                .map(|&n| ImageEntry {
-                    guid: guid(n),
-                    label: Label::Compressed,
-                    file: format!("f{n}"),
-                })
-                .collect(),
+            storages: vec![Storage {
+                start: 0,
+                end: None,
+                block_size: None,
+                images: images
+                    .iter()
+                    .map(|&n| ImageEntry {
+                        guid: guid(n),
+                        label: Label::Compressed,
+                        file: format!("f{n}"),
+                    })
+                    .collect(),
+            }],
             shots: shots
                 .iter()
                 .map(|&(n, parent)| Shot {
@@ -237,10 +300,7 @@ mod tests {
     }
 
     fn files(plan: &ChainPlan) -> Vec<&str> {
-        plan.layers
-            .iter()
-            .map(|layer| layer.file.as_str())
-            .collect()
+        plan.layers().map(|layer| layer.file.as_str()).collect()
     }
 
     #[test]
@@ -302,7 +362,7 @@ mod tests {
             let images: Vec<_> = (1..=n).collect();
             ChainPlan::select(&descriptor(Some(n), &shots, &images), None)
         };
-        assert_eq!(chain(256).unwrap().layers.len(), 256);
+        assert_eq!(chain(256).unwrap().layers().count(), 256);
         assert_eq!(chain(257), Err(SelectError::TooLong));
     }
 
@@ -311,9 +371,12 @@ mod tests {
         let tree = descriptor(Some(2), &[(1, None), (2, Some(1))], &[1, 2]);
         let forms = |label| -> Vec<_> {
             let mut tree = tree.clone();
-            tree.images.iter_mut().for_each(|image| image.label = label);
+            tree.storages[0]
+                .images
+                .iter_mut()
+                .for_each(|image| image.label = label);
             let plan = ChainPlan::select(&tree, None).unwrap();
-            plan.layers.iter().map(|layer| layer.form).collect()
+            plan.layers().map(|layer| layer.form).collect()
         };
         use LayerForm::{Image, Raw, Unlabelled};
         assert_eq!(forms(Label::Plain), [Raw, Image]);

@@ -150,6 +150,19 @@ kinds! {
     SnapshotNames = "snapshot-names", Warning;
     /// The descriptor does not name its top.
     TopGuessed = "top-guessed", Warning;
+    /// The images of a part of a split disk are shorter than the part, or longer by more than what
+    /// a cluster rounds up.
+    PartSize = "part-size", Damage;
+    /// The images of a part of a split disk are a little longer than the part, and end with it.
+    PartLonger = "part-longer", Warning;
+    /// Something says that the disk has a part that the descriptor does not name.
+    PartUnlisted = "part-unlisted", Damage;
+    /// The names of the parts of a split disk say another order than the descriptor.
+    PartOrder = "part-order", Warning;
+    /// The virtual machine of the disk is suspended.
+    Suspended = "suspended", InUse;
+    /// The configuration of a virtual machine cannot be used, or contradicts itself.
+    BundleConfig = "bundle-config", Warning;
     /// A layer that has a parent is read by itself.
     SingleLayer = "single-layer", Warning;
     /// Header and BAT come from the copy that a conversion between versions saved.
@@ -180,6 +193,8 @@ impl FindingKind {
 pub struct Finding {
     /// What it is.
     pub kind: FindingKind,
+    /// The part of a split disk it is about, 0 for the first.
+    pub part: Option<usize>,
     /// The layer it is about, 0 for the base.
     pub layer: Option<usize>,
     /// The file it is about.
@@ -197,6 +212,7 @@ impl Finding {
     pub(crate) fn new(kind: FindingKind, message: String) -> Self {
         Self {
             kind,
+            part: None,
             layer: None,
             file: None,
             message,
@@ -227,6 +243,8 @@ impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(name) = self.file.as_ref().and_then(|file| file.file_name()) {
             write!(f, "{}: ", name.display())?;
+        } else if let Some(part) = self.part {
+            write!(f, "part {part}: ")?;
         }
         f.write_str(&self.message)
     }

@@ -1,372 +1,128 @@
-//! The layers of a chain, read as one disk.
+//! The chain of layers that a disk is, or the chains of its parts.
+
+mod chained;
+mod layer;
 
 use std::ops::Range;
+use std::sync::Arc;
 
-use super::bat::Slot;
-use super::image::Image;
-use crate::disk::DiskError;
-use crate::disk::{
-    Extent, ExtentKind, Extents, Joined, Loss, LossKind, Losses, Role, Store, StoreId, VirtualDisk,
-    joined,
-};
+pub use self::chained::Chain;
+pub use self::layer::{Layer, RawLayer};
+
+use crate::disk::{Concat, Extent, Extents, Losses, Store, VirtualDisk};
 use crate::error::Result;
 use crate::source::FileSource;
-use crate::util::bytes::to_usize;
 
-/// One layer of a chain.
-#[derive(Debug)]
-pub enum Layer {
-    /// A ploop image.
-    Image(Box<Image>),
-    /// A raw disk: only ever the base. What it holds is never looked at to tell what it is, since
-    /// a guest wrote it.
-    Raw(RawLayer),
-}
-
-/// A raw base, and what of it is not in its file.
-#[derive(Debug)]
-pub struct RawLayer {
-    file: FileSource,
-    /// What lies between the end of the file and where the layer should end, in bytes; nothing
-    /// where the file is whole.
-    missing: Option<(u64, LossKind)>,
-}
-
-impl RawLayer {
-    pub(super) fn new(file: FileSource) -> Self {
-        let missing = None;
-        Self { file, missing }
-    }
-
-    /// The layer should have `size` bytes: what the file lacks is `kind` of loss.
-    pub(super) fn should_end_at(&mut self, size: u64, kind: LossKind) {
-        self.missing = Some((size.max(self.file.len()), kind));
-    }
-
-    pub(super) fn file(&self) -> &FileSource {
-        &self.file
-    }
-
-    fn size(&self) -> u64 {
-        self.missing.map_or(self.file.len(), |(size, _)| size)
-    }
-
-    fn lookup(&self, offset: u64, left: u64) -> Slot {
-        match self.file.len().checked_sub(offset) {
-            None | Some(0) => Slot::Lost { len: left },
-            Some(stored) => Slot::Stored {
-                host_offset: offset,
-                len: stored.min(left),
-            },
-        }
-    }
-}
-
-impl Layer {
-    /// The size of a cluster in bytes; `None` for a raw base, which has none.
-    #[must_use]
-    pub fn cluster_size(&self) -> Option<u64> {
-        match self {
-            Self::Image(image) => Some(image.header().cluster_size().bytes()),
-            Self::Raw(_) => None,
-        }
-    }
-
-    /// The size of the disk as this layer knows it, in bytes.
-    #[must_use]
-    pub fn virtual_size(&self) -> u64 {
-        match self {
-            Self::Image(image) => image.header().virtual_size(),
-            Self::Raw(raw) => raw.size(),
-        }
-    }
-
-    /// The file that the layer is read from.
-    #[must_use]
-    pub fn source(&self) -> &FileSource {
-        match self {
-            Self::Image(image) => image.source(),
-            Self::Raw(raw) => &raw.file,
-        }
-    }
-
-    /// Where the disk's bytes from `offset` on are stored in this layer, as one run of at most
-    /// `max` bytes; nothing is stored past the layer's own end.
-    fn lookup(&self, offset: u64, max: u64) -> Slot {
-        match self.virtual_size().checked_sub(offset) {
-            None | Some(0) => Slot::Absent { len: max },
-            Some(left) => match self {
-                Self::Image(image) => image.lookup(offset, max),
-                Self::Raw(raw) => raw.lookup(offset, left.min(max)),
-            },
-        }
-    }
-
-    /// The ranges of the disk that the layer stores and that cannot be trusted.
-    #[must_use]
-    pub fn doubtful_in(&self, range: Range<u64>) -> Vec<Range<u64>> {
-        match self {
-            Self::Image(image) => image.doubtful_in(range),
-            Self::Raw(_) => Vec::new(),
-        }
-    }
-
-    /// What became of the ranges that the layer should store and does not.
-    #[must_use]
-    pub fn loss_kind(&self) -> LossKind {
-        match self {
-            Self::Raw(RawLayer {
-                missing: Some((_, kind)),
-                ..
-            }) => *kind,
-            _ => LossKind::Missing,
-        }
-    }
-
-    fn check_unchanged(&self) -> Result<()> {
-        match self {
-            Self::Image(image) => image.check_unchanged(),
-            Self::Raw(raw) => raw.file.check_unchanged(),
-        }
-    }
-}
-
-/// The disk that a chain of layers makes.
+/// A disk of ploop images: one chain, or several that lie one after the other.
 #[derive(Debug)]
 pub struct PloopDisk {
-    /// Base first; never empty.
-    layers: Vec<Layer>,
-    /// The files of the layers, base first: the number of a layer is that of its store.
-    stores: Vec<Store>,
-    size: u64,
+    whole: Whole,
     /// The descriptor that named the layers, watched for changes like them.
     descriptor: Option<FileSource>,
 }
 
-/// How far a single question looks into the tables: a bound on its cost, not on the answer.
-const LOOK_AHEAD: u64 = 64 << 20;
+#[derive(Debug)]
+enum Whole {
+    Chain(Arc<Chain>),
+    Parts {
+        chains: Vec<Arc<Chain>>,
+        disk: Concat,
+    },
+}
+
+/// A part of a split disk: its layers, base first, and the number of its bytes.
+#[derive(Debug)]
+pub(super) struct Part {
+    pub(super) layers: Vec<Layer>,
+    pub(super) len: u64,
+}
 
 impl PloopDisk {
     /// Puts layers together, base first. The last one decides the size.
     pub(super) fn new(layers: Vec<Layer>, descriptor: Option<FileSource>) -> Self {
-        let size = layers.last().map_or(0, Layer::virtual_size);
-        let files = layers.iter().map(Layer::source).cloned().enumerate();
         Self {
-            stores: files
-                .map(|(layer, file)| Store::file(file, Role::Layer(layer)))
-                .collect(),
-            layers,
-            size,
+            whole: Whole::Chain(Arc::new(Chain::new(layers, None))),
             descriptor,
         }
     }
 
-    /// The layers, base first.
+    /// Puts the parts of a split disk together. A part whose chain is longer ends where the part
+    /// does.
+    pub(super) fn of_parts(parts: Vec<Part>, descriptor: FileSource) -> Result<Self> {
+        let mut disk = Concat::default();
+        let mut chains = Vec::new();
+        for (number, Part { layers, len }) in parts.into_iter().enumerate() {
+            let chain = Arc::new(Chain::new(layers, Some(number)));
+            disk.part(Arc::<Chain>::clone(&chain), 0..len)?;
+            chains.push(chain);
+        }
+        Ok(Self {
+            whole: Whole::Parts { chains, disk },
+            descriptor: Some(descriptor),
+        })
+    }
+
+    /// The chain that the disk is, or those of its parts.
     #[must_use]
-    pub fn layers(&self) -> &[Layer] {
-        &self.layers
+    pub fn chains(&self) -> &[Arc<Chain>] {
+        match &self.whole {
+            Whole::Chain(chain) => std::slice::from_ref(chain),
+            Whole::Parts { chains, .. } => chains,
+        }
+    }
+
+    /// The layers, base first; of a split disk part by part.
+    pub fn layers(&self) -> impl Iterator<Item = &Layer> {
+        self.chains().iter().flat_map(|chain| chain.layers())
     }
 
     /// The files that the disk is read from, and the descriptor that named them.
     pub fn files(&self) -> impl Iterator<Item = &FileSource> {
-        let layers = self.layers.iter().map(Layer::source);
-        let saved = self.layers.iter().filter_map(|layer| match layer {
+        let layers = self.layers().map(Layer::source);
+        let saved = self.layers().filter_map(|layer| match layer {
             Layer::Image(image) => image.index(),
             Layer::Raw(_) => None,
         });
         layers.chain(saved).chain(&self.descriptor)
     }
 
-    /// What the layers say about `offset` and at most `most` bytes: the highest one that has it
-    /// decides, and the run ends where a higher layer may have something.
-    fn resolve(offset: u64, most: u64, slots: impl Iterator<Item = (usize, Slot)>) -> Extent {
-        let mut limit = most;
-        for (layer, slot) in slots {
-            limit = limit.min(slot.len());
-            let store = StoreId::at(layer);
-            let kind = match slot {
-                Slot::Absent { .. } => continue,
-                Slot::Stored { host_offset, .. } => ExtentKind::Data { store, host_offset },
-                Slot::Lost { .. } => ExtentKind::Lost { store },
-            };
-            return Extent {
-                offset,
-                len: limit,
-                kind,
-            };
-        }
-        // Every layer was asked, so this is a hole of the disk, and not of one image.
-        Extent {
-            offset,
-            len: limit,
-            kind: ExtentKind::Hole,
-        }
-    }
-
-    fn extent_within(&self, offset: u64, max: u64) -> Result<Extent> {
-        DiskError::check_range(offset, 1, self.size)?;
-        let max = max.min(self.size - offset).max(1);
-        let layers = self.layers.iter().enumerate().rev();
-        Ok(Self::resolve(
-            offset,
-            max,
-            layers.map(|(at, layer)| (at, layer.lookup(offset, max))),
-        ))
-    }
-
-    /// What of an extent is not what it was, by the tables of the layer that has it.
-    fn losses_of(&self, extent: &Extent) -> Vec<Loss> {
-        let layer = |store: StoreId| self.layers.get(store.index());
-        let range = extent.offset..extent.end();
-        match extent.kind {
-            ExtentKind::Lost { store } => {
-                let kind = layer(store).map_or(LossKind::Missing, Layer::loss_kind);
-                vec![Loss::of(range, kind)]
-            }
-            ExtentKind::Data { store, .. } => {
-                let doubtful = layer(store).map(|layer| layer.doubtful_in(range));
-                let doubtful = doubtful.unwrap_or_default().into_iter();
-                doubtful
-                    .map(|range| Loss::of(range, LossKind::Doubtful))
-                    .collect()
-            }
-            ExtentKind::Hole | ExtentKind::Compressed { .. } => Vec::new(),
+    fn whole(&self) -> &dyn VirtualDisk {
+        match &self.whole {
+            Whole::Chain(chain) => chain.as_ref(),
+            Whole::Parts { disk, .. } => disk,
         }
     }
 }
 
 impl VirtualDisk for PloopDisk {
     fn size(&self) -> u64 {
-        self.size
-    }
-
-    fn extent_at(&self, offset: u64) -> Result<Extent> {
-        self.extent_within(offset, LOOK_AHEAD)
-    }
-
-    fn read_at(&self, buf: &mut [u8], offset: u64) -> Result<()> {
-        let range = DiskError::check_range(offset, buf.len() as u64, self.size)?;
-        let mut rest = buf;
-        // A walk, because it asks each layer once for a run and not for every piece of it.
-        for extent in Walk::new(self, range) {
-            let extent = extent?;
-            let len = to_usize(extent.len);
-            let (now, later) = rest.split_at_mut(len.min(rest.len()));
-            match extent.kind {
-                ExtentKind::Hole => now.fill(0),
-                // Nothing is compressed in a ploop image.
-                ExtentKind::Lost { .. } | ExtentKind::Compressed { .. } => {
-                    return Err(DiskError::Lost {
-                        offset: extent.offset,
-                        len: extent.len,
-                    }
-                    .into());
-                }
-                ExtentKind::Data { store, host_offset } => {
-                    let store = self.store(store);
-                    let store = store.expect("the extents of a disk name its stores");
-                    store.read_at(now, host_offset)?;
-                }
-            }
-            rest = later;
-        }
-        Ok(())
+        self.whole().size()
     }
 
     fn stores(&self) -> &[Store] {
-        &self.stores
+        self.whole().stores()
+    }
+
+    fn extent_at(&self, offset: u64) -> Result<Extent> {
+        self.whole().extent_at(offset)
+    }
+
+    fn read_at(&self, buf: &mut [u8], offset: u64) -> Result<()> {
+        self.whole().read_at(buf, offset)
     }
 
     fn extents_in(&self, range: Range<u64>) -> Extents<'_> {
-        let end = range.end.min(self.size);
-        Box::new(Joined::new(Walk::new(self, range.start..end)))
+        self.whole().extents_in(range)
     }
 
     fn losses_in(&self, range: Range<u64>) -> Losses<'_> {
-        let losses = self.extents_in(range).flat_map(|extent| match extent {
-            Ok(extent) => self.losses_of(&extent).into_iter().map(Ok).collect(),
-            Err(error) => vec![Err(error)],
-        });
-        Box::new(joined(losses))
+        self.whole().losses_in(range)
     }
 
     fn check_unchanged(&self) -> Result<()> {
         if let Some(descriptor) = &self.descriptor {
             descriptor.check_unchanged()?;
         }
-        self.layers.iter().try_for_each(Layer::check_unchanged)
-    }
-}
-
-/// Walks over the extents of a disk and asks each layer for a run only once, however many pieces
-/// the other layers cut it into: the cost is that of reading every table once.
-struct Walk<'a> {
-    disk: &'a PloopDisk,
-    /// What is still to be walked over.
-    range: Range<u64>,
-    /// For each layer, base first, the run that it was last asked for.
-    runs: Vec<Run>,
-}
-
-#[derive(Clone, Copy)]
-struct Run {
-    start: u64,
-    slot: Slot,
-}
-
-impl Run {
-    fn end(&self) -> u64 {
-        self.start.saturating_add(self.slot.len())
-    }
-
-    /// What is left of the run from `offset` on.
-    fn rest(&self, offset: u64) -> Slot {
-        let passed = offset - self.start;
-        match self.slot {
-            Slot::Stored { host_offset, len } => Slot::Stored {
-                host_offset: host_offset + passed,
-                len: len - passed,
-            },
-            Slot::Absent { len } => Slot::Absent { len: len - passed },
-            Slot::Lost { len } => Slot::Lost { len: len - passed },
-        }
-    }
-}
-
-impl<'a> Walk<'a> {
-    /// `range` lies inside the disk.
-    fn new(disk: &'a PloopDisk, range: Range<u64>) -> Self {
-        // Runs of no length, so that each layer is asked at the start.
-        let unasked = Run {
-            start: range.start,
-            slot: Slot::Absent { len: 0 },
-        };
-        Self {
-            disk,
-            range,
-            runs: vec![unasked; disk.layers.len()],
-        }
-    }
-}
-
-impl Iterator for Walk<'_> {
-    type Item = Result<Extent>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        let (disk, Range { start: offset, end }) = (self.disk, self.range.clone());
-        let left = end.checked_sub(offset).filter(|&left| left > 0)?;
-        let layers = disk.layers.iter().zip(&mut self.runs).enumerate().rev();
-        let slots = layers.map(|(at, (layer, run))| {
-            if run.end() <= offset {
-                *run = Run {
-                    start: offset,
-                    slot: layer.lookup(offset, left),
-                };
-            }
-            (at, run.rest(offset))
-        });
-        let extent = PloopDisk::resolve(offset, left, slots);
-        self.range.start = extent.end();
-        Some(Ok(extent))
+        self.whole().check_unchanged()
     }
 }

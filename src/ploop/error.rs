@@ -43,6 +43,23 @@ pub enum OpenError {
         /// The disks.
         disks: Vec<PathBuf>,
     },
+    /// A directory holds no disk of the name that was asked for, or several.
+    #[error(
+        "{} holds {} called {name}; {}",
+        path.display(),
+        if *found == 0 { "no disk" } else { "several disks" },
+        all_disks(disks)
+    )]
+    NoSuchDisk {
+        /// The directory.
+        path: PathBuf,
+        /// The name or number that was asked for.
+        name: String,
+        /// How many disks have it.
+        found: usize,
+        /// The disks that there are.
+        disks: Vec<PathBuf>,
+    },
     /// A directory holds containers, and is none.
     #[error("{} holds containers, and is none itself: {}", path.display(), names(containers))]
     Containers {
@@ -120,6 +137,8 @@ pub enum OpenError {
         descriptor: PathBuf,
         /// The snapshot whose disk ends with this file, where there is one.
         snapshot: Option<Guid>,
+        /// The part of a split disk that it is of, 0 for the first.
+        part: Option<usize>,
     },
     /// One part of a disk that is split into several files was given as if it were the disk.
     #[error("{} is part {part} of a disk that is split into several files", path.display())]
@@ -185,6 +204,8 @@ pub enum Wish {
     SingleLayer,
     /// An older state: [`OpenOptions::snapshot`](super::OpenOptions::snapshot).
     Snapshot,
+    /// One of several disks, by its name: [`OpenOptions::disk`](super::OpenOptions::disk).
+    Disk,
 }
 
 impl Wish {
@@ -194,6 +215,7 @@ impl Wish {
         match self {
             Self::SingleLayer => "an image file",
             Self::Snapshot => "a disk with a descriptor",
+            Self::Disk => "the directory of a virtual machine or container",
         }
     }
 }
@@ -203,6 +225,7 @@ impl fmt::Display for Wish {
         f.write_str(match self {
             Self::SingleLayer => "a layer that is read by itself",
             Self::Snapshot => "a snapshot",
+            Self::Disk => "a disk that is chosen by its name",
         })
     }
 }
@@ -219,6 +242,7 @@ impl Detail for OpenError {
             Self::InUse { .. } => ErrorKind::InUse,
             Self::NoImage { .. }
             | Self::SeveralDisks { .. }
+            | Self::NoSuchDisk { .. }
             | Self::Containers { .. }
             | Self::Simfs { .. }
             | Self::NoContainer { .. }
@@ -234,6 +258,7 @@ impl Detail for OpenError {
             Self::NotPloop { .. } => "not-ploop",
             Self::NoImage { .. } => "no-image",
             Self::SeveralDisks { .. } => "several-disks",
+            Self::NoSuchDisk { .. } => "no-such-disk",
             Self::Containers { .. } => "containers",
             Self::Simfs { .. } => "simfs",
             Self::NoContainer { .. } => "no-container",
@@ -289,6 +314,14 @@ pub(super) fn with_alternative(error: Error, instead: Option<Alternative>) -> Er
         Some(instead) => Refused { error, instead }.into(),
         None => error,
     }
+}
+
+/// The disks that a directory holds.
+fn all_disks(disks: &[PathBuf]) -> String {
+    if disks.is_empty() {
+        return "it holds none".to_owned();
+    }
+    format!("its disks: {}", names(disks))
 }
 
 /// What a directory lacks. Images in it may well be called root.hdd.

@@ -1,6 +1,7 @@
 //! How disks lie in folders: by which names, and what is a container's.
 
-use std::path::Path;
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
 use crate::ploop::descriptor::Guid;
@@ -27,4 +28,28 @@ pub(super) fn is_directory(path: &Path) -> Result<bool> {
         Err(error) if is_absence(&error) => Ok(false),
         Err(error) => Err(Error::io("looking for", path, error)),
     }
+}
+
+/// The directories in a directory that are called like a disk, sorted.
+pub(super) fn bundles_in(dir: &Path) -> Result<Vec<PathBuf>> {
+    let is_disk = |name: &OsStr| {
+        let extension = Path::new(name).extension();
+        extension.is_some_and(|extension| extension.eq_ignore_ascii_case("hdd"))
+    };
+    let mut found = Vec::new();
+    for path in entries(dir)? {
+        if path.file_name().is_some_and(is_disk) && is_directory(&path)? {
+            found.push(path);
+        }
+    }
+    found.sort_unstable();
+    Ok(found)
+}
+
+pub(super) fn entries(dir: &Path) -> Result<Vec<PathBuf>> {
+    let failed = |error| Error::io("listing", dir, error);
+    let entries = std::fs::read_dir(dir).map_err(failed)?.take(MAX_ENTRIES);
+    entries
+        .map(|entry| Ok(entry.map_err(failed)?.path()))
+        .collect()
 }

@@ -1,12 +1,13 @@
 //! From what a user names to the file that has to be read: an image, or a descriptor.
 
 mod area;
+mod bundle;
 
 use std::ffi::OsStr;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use super::error::OpenError;
+use super::error::{OpenError, Wish};
 use super::folders::{DESCRIPTOR, MAX_ENTRIES, ROOT_DISK, is_container_id, is_directory};
 use super::gate::Reach;
 use super::image::has_signature;
@@ -14,6 +15,20 @@ use crate::error::{Error, Result};
 use crate::foreign::{Foreign, by_name, recognise};
 use crate::source::{FileSource, is_there};
 use crate::util::paths::folder_of;
+
+pub use self::bundle::{BundleDisk, bundle_disks};
+pub(super) use self::bundle::{findings_of as bundle_findings, is_bundle};
+
+/// How a disk is looked for that is named by what holds it.
+#[derive(Debug, Clone, Copy)]
+pub struct Search<'a> {
+    /// Where container ids are looked for.
+    pub private_dirs: &'a [PathBuf],
+    /// Which disk is meant where a directory holds several: its name or its number.
+    pub disk: Option<&'a str>,
+    /// How far links may lead.
+    pub reach: Reach,
+}
 
 /// Where containers live on OpenVZ and Virtuozzo hosts, and on Debian's OpenVZ.
 pub const DEFAULT_PRIVATE_DIRS: [&str; 2] = ["/vz/private", "/var/lib/vz/private"];
@@ -35,8 +50,8 @@ pub enum Located {
 /// Where OpenVZ and Virtuozzo keep the configuration of their containers.
 pub const DEFAULT_CONFIG_DIR: &str = "/etc/vz/conf";
 
-/// Finds what `input` stands for: a file, a descriptor, the directory of a disk or of a
-/// container, or (where no such path exists) a container's id below one of `private_dirs`.
+/// Finds what `input` stands for: a file, a descriptor, the directory of a disk, of a container or
+/// of a virtual machine, or (where no such path exists) a container's id.
 ///
 /// What a file is, is decided by its first bytes and never by its name.
 ///
@@ -47,11 +62,33 @@ pub const DEFAULT_CONFIG_DIR: &str = "/etc/vz/conf";
 /// where a directory holds something else than one disk,
 /// [`SourceError::NotAFile`](crate::source::SourceError::NotAFile) and
 /// [`ErrorKind::Io`](crate::ErrorKind::Io) where it cannot be opened, [`OpenError::Outside`] where
-/// a container's disk is a link that leads out of its directory and that is not allowed.
-pub fn locate(input: &Path, private_dirs: &[PathBuf], reach: Reach) -> Result<Located> {
-    match directory(input, private_dirs)? {
-        Some(dir) => in_directory(&dir, reach),
-        None => file(input),
+/// a container's disk is a link that leads out of its directory and that is not allowed. Where a
+/// disk is chosen by its name, [`OpenError::NoSuchDisk`], and [`OpenError::WrongInput`] for an
+/// input that has no disks to choose from.
+pub fn locate(input: &Path, search: &Search<'_>) -> Result<Located> {
+    match directory(input, search.private_dirs)? {
+        Some(dir) => in_directory(&dir, search),
+        None => match (file(input)?, search.disk) {
+            (_, Some(_)) => Err(no_disks(input)),
+            (located, None) => Ok(located),
+        },
+    }
+}
+
+/// Why no disk can be chosen of what was given.
+fn no_disks(input: &Path) -> Error {
+    OpenError::WrongInput {
+        wish: Wish::Disk,
+        path: input.to_owned(),
+    }
+    .into()
+}
+
+/// The disk that a directory stands for which is none itself.
+fn disk_of(dir: &Path, disk: Option<&str>) -> Result<Option<PathBuf>> {
+    match disk {
+        Some(name) => bundle::chosen(dir, name).map(Some),
+        None => area::disk_in(dir),
     }
 }
 
@@ -89,26 +126,17 @@ fn container(id: &Path, private_dirs: &[PathBuf]) -> Result<PathBuf> {
 }
 
 /// A disk's directory, or a container's directory that holds one.
-fn in_directory(dir: &Path, reach: Reach) -> Result<Located> {
+fn in_directory(dir: &Path, search: &Search<'_>) -> Result<Located> {
     if let Some(descriptor) = descriptor_in(dir)? {
-        return Ok(Located::Descriptor(descriptor));
+        return match search.disk {
+            Some(_) => Err(no_disks(dir)),
+            None => Ok(Located::Descriptor(descriptor)),
+        };
     }
-    let Some(disk) = area::disk_in(dir)? else {
+    let Some(disk) = disk_of(dir, search.disk)? else {
         return Err(area::what_else(dir).unwrap_or_else(|| no_image(dir)));
     };
-    let resolve = |path: &Path| {
-        let real = path.canonicalize();
-        real.map_err(|error| Error::io("resolving", path, error))
-    };
-    let real = resolve(&disk)?;
-    // An unpacked archive must not give out somebody else's disk.
-    if reach == Reach::Folder && !real.starts_with(resolve(dir)?) {
-        return Err(OpenError::Outside {
-            named_by: disk,
-            file: real,
-        }
-        .into());
-    }
+    refuse_outside(&disk, dir, search.reach)?;
     let is_dir = is_directory(&disk)?;
     match descriptor_in(&disk)? {
         Some(descriptor) => Ok(Located::Descriptor(descriptor)),
@@ -117,16 +145,44 @@ fn in_directory(dir: &Path, reach: Reach) -> Result<Located> {
     }
 }
 
+/// Refuses a disk that does not lie in the directory that it was found by: an unpacked archive must
+/// not give out somebody else's.
+fn refuse_outside(disk: &Path, dir: &Path, reach: Reach) -> Result<()> {
+    let resolve = |path: &Path| {
+        let real = path.canonicalize();
+        real.map_err(|error| Error::io("resolving", path, error))
+    };
+    let real = resolve(disk)?;
+    if reach == Reach::Folder && !real.starts_with(resolve(dir)?) {
+        return Err(OpenError::Outside {
+            named_by: disk.to_owned(),
+            file: real,
+        }
+        .into());
+    }
+    Ok(())
+}
+
 /// The folder in which the layers of a disk are looked for that is named by hand: the directory
 /// that was given, a container's disk in it, or the folder of the file that was given.
-pub(super) fn disk_folder(input: &Path, private_dirs: &[PathBuf]) -> Result<PathBuf> {
-    let Some(dir) = directory(input, private_dirs)? else {
-        return Ok(folder_of(input).to_owned());
+pub(super) fn disk_folder(input: &Path, search: &Search<'_>) -> Result<PathBuf> {
+    let Some(dir) = directory(input, search.private_dirs)? else {
+        return match search.disk {
+            Some(_) => Err(no_disks(input)),
+            None => Ok(folder_of(input).to_owned()),
+        };
     };
     if descriptor_in(&dir)?.is_some() {
-        return Ok(dir);
+        return match search.disk {
+            Some(_) => Err(no_disks(&dir)),
+            None => Ok(dir),
+        };
     }
-    match area::disk_in(&dir) {
+    match disk_of(&dir, search.disk) {
+        Ok(Some(disk)) if search.disk.is_some() => {
+            refuse_outside(&disk, &dir, search.reach)?;
+            Ok(disk)
+        }
         Ok(Some(disk)) if is_directory(&disk)? => Ok(disk),
         Ok(_) => Ok(dir),
         Err(error) => match error.detail() {

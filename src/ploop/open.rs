@@ -5,35 +5,38 @@ mod by_hand;
 mod examined;
 mod host;
 mod judge;
+mod layers;
 mod lone;
 mod older;
 mod opener;
 mod options;
 mod outside;
+mod parts;
 mod raw;
 mod read;
 mod saved;
+mod suspended;
+mod unlisted;
 mod unreadable;
 
-use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use self::examined::layer_info;
-pub use self::examined::{Examined, ImageInfo, LayerInfo};
+pub use self::examined::{Examined, ImageInfo, LayerInfo, PartInfo};
+use self::layers::{Planned, Seen, chain_of_causes};
 use self::opener::Opener;
 pub use self::options::{IfInUse, OpenOptions};
-use super::chain::{ChainPlan, LayerForm, SelectError, current_top};
-use super::check::{Finding, FindingKind as Kind};
+use self::read::DescriptorFile;
+use super::chain::{ChainPlan, SelectError, current_top};
+use super::check::FindingKind as Kind;
 use super::descriptor::{Descriptor, Guid};
-use super::disk::{Layer, PloopDisk, RawLayer};
+use super::disk::PloopDisk;
 use super::error::{OpenError, Wish};
-use super::gate::{Admitted, FoundAs, Gate, composed, spelled_out};
-use super::header::HeaderError;
-use super::image::Image;
-use super::locate::{Located, images_in, locate, other_disks};
+use super::gate::{Gate, composed};
+use super::locate::{Located, bundle_findings, images_in, locate, other_disks};
 use super::snapshots::{self, SnapshotInfo, SnapshotName};
+use crate::disk::VirtualDisk;
 use crate::error::{Error, ErrorKind, Result};
-use crate::source::{FileSource, is_absence};
+use crate::source::FileSource;
 use crate::util::paths::folder_of;
 
 /// Opens what `input` stands for and looks at every header and every BAT entry, in parallel on
@@ -53,7 +56,7 @@ pub fn examine(input: &Path, options: &OpenOptions) -> Result<Examined> {
         opener.look_around();
         return Ok(opener.finish());
     }
-    let located = locate(input, &options.private_dirs, options.reach())?;
+    let located = locate(input, &options.search())?;
     match located {
         Located::Descriptor(path) if options.single_layer => {
             return wrong_input(Wish::SingleLayer, path);
@@ -98,11 +101,18 @@ impl Opener {
     fn look_around(&mut self) {
         self.list_related();
         let OpenOptions {
+            disk,
             private_dirs,
             config_dir,
             ..
         } = &self.options;
-        self.other_disks = other_disks(&self.input, private_dirs, config_dir);
+        // A user who chooses a disk has seen the others.
+        if disk.is_none() {
+            self.other_disks = other_disks(&self.input, private_dirs, config_dir);
+        }
+        self.look_for_suspended();
+        self.findings
+            .extend(bundle_findings(&self.input, self.options.disk.as_deref()));
         if let Some(host) = self.options.host.clone() {
             self.look_at(&host);
         }
@@ -154,16 +164,42 @@ impl Opener {
             self.say(Kind::TopGuessed, message);
         }
         self.refuse_other_disks(&plan, path)?;
-        let mut layers = self.open_layers(&plan, gate, descriptor)?;
-        self.judge_missing_header(descriptor, gate);
-        if options.snapshot.is_some() {
-            self.judge_temporary(&plan);
+        let is_snapshot = options.snapshot.is_some();
+        if plan.is_split() {
+            self.open_split(&plan, &file, gate, is_snapshot)?;
+        } else {
+            self.open_whole(&plan, &file, gate, is_snapshot)?;
         }
-        if layers.len() == plan.layers.len() {
+        self.judge_names(&plan, descriptor, gate);
+        self.judge_unlisted_parts(path, descriptor, gate);
+        Ok(())
+    }
+
+    /// Opens a disk of one part.
+    fn open_whole(
+        &mut self,
+        plan: &ChainPlan,
+        file: &DescriptorFile,
+        gate: &Gate,
+        is_snapshot: bool,
+    ) -> Result<()> {
+        let descriptor = file.descriptor()?;
+        let planned = Planned {
+            layers: plan.parts.first().map_or(&[][..], |part| &part.layers),
+            sizes: [descriptor.disk_size, descriptor.end()],
+            descriptor,
+            gate,
+        };
+        let mut layers = self.open_layers(&planned, &mut Seen::default())?;
+        self.judge_missing_header(descriptor, gate);
+        if is_snapshot {
+            self.judge_temporary(plan);
+        }
+        if layers.len() == planned.layers.len() {
             self.judge_raw(&mut layers, Some((descriptor, gate)), None)?;
             self.judge_chain(&layers, Some(descriptor));
             let disk = PloopDisk::new(layers, Some(file.source.clone()));
-            self.look_beside(path, disk.layers().last().map_or(0, Layer::virtual_size));
+            self.look_beside(&file.path, &[disk.size()]);
             self.disk = Some(disk);
         }
         Ok(())
@@ -177,111 +213,6 @@ impl Opener {
         self.say(kind, chain_of_causes(&error));
         self.failure.get_or_insert(error);
         Ok(())
-    }
-
-    /// Opens every layer that can be opened; fewer than planned where there is damage.
-    fn open_layers(
-        &mut self,
-        plan: &ChainPlan,
-        gate: &Gate,
-        descriptor: &Descriptor,
-    ) -> Result<Vec<Layer>> {
-        let mut layers = Vec::new();
-        let mut seen: HashMap<(u64, u64), usize> = HashMap::new();
-        for (at, planned) in plan.layers.iter().enumerate() {
-            let Admitted { path, found } = match gate.admit(&planned.file) {
-                Ok(admitted) => admitted,
-                Err(error) if is_missing(&error) => {
-                    let message = missing(at, &planned.file, gate);
-                    let finding = Finding::new(Kind::LayerMissing, message);
-                    self.findings.push(Finding {
-                        layer: Some(at),
-                        ..finding
-                    });
-                    continue;
-                }
-                Err(error) => return Err(error),
-            };
-            let moved = match found {
-                FoundAs::Named => None,
-                FoundAs::BesideDescriptor => Some(format!(
-                    "found beside the descriptor, which says {}",
-                    planned.file
-                )),
-                FoundAs::Respelled => Some(format!(
-                    "the descriptor spells its name in another way: {}, and the file's is {}",
-                    spelled_out(planned.file.as_ref()),
-                    spelled_out(path.file_name().unwrap_or_default())
-                )),
-            };
-            self.findings
-                .extend(moved.map(|text| Finding::new(Kind::MovedFile, text).of(at, &path)));
-            let source = FileSource::open_resolved(&path)?;
-            if let Some(other) = seen.insert(source.identity(), at) {
-                let message = format!("layers {other} and {at} are the same file");
-                self.findings
-                    .push(Finding::new(Kind::Descriptor, message).of(at, &path));
-                continue;
-            }
-            let raw = match planned.form {
-                LayerForm::Image => false,
-                LayerForm::Raw => true,
-                LayerForm::Unlabelled => self.is_raw(&source, descriptor, gate)?,
-            };
-            layers.extend(self.open_layer(at, source, raw, Some(planned.guid))?);
-        }
-        self.only_last_is_written(plan.layers.len());
-        Ok(layers)
-    }
-
-    /// Of `layers` layers only the last one is ever written: in any other a merge or a resize died.
-    fn only_last_is_written(&mut self, layers: usize) {
-        for finding in &mut self.findings {
-            if finding.kind == Kind::InUse && finding.layer != layers.checked_sub(1) {
-                finding.kind = Kind::LayerInUse;
-            }
-        }
-    }
-
-    fn open_layer(
-        &mut self,
-        at: usize,
-        source: FileSource,
-        raw: bool,
-        guid: Option<Guid>,
-    ) -> Result<Option<Layer>> {
-        let path = source.path().to_owned();
-        let layer = if raw {
-            Layer::Raw(RawLayer::new(source))
-        } else {
-            let index = self.saved_index(&path)?;
-            let (kind, error) = match Image::open(source, index, self.options.if_unreadable()) {
-                Ok((image, findings)) => {
-                    let about = |finding: Finding| finding.of(at, &path);
-                    self.findings.extend(findings.into_iter().map(about));
-                    let layer = Layer::Image(Box::new(image));
-                    self.layers.push(layer_info(at, &layer, guid)?);
-                    return Ok(Some(layer));
-                }
-                Err(error) => (kind_of(&error), error),
-            };
-            let message = match (error.detail::<HeaderError>(), error.detail()) {
-                (Some(why), _) => why.to_string(),
-                (_, Some(OpenError::NotPloop { found, .. })) => {
-                    format!("not a ploop image: {found}")
-                }
-                _ => chain_of_causes(&error),
-            };
-            self.findings
-                .push(Finding::new(kind, message).of(at, &path));
-            // A layer that is no image is damage of the chain; for the rest, the error says more.
-            if kind != Kind::NotPloop {
-                self.failure.get_or_insert(error);
-            }
-            return Ok(None);
-        };
-        self.layers.push(layer_info(at, &layer, guid)?);
-        Ok(Some(layer))
     }
 
     fn list_snapshots(&mut self, descriptor: &Descriptor, folder: &Path) {
@@ -331,44 +262,4 @@ impl Opener {
             }),
         }
     }
-}
-
-/// Says that a layer is missing, and which files look as if they were it.
-fn missing(at: usize, name: &str, gate: &Gate) -> String {
-    if gate.is_link(name) {
-        return format!(
-            "layer {at} ({name}) is missing: it is a symbolic link, \
-             and what it leads to is not there"
-        );
-    }
-    let alike = gate.lookalikes(name);
-    if alike.is_empty() {
-        return format!("layer {at} ({name}) is missing");
-    }
-    let alike: Vec<_> = alike.iter().map(|name| spelled_out(name)).collect();
-    format!(
-        "layer {at} is missing: no file is called {}, and these look alike: {}",
-        spelled_out(name.as_ref()),
-        alike.join(", ")
-    )
-}
-
-fn is_missing(error: &Error) -> bool {
-    error.io_error().is_some_and(is_absence)
-}
-
-/// What it means for a disk that one of its layers cannot be opened.
-fn kind_of(error: &Error) -> Kind {
-    match (error.detail::<HeaderError>(), error.detail()) {
-        (Some(why), _) => Kind::from(why),
-        (_, Some(OpenError::SavedTable { .. })) => Kind::VersionConversion,
-        (_, Some(OpenError::NotPloop { .. })) => Kind::NotPloop,
-        _ => Kind::ReadError,
-    }
-}
-
-/// An error and its causes in one line.
-fn chain_of_causes(error: &Error) -> String {
-    let causes = std::iter::successors(std::error::Error::source(error), |cause| cause.source());
-    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }

@@ -18,6 +18,7 @@ mod migrate_kvm;
 mod migrate_lxc;
 mod mount;
 mod pages;
+mod parallels;
 mod readme;
 mod recipes;
 mod recover;

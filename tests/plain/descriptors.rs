@@ -4,7 +4,7 @@ use crate::support::descriptor::Image;
 use crate::support::samples::two_layers;
 use crate::support::{
     Chain, ChainBuilder, Descriptor, ImageBuilder, NO_PARENT, Outcome, Program, Scratch, Shot,
-    SourceGuard, Storage, TOP, assert_reads, check, convert, guid,
+    SourceGuard, TOP, assert_reads, check, convert, guid,
 };
 use std::path::Path;
 
@@ -283,21 +283,6 @@ fn an_encryption_inside_the_clusters_is_refused() {
 #[test]
 fn padding_is_refused() {
     assert_unsupported_when(&["padding"], |descriptor| descriptor.padding = 1);
-}
-
-#[test]
-fn a_disk_split_into_several_storages_is_refused() {
-    assert_unsupported_when(&["split"], |descriptor| {
-        let mut second = Storage {
-            start: 256,
-            end: 512,
-            ..descriptor.storages[0].clone()
-        };
-        for image in &mut second.images {
-            image.file.insert_str(0, "second-");
-        }
-        descriptor.storages.push(second);
-    });
 }
 
 #[test]

@@ -52,6 +52,10 @@ const TABLE: &[(&str, &str)] = &[
         "the_snapshot_below_a_top_that_is_in_use_torn_or_missing_is_proposed_and_right",
     ),
     (
+        "to read the disk as it is, without what the guest had in memory",
+        "a_suspended_machine_uses_its_disks_and_not_its_snapshots",
+    ),
+    (
         "if its base is a raw disk and the label is wrong",
         "labels_that_lie_lead_to_the_other_reading",
     ),
@@ -110,6 +114,10 @@ const TABLE: &[(&str, &str)] = &[
     (
         "to read the disk of the bundle that it belongs to",
         "several_disks_and_containers_are_named_each_by_its_own_command",
+    ),
+    (
+        "to read {text}",
+        "several_disks_without_a_choice_lead_to_a_command_for_each",
     ),
     (
         "to read {}",

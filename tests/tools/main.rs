@@ -38,4 +38,5 @@ mod news;
 mod promises;
 mod safety;
 mod salvage;
+mod split;
 mod target_names;

@@ -6,7 +6,7 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::retry::Typed;
-use crate::advice::shell::quoted;
+use crate::advice::shell::{quoted, shell_word};
 
 /// One thing that a user could do.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -57,7 +57,10 @@ impl Hint {
 
     /// Another command that tells more about a path; nothing for one who has just run it.
     pub(super) fn look(text: &str, command: &str, path: &Path, typed: &Typed) -> Option<Self> {
-        let line = format!("ploopconv {command} {}", quoted(path));
+        let mut line = format!("ploopconv {command} {}", quoted(path));
+        if let (Some(disk), true) = (typed.value("disk_name"), path == typed.image()) {
+            line += &format!(" --disk {}", shell_word(disk));
+        }
         (!typed.is_command(command)).then(|| Self::run(text, line))
     }
 }

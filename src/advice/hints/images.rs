@@ -4,7 +4,7 @@ use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
 use ploopconv::format::by_extension;
-use ploopconv::ploop::{DescriptorError, Guid, HeaderError, OpenError};
+use ploopconv::ploop::{DescriptorError, Guid, HeaderError, OpenError, bundle_disks};
 use ploopconv::util::paths::folder_of;
 use ploopconv::{Detail, Error, ErrorKind, Foreign};
 
@@ -43,8 +43,14 @@ pub(super) fn hint(error: &OpenError, typed: &Typed) -> Vec<Hint> {
         OpenError::LoneLayer {
             descriptor,
             snapshot,
+            part,
             ..
-        } => lone_layer(folder_of(descriptor), *snapshot, typed),
+        } => {
+            let mut hints = lone_layer(folder_of(descriptor), *snapshot, typed);
+            // A part of a disk is never read alone.
+            hints.extend(part.is_none().then(alone));
+            hints
+        }
         OpenError::UnknownRole { descriptor, .. } => {
             let text = "what is there, and how it is read without a descriptor";
             let look = Hint::look(text, "info", folder_of(descriptor), typed);
@@ -54,8 +60,10 @@ pub(super) fn hint(error: &OpenError, typed: &Typed) -> Vec<Hint> {
         OpenError::Outside { .. } => vec![Hint::say(
             "--allow-outside follows it, where you know that this file is the disk's own",
         )],
-        OpenError::SeveralDisks { disks: each, .. }
-        | OpenError::Containers {
+        OpenError::SeveralDisks { path, disks } | OpenError::NoSuchDisk { path, disks, .. } => {
+            several_disks(path, disks, typed)
+        }
+        OpenError::Containers {
             containers: each, ..
         } => {
             let name = |path: &Path| path.file_name().unwrap_or_default().display().to_string();
@@ -69,6 +77,26 @@ pub(super) fn hint(error: &OpenError, typed: &Typed) -> Vec<Hint> {
         )],
         _ => Vec::new(),
     }
+}
+
+/// A command for each disk of a directory, with what its configuration calls it.
+fn several_disks(dir: &Path, disks: &[PathBuf], typed: &Typed) -> Vec<Hint> {
+    /// No machine has more.
+    const MOST: usize = 16;
+    let known = bundle_disks(dir);
+    let hint = |path: &PathBuf| {
+        let mut text = path.file_name().unwrap_or_default().display().to_string();
+        if let Some(disk) = known.iter().find(|disk| disk.path == *path) {
+            text += &disk
+                .number
+                .map_or_else(String::new, |it| format!(", disk {it}"));
+            let label = disk.label.as_deref().filter(|it| !text.contains(*it));
+            text += &label.map_or_else(String::new, |it| format!(", {it:?}"));
+        }
+        Hint::run(format!("to read {text}"), typed.again(path))
+    };
+    let there = disks.iter().filter(|path| path.exists());
+    there.take(MOST).map(hint).collect()
 }
 
 /// The table that an interrupted version conversion saved, where it is there.
@@ -111,7 +139,6 @@ fn lone_layer(disk: &Path, snapshot: Option<Guid>, typed: &Typed) -> Vec<Hint> {
         let command = typed.with(disk, &[snapshot]);
         Hint::run("the disk up to this layer", command)
     }));
-    hints.push(alone());
     hints
 }
 

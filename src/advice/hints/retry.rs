@@ -160,7 +160,9 @@ impl Typed {
         options: &[String],
         is_unwanted: impl Fn(&Given) -> bool,
     ) -> String {
-        let words = self.without(is_unwanted);
+        // Of another image the same name chooses another disk, or none.
+        let is_other = image != self.image();
+        let words = self.without(|given| is_unwanted(given) || is_other && given.has("disk_name"));
         let mut options = Some(options);
         let mut said = vec!["ploopconv".to_owned()];
         let place = self.place_of_image(&words);
@@ -311,6 +313,21 @@ mod tests {
         assert_eq!(flags, "ploopconv 101 -o a --salvage");
         let sparse = typed("101 --sparse=never -o a").adding("--sparse");
         assert_eq!(sparse, "ploopconv 101 -o a --sparse");
+    }
+
+    #[test]
+    fn the_choice_of_a_disk_stays_with_its_bundle() {
+        for given in ["a.pvm --disk b -o x", "--disk=b a.pvm -o x"] {
+            let typed = typed_for(given, "a.pvm");
+            let other = typed.with(Path::new("a.pvm/b.hdd"), &["--layers c".to_owned()]);
+            assert_eq!(other, "ploopconv a.pvm/b.hdd --layers c -o x");
+            let same = typed.with(Path::new("a.pvm"), &["--snapshot c".to_owned()]);
+            assert!(
+                same.contains("--disk") && same.contains(" --snapshot c"),
+                "{same}"
+            );
+            assert!(typed.what_is_read().contains("--disk"));
+        }
     }
 
     #[test]

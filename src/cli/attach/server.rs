@@ -274,9 +274,15 @@ fn open(args: &AttachArgs) -> anyhow::Result<Input> {
 
 fn remember(args: &AttachArgs, opened: &Input) -> Record {
     let real = |path: &Path| std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let first = opened.disk().stores().first();
+    let folder = first.and_then(|store| store.path().parent());
     Record {
         given: args.open.image.clone(),
-        image: std::fs::canonicalize(&args.open.image).ok(),
+        image: match &args.open.disk {
+            // The bundle has other disks too.
+            Some(_) => folder.map(Path::to_owned),
+            None => std::fs::canonicalize(&args.open.image).ok(),
+        },
         snapshot: args.open.snapshot.as_ref().map(ToString::to_string),
         partition: args.open.partition,
         layers: opened

@@ -7,6 +7,9 @@ use crate::cli::report::path;
 
 #[derive(Debug, Serialize)]
 pub(super) struct JsonLayer {
+    /// Of a split disk.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    part: Option<usize>,
     layer: usize,
     file: String,
     guid: Option<String>,
@@ -24,6 +27,7 @@ pub(super) struct JsonLayer {
 pub(super) fn json_layer(layer: &LayerInfo) -> JsonLayer {
     let image = layer.image.as_ref();
     JsonLayer {
+        part: layer.part,
         layer: layer.layer,
         file: path(&layer.file),
         guid: layer.guid.map(|guid| guid.to_string()),

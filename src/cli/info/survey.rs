@@ -102,7 +102,7 @@ impl Survey {
                     examined.related.iter().filter(is_image).cloned().collect();
                 images.sort_unstable();
                 images.dedup();
-                let folder = if args.image.is_dir() {
+                let folder = if args.image.is_dir() && args.disk.is_none() {
                     &args.image
                 } else {
                     folder

@@ -1,6 +1,6 @@
 //! What `info` prints for people: lines of a name and what it stands for.
 
-use ploopconv::ploop::{Examined, LayerInfo, Severity, SnapshotInfo};
+use ploopconv::ploop::{Examined, LayerInfo, PartInfo, Severity, SnapshotInfo};
 
 use super::layer::format;
 use super::survey::Survey;
@@ -24,7 +24,14 @@ pub(super) fn print(
 ) -> anyhow::Result<()> {
     let mut fields = of_disk(examined, name, view);
     fields.extend(view.division.lines());
-    fields.extend(examined.layers.iter().flat_map(of_layer));
+    let of_parts = examined.parts.iter().flat_map(|part| {
+        let layers = examined.layers.iter();
+        let layers = layers.filter(|layer| layer.part == Some(part.part));
+        std::iter::once(of_part(part)).chain(layers.flat_map(of_layer))
+    });
+    fields.extend(of_parts);
+    let of_whole = examined.layers.iter().filter(|layer| layer.part.is_none());
+    fields.extend(of_whole.flat_map(of_layer));
     fields.extend(examined.snapshots.iter().flat_map(of_snapshot));
     fields.extend(others(examined, survey));
     fields.extend(survey.lines());
@@ -87,8 +94,18 @@ fn of_disk(examined: &Examined, name: &str, view: &View) -> Vec<Field> {
     fields
 }
 
+fn of_part(part: &PartInfo) -> Field {
+    let (start, end) = (part.range.start, part.range.end);
+    let text = format!(
+        "{} from {start:#x} to {end:#x} of the disk",
+        short(end - start)
+    );
+    field(&format!("part {}:", part.part), text)
+}
+
 fn of_layer(layer: &LayerInfo) -> Vec<Field> {
     let LayerInfo {
+        part: _,
         layer: at,
         file,
         guid,

@@ -1,11 +1,19 @@
 //! Rows of extents as text and as JSON. Put together without `fmt`, which takes several times as
 //! long as finding the extents, and a large disk has millions.
 
-use ploopconv::disk::{Extent, ExtentKind};
+use ploopconv::disk::{Extent, ExtentKind, StoreId};
 
 /// The line above the rows of text.
 pub(super) const HEADING: &str =
     "OFFSET             LENGTH             LAYER  HOST OFFSET        FILE\n";
+
+/// The same of a split disk.
+pub(super) const HEADING_WITH_PARTS: &str =
+    "OFFSET             LENGTH              PART LAYER  HOST OFFSET        FILE\n";
+
+/// What the stores of a split disk are: the part and the layer of each; nothing of any other disk,
+/// whose stores are its layers.
+pub(super) type Parts = Vec<(usize, usize)>;
 
 /// How an extent is shown. Names are those of the disk's stores, as they are to stand there.
 pub(super) trait Row {
@@ -16,6 +24,21 @@ pub(super) trait Row {
 /// One line for people.
 pub(super) struct Text {
     pub(super) files: Vec<String>,
+    pub(super) parts: Parts,
+}
+
+impl Text {
+    /// The layer, and before it the part.
+    fn place(&self, out: &mut Vec<u8>, store: StoreId) {
+        match self.parts.get(store.index()) {
+            Some(&(part, layer)) => {
+                right(out, part);
+                out.push(b' ');
+                right(out, layer);
+            }
+            None => right(out, store.index()),
+        }
+    }
 }
 
 impl Row for Text {
@@ -26,7 +49,7 @@ impl Row for Text {
         match kind {
             ExtentKind::Data { store, host_offset }
             | ExtentKind::Compressed { store, host_offset } => {
-                right(out, store.index());
+                self.place(out, store);
                 out.extend_from_slice(b"  ");
                 hex(out, host_offset);
                 out.extend_from_slice(
@@ -37,7 +60,7 @@ impl Row for Text {
             }
             ExtentKind::Hole => out.extend_from_slice(b" hole"),
             ExtentKind::Lost { store } => {
-                right(out, store.index());
+                self.place(out, store);
                 out.extend_from_slice(b"  lost");
             }
         }
@@ -90,6 +113,7 @@ fn right(out: &mut Vec<u8>, number: usize) {
 pub(super) struct Json {
     /// Already quoted.
     pub(super) files: Vec<String>,
+    pub(super) parts: Parts,
     /// What stands before the next object.
     pub(super) separator: &'static str,
 }
@@ -98,6 +122,17 @@ impl Row for Json {
     fn add(&mut self, out: &mut Vec<u8>, extent: &Extent) {
         let mut put = |text: &str| out.extend_from_slice(text.as_bytes());
         let mut buffer = itoa::Buffer::new();
+        let place = |put: &mut dyn FnMut(&str), store: StoreId| {
+            let mut buffer = itoa::Buffer::new();
+            let mut layer = store.index();
+            if let Some(&(part, in_part)) = self.parts.get(layer) {
+                put(", \"part\": ");
+                put(buffer.format(part));
+                layer = in_part;
+            }
+            put(", \"layer\": ");
+            put(buffer.format(layer));
+        };
         put(self.separator);
         self.separator = ",\n";
         put("    {\"offset\": ");
@@ -107,8 +142,8 @@ impl Row for Json {
         match extent.kind {
             ExtentKind::Data { store, host_offset }
             | ExtentKind::Compressed { store, host_offset } => {
-                put(", \"kind\": \"data\", \"layer\": ");
-                put(buffer.format(store.index()));
+                put(", \"kind\": \"data\"");
+                place(&mut put, store);
                 put(", \"file\": ");
                 put(self.files.get(store.index()).map_or("null", String::as_str));
                 put(", \"host_offset\": ");
@@ -116,8 +151,8 @@ impl Row for Json {
             }
             ExtentKind::Hole => put(", \"kind\": \"hole\""),
             ExtentKind::Lost { store } => {
-                put(", \"kind\": \"lost\", \"layer\": ");
-                put(buffer.format(store.index()));
+                put(", \"kind\": \"lost\"");
+                place(&mut put, store);
             }
         }
         put("}");
@@ -126,8 +161,6 @@ impl Row for Json {
 
 #[cfg(test)]
 mod tests {
-    use ploopconv::disk::StoreId;
-
     use super::*;
 
     fn extents() -> [Extent; 5] {
@@ -154,6 +187,7 @@ mod tests {
         let (mut found, mut expected) = (Vec::new(), String::new());
         let mut text = Text {
             files: files.clone(),
+            parts: Vec::new(),
         };
         for extent in extents() {
             text.add(&mut found, &extent);
@@ -181,6 +215,7 @@ mod tests {
     fn objects_are_json_with_a_comma_between() {
         let mut json = Json {
             files: vec!["\"a\"".to_owned()],
+            parts: Vec::new(),
             separator: "\n",
         };
         let mut found = Vec::new();

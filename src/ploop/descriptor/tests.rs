@@ -1,6 +1,7 @@
 //! Descriptors with one thing spoiled, and what is said of it.
 
 use super::*;
+use crate::error::{Detail, ErrorKind};
 
 const SAMPLE: &str = r#"<?xml version="1.0" encoding="UTF-8"?>
     <Parallels_disk_image Version="1.0">
@@ -27,11 +28,11 @@ fn spoiled(from: &str, to: &str) -> DescriptorError {
 fn a_descriptor_is_read_with_white_space_hex_and_any_case() {
     let read = Descriptor::parse(SAMPLE.as_bytes()).unwrap();
     assert_eq!(read.disk_size, Some(2048 * 512));
-    assert_eq!(read.block_size, Some(64 * 512));
+    assert_eq!(read.storages[0].block_size, Some(64 * 512));
     assert_eq!(read.top, Some(Guid::CONSTANT_TOP));
-    assert_eq!(read.images[0].guid, Guid::CONSTANT_TOP);
-    assert_eq!(read.images[0].file, "root.hds.{1}");
-    assert_eq!(read.images[1].label, Label::Plain);
+    assert_eq!(read.storages[0].images[0].guid, Guid::CONSTANT_TOP);
+    assert_eq!(read.storages[0].images[0].file, "root.hds.{1}");
+    assert_eq!(read.storages[0].images[1].label, Label::Plain);
     assert_eq!(read.shots[0].parent, None);
     assert_eq!(read.shots[0].temporary, Temporary::Temporary);
 }
@@ -49,7 +50,13 @@ fn any_root_element_will_do_as_long_as_there_is_storage() {
 fn what_would_be_read_wrongly_is_refused() {
     use DescriptorError as E;
     assert_eq!(spoiled("<Padding>0", "<Padding>1"), E::Padding(1));
-    assert_eq!(spoiled("</Storage>", "</Storage><Storage/>"), E::Split(2));
+    assert_eq!(
+        spoiled("</Storage>", "</Storage><Storage/>"),
+        E::Missing {
+            element: "Start",
+            parent: "Storage".to_owned()
+        }
+    );
     assert_eq!(
         spoiled(
             "<Storage>",
@@ -102,7 +109,7 @@ fn an_empty_parent_means_none_where_only_one_snapshot_has_none() {
 fn a_missing_type_is_no_damage_and_no_label() {
     let text = SAMPLE.replace("<Type>Compressed</Type>", "");
     let read = Descriptor::parse(text.as_bytes()).unwrap();
-    assert_eq!(read.images[0].label, Label::Missing);
+    assert_eq!(read.storages[0].images[0].label, Label::Missing);
 }
 
 #[test]

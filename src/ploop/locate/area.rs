@@ -1,19 +1,22 @@
 //! A directory that is no disk: a container's private area, the bundle of a virtual machine, the
 //! folder of all containers.
 
-use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
+use super::bundle;
 use crate::error::{Error, Result};
 use crate::ploop::error::OpenError;
-use crate::ploop::folders::{DESCRIPTOR, MAX_ENTRIES, ROOT_DISK, is_container_id, is_directory};
+use crate::ploop::folders::{
+    DESCRIPTOR, ROOT_DISK, bundles_in, entries, is_container_id, is_directory,
+};
 use crate::source::is_there;
 
 /// The disk that a directory stands for: `root.hdd`, or the only bundle; `None` where it holds no
 /// disk.
 pub(super) fn disk_in(dir: &Path) -> Result<Option<PathBuf>> {
     let root_disk = dir.join(ROOT_DISK);
-    if is_there(&root_disk)? {
+    // In a virtual machine no name is that of the main disk.
+    if is_there(&root_disk)? && !bundle::is_bundle(dir) {
         return Ok(Some(root_disk));
     }
     let mut disks = bundles_in(dir)?;
@@ -25,30 +28,6 @@ pub(super) fn disk_in(dir: &Path) -> Result<Option<PathBuf>> {
         }
         .into()),
     }
-}
-
-/// The directories in a directory that are called like a disk, sorted.
-fn bundles_in(dir: &Path) -> Result<Vec<PathBuf>> {
-    let is_disk = |name: &OsStr| {
-        let extension = Path::new(name).extension();
-        extension.is_some_and(|extension| extension.eq_ignore_ascii_case("hdd"))
-    };
-    let mut found = Vec::new();
-    for path in entries(dir)? {
-        if path.file_name().is_some_and(is_disk) && is_directory(&path)? {
-            found.push(path);
-        }
-    }
-    found.sort_unstable();
-    Ok(found)
-}
-
-fn entries(dir: &Path) -> Result<Vec<PathBuf>> {
-    let failed = |error| Error::io("listing", dir, error);
-    let entries = std::fs::read_dir(dir).map_err(failed)?.take(MAX_ENTRIES);
-    entries
-        .map(|entry| Ok(entry.map_err(failed)?.path()))
-        .collect()
 }
 
 /// What a directory without a disk is, where that can be said.
@@ -119,6 +98,12 @@ pub(super) fn other_disks(dir: &Path, config_dir: &Path) -> Vec<PathBuf> {
     let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
     let mut found = bundles_in(dir).unwrap_or_default();
     found.extend(configured(dir, config_dir));
+    let named = bundle::bundle_disks(dir).into_iter();
+    found.extend(
+        named
+            .filter(|disk| disk.is_configured)
+            .map(|disk| disk.path),
+    );
     let mut seen = vec![real(&main)];
     found.retain(|disk| {
         let real = real(disk);

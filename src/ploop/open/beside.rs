@@ -35,8 +35,7 @@ impl Opener {
 
     pub(super) fn list_unlisted(&mut self, path: &Path, descriptor: &Descriptor, gate: &Gate) {
         let listed: Vec<PathBuf> = descriptor
-            .images
-            .iter()
+            .images()
             .filter_map(|image| Some(gate.admit(&image.file).ok()?.path))
             .collect();
         let folder = path.canonicalize().unwrap_or_else(|_| path.to_owned());
@@ -47,7 +46,7 @@ impl Opener {
     }
 
     /// Signs beside the descriptor that somebody was changing the disk.
-    pub(super) fn look_beside(&mut self, descriptor: &Path, disk_size: u64) {
+    pub(super) fn look_beside(&mut self, descriptor: &Path, disk_sizes: &[u64]) {
         let mut unfinished = descriptor.as_os_str().to_owned();
         unfinished.push(".tmp");
         if Path::new(&unfinished).symlink_metadata().is_ok() {
@@ -60,7 +59,7 @@ impl Opener {
                 .ok()
                 .and_then(|source| peek(&source));
             if header.is_some_and(|header| {
-                header.state() == State::InUse && header.virtual_size() == disk_size
+                header.state() == State::InUse && disk_sizes.contains(&header.virtual_size())
             }) {
                 let message = "not named by the descriptor, marked in use, and of the disk's size: \
                                the guest's last writes may be in this file";

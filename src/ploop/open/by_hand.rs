@@ -20,7 +20,7 @@ use crate::util::paths::folder_of;
 impl Opener {
     /// Opens the layers that were named, base first.
     pub(super) fn open_by_hand(&mut self) -> Result<()> {
-        let folder = disk_folder(&self.input, &self.options.private_dirs)?;
+        let folder = disk_folder(&self.input, &self.options.search())?;
         let names = self.options.layers.clone();
         let mut layers = Vec::new();
         let mut seen: HashMap<(u64, u64), usize> = HashMap::new();
@@ -57,7 +57,7 @@ impl Opener {
             }
             layers.extend(self.open_layer(at, source, name.raw, None)?);
         }
-        self.only_last_is_written(names.len());
+        self.only_last_is_written(0, names.len());
         if layers.len() == names.len() {
             let base = layers.first().map(|base| base.source().path().to_owned());
             let base = base.unwrap_or_default();

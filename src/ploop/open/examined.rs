@@ -1,5 +1,6 @@
 //! What was found about a disk, and whether it may be read.
 
+use std::ops::Range;
 use std::path::PathBuf;
 
 use super::options::{IfInUse, OpenOptions};
@@ -20,13 +21,15 @@ pub struct Examined {
     pub descriptor: Option<PathBuf>,
     /// The snapshot whose chain was opened, where there is a descriptor.
     pub snapshot: Option<Guid>,
-    /// The layers that could be opened, base first.
+    /// The parts of a split disk; none where the disk is of one piece.
+    pub parts: Vec<PartInfo>,
+    /// The layers that could be opened, base first; of a split disk part by part.
     pub layers: Vec<LayerInfo>,
     /// The snapshots that the descriptor knows.
     pub snapshots: Vec<SnapshotInfo>,
     /// Images beside the descriptor that it does not name.
     pub unlisted: Vec<PathBuf>,
-    /// Further disks of the container, where a container was named.
+    /// Further disks of the container or virtual machine, where one was named.
     pub other_disks: Vec<PathBuf>,
     /// Files that belong to the disk, whether they are read or not: all images that the descriptor
     /// names, those beside it, and its own. None of them may ever be written.
@@ -51,9 +54,20 @@ enum Refusal {
     InUse(Finding),
 }
 
+/// A part of a split disk, as the descriptor describes it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PartInfo {
+    /// Its place, 0 for the first.
+    pub part: usize,
+    /// Where it begins and ends, in bytes of the disk.
+    pub range: Range<u64>,
+}
+
 /// What is known about an opened layer.
 #[derive(Debug, Clone)]
 pub struct LayerInfo {
+    /// The part of a split disk that it is of, 0 for the first.
+    pub part: Option<usize>,
     /// The place in the chain, 0 for the base.
     pub layer: usize,
     /// The file.
@@ -204,6 +218,7 @@ pub(super) fn layer_info(at: usize, layer: &Layer, guid: Option<Guid>) -> Result
         }),
     };
     Ok(LayerInfo {
+        part: None,
         layer: at,
         file: source.path().to_owned(),
         guid,

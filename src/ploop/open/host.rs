@@ -22,10 +22,12 @@ impl Examined {
 impl Opener {
     /// Asks the host who uses the files that are read.
     pub(super) fn look_at(&mut self, host: &Host) {
-        let last = self.layers.last().map(|layer| layer.layer);
-        let layers = self.layers.iter().map(|layer| Watched {
+        let next = self.layers.iter().skip(1).map(|next| Some(next.part));
+        let next = next.chain([None]);
+        let layers = self.layers.iter().zip(next).map(|(layer, next)| Watched {
             path: layer.file.clone(),
-            top: Some(layer.layer) == last,
+            // The next one is of another part.
+            top: next != Some(layer.part),
         });
         // libploop locks a file of its own while it changes a disk.
         let lock = self.descriptor.as_ref().map(|descriptor| {
@@ -44,6 +46,7 @@ impl Opener {
             };
             let layer = self.layers.iter().find(|layer| layer.file == sign.path);
             self.findings.push(Finding {
+                part: layer.and_then(|layer| layer.part),
                 layer: layer.map(|layer| layer.layer),
                 file: Some(sign.path),
                 ..Finding::new(kind, sign.user.to_string())

@@ -10,7 +10,7 @@ use crate::error::{ErrorKind, Result};
 use crate::ploop::ImageEntry;
 use crate::ploop::chain::ChainPlan;
 use crate::ploop::check::{Finding, FindingKind as Kind};
-use crate::ploop::descriptor::{Descriptor, Guid};
+use crate::ploop::descriptor::{Descriptor, Guid, Storage};
 use crate::ploop::error::OpenError;
 use crate::ploop::gate::{Gate, Reach};
 use crate::ploop::locate::images_in;
@@ -108,34 +108,51 @@ impl Opener {
 
 fn refuse_by(path: &Path, file: &DescriptorFile, descriptor: &Descriptor) -> Result<()> {
     let descriptor_path = &file.path;
-    let lone = |why: String, snapshot| {
+    let lone = |why: String, snapshot, part| {
         Err(OpenError::LoneLayer {
             path: path.to_owned(),
             why,
             descriptor: descriptor_path.to_owned(),
             snapshot,
+            part,
         }
         .into())
     };
     let Some(image) = entry_of(path, &file.gate, descriptor) else {
-        return lone("the descriptor beside it does not name it".to_owned(), None);
+        return lone(
+            "the descriptor beside it does not name it".to_owned(),
+            None,
+            None,
+        );
     };
     let guid = image.guid;
     // A broken chain is no reason to take one of its files for the whole.
     let current = ChainPlan::select(descriptor, None);
     let place = current.as_ref().ok().and_then(|plan| {
-        let at = plan.layers.iter().position(|layer| layer.guid == guid)?;
-        Some((at, plan.layers.len()))
+        let layers = &plan.parts.first()?.layers;
+        let at = layers.iter().position(|layer| layer.guid == guid)?;
+        Some((at, layers.len()))
     });
+    if descriptor.is_split() {
+        let parts = descriptor.storages.len();
+        let has_it = |storage: &Storage| storage.images.iter().any(|it| std::ptr::eq(it, image));
+        let part = descriptor.storages.iter().position(has_it).unwrap_or(0);
+        // The whole disk up to a layer that is the only one is the disk.
+        let snapshot = (place != Some((0, 1))).then_some(guid);
+        let why = format!("it is of part {part} of a disk that is split into {parts} parts");
+        return lone(why, snapshot, Some(part));
+    }
     match place {
         Some((0, 1)) => Ok(()),
         Some((at, layers)) => lone(
             format!("it is layer {at} of a chain of {layers}"),
             Some(guid),
+            None,
         ),
         None => lone(
             "it is not part of the disk's current state".to_owned(),
             Some(guid),
+            None,
         ),
     }
 }
@@ -152,5 +169,5 @@ fn entry_of<'a>(path: &Path, gate: &Gate, descriptor: &'a Descriptor) -> Option<
         let named = gate.admit(&image.file).ok();
         this_file.is_some() && named.and_then(|named| identity(&named.path)) == this_file
     };
-    descriptor.images.iter().find(is_this_file)
+    descriptor.images().find(is_this_file)
 }

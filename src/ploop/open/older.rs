@@ -21,6 +21,7 @@ impl Examined {
             let options = OpenOptions {
                 snapshot: Some(SnapshotName::Guid(guid)),
                 salvage: false,
+                disk: None,
                 ..self.options.clone()
             };
             examine(descriptor, &options).is_ok_and(|older| older.is_sound())

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-use super::examined::{Examined, LayerInfo};
+use super::examined::{Examined, LayerInfo, PartInfo};
 use super::options::OpenOptions;
 use super::read::DescriptorFile;
 use crate::error::{Error, Result};
@@ -19,6 +19,7 @@ pub(super) struct Opener {
     pub(super) input: PathBuf,
     pub(super) descriptor: Option<PathBuf>,
     pub(super) snapshot: Option<Guid>,
+    pub(super) parts: Vec<PartInfo>,
     pub(super) layers: Vec<LayerInfo>,
     pub(super) snapshots: Vec<SnapshotInfo>,
     pub(super) unlisted: Vec<PathBuf>,
@@ -38,6 +39,7 @@ impl Opener {
             input: input.to_owned(),
             descriptor: None,
             snapshot: None,
+            parts: Vec::new(),
             layers: Vec::new(),
             snapshots: Vec::new(),
             unlisted: Vec::new(),
@@ -57,6 +59,7 @@ impl Opener {
             input: self.input,
             descriptor: self.descriptor,
             snapshot: self.snapshot,
+            parts: self.parts,
             layers: self.layers,
             snapshots: self.snapshots,
             unlisted: self.unlisted,
@@ -71,6 +74,23 @@ impl Opener {
 
     pub(super) fn say(&mut self, kind: FindingKind, message: String) {
         self.findings.push(Finding::new(kind, message));
+    }
+
+    /// Does something for a part of a split disk: what it finds is about that part.
+    pub(super) fn in_part<T>(
+        &mut self,
+        part: Option<usize>,
+        act: impl FnOnce(&mut Self) -> Result<T>,
+    ) -> Result<T> {
+        let (findings, layers) = (self.findings.len(), self.layers.len());
+        let done = act(self);
+        for finding in self.findings.iter_mut().skip(findings) {
+            finding.part = part;
+        }
+        for layer in self.layers.iter_mut().skip(layers) {
+            layer.part = part;
+        }
+        done
     }
 
     /// Reads a descriptor that may not lie farther away than `reach`, unless it was read before.

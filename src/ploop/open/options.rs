@@ -6,12 +6,15 @@ use crate::in_use::Host;
 use crate::ploop::bat::IfUnreadable;
 use crate::ploop::gate::Reach;
 use crate::ploop::layer_name::LayerName;
-use crate::ploop::locate::{DEFAULT_CONFIG_DIR, DEFAULT_PRIVATE_DIRS};
+use crate::ploop::locate::{DEFAULT_CONFIG_DIR, DEFAULT_PRIVATE_DIRS, Search};
 use crate::ploop::snapshots::SnapshotName;
 
 /// What to open, and how freely.
 #[derive(Debug, Clone)]
 pub struct OpenOptions {
+    /// The disk to read where the input holds several, by its name or its number; `None` for the
+    /// only one.
+    pub disk: Option<String>,
     /// The snapshot to read; `None` for the current state.
     pub snapshot: Option<SnapshotName>,
     /// Read an image file by itself, whatever a descriptor says.
@@ -44,6 +47,15 @@ impl OpenOptions {
         }
     }
 
+    /// How the input is looked for.
+    pub(in crate::ploop) fn search(&self) -> Search<'_> {
+        Search {
+            private_dirs: &self.private_dirs,
+            disk: self.disk.as_deref(),
+            reach: self.reach(),
+        }
+    }
+
     /// What becomes of an image whose BAT cannot be read.
     pub(in crate::ploop) fn if_unreadable(&self) -> IfUnreadable {
         if self.salvage {
@@ -57,6 +69,7 @@ impl OpenOptions {
 impl Default for OpenOptions {
     fn default() -> Self {
         Self {
+            disk: None,
             snapshot: None,
             single_layer: false,
             layers: Vec::new(),

@@ -29,34 +29,32 @@ impl Opener {
         let Ok(real_folder) = folder.canonicalize() else {
             return Ok(()); // opening says why
         };
-        let outside: Vec<_> = plan
-            .layers
-            .iter()
-            .map(|layer| outside(layer, &real_folder))
-            .collect();
+        let layers = plan.layers();
+        let outside: Vec<_> = layers.map(|layer| outside(layer, &real_folder)).collect();
         let refuse = |file: &Path, instead| {
             let named_by = descriptor.to_owned();
             let file = file.to_owned();
             {
                 let error = OpenError::Outside { named_by, file }.into();
-                Err(with_alternative(error, Some(instead)))
+                Err(with_alternative(error, instead))
             }
         };
         let mut with_namesake = outside.iter().flatten().filter(|layer| layer.beside);
         if let Some(first) = with_namesake.next() {
-            let layers = plan.layers.iter().zip(&outside);
+            let layers = plan.layers().zip(&outside);
             let layers = layers.map(|(planned, outside)| beside_name(planned, outside.as_ref()));
             let instead = Alternative::Layers {
                 folder: folder.to_owned(),
                 layers: layers.collect(),
                 why: OtherReading::BesideDescriptor,
             };
-            return refuse(&first.file, instead);
+            // Parts of a split disk cannot be named by hand.
+            return refuse(&first.file, (!plan.is_split()).then_some(instead));
         }
         let mut outside = outside.iter().flatten();
         let others = outside.find_map(|it| Some((it, other_disk(&it.file, descriptor)?)));
         if let Some((layer, other)) = others {
-            return refuse(&layer.file, Alternative::OtherDisk(other));
+            return refuse(&layer.file, Some(Alternative::OtherDisk(other)));
         }
         Ok(())
     }

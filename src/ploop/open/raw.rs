@@ -3,12 +3,13 @@
 
 use std::fmt;
 
+use super::layers::Planned;
 use super::opener::Opener;
 use crate::disk::{LossKind, RawDisk};
 use crate::error::Result;
 use crate::partition::{self, StatedEnd, stated_end};
 use crate::ploop::alternative::{Alternative, OtherReading};
-use crate::ploop::chain::ChainPlan;
+use crate::ploop::chain::{ChainPlan, PlannedPart};
 use crate::ploop::check::{Finding, FindingKind as Kind};
 use crate::ploop::descriptor::Descriptor;
 use crate::ploop::disk::{Layer, RawLayer};
@@ -159,7 +160,7 @@ impl Opener {
         Ok(())
     }
 
-    fn cut(&mut self, base: &mut RawLayer, size: u64, why: &str) {
+    pub(super) fn cut(&mut self, base: &mut RawLayer, size: u64, why: &str) {
         let message = format!("{why}: the rest is missing");
         if size > LARGEST {
             self.about(Kind::VirtualSize, base, message);
@@ -169,7 +170,7 @@ impl Opener {
         base.should_end_at(size, LossKind::Missing);
     }
 
-    fn about(&mut self, kind: Kind, base: &RawLayer, message: String) {
+    pub(super) fn about(&mut self, kind: Kind, base: &RawLayer, message: String) {
         let finding = Finding::new(kind, message).of(0, base.file().path());
         self.findings.push(finding);
     }
@@ -179,21 +180,15 @@ impl Opener {
     /// Whether a base without a label is a raw disk. Without the signature it can be nothing else;
     /// with it, it is an image unless it is as long as the disk, which a guest that writes such
     /// bytes can make so.
-    pub(super) fn is_raw(
-        &mut self,
-        base: &FileSource,
-        descriptor: &Descriptor,
-        gate: &Gate,
-    ) -> Result<bool> {
+    pub(super) fn is_raw(&mut self, base: &FileSource, plan: &Planned<'_>) -> Result<bool> {
         if !has_signature(base)? {
             return Ok(true);
         }
-        let disk = [descriptor.disk_size, descriptor.end];
-        if disk.contains(&Some(base.len())) {
+        if plan.sizes.contains(&Some(base.len())) {
             let message = "the descriptor does not say whether it is an image or a raw disk, and \
                            it could be both";
             let finding = Finding::new(Kind::Descriptor, message.to_owned()).of(0, base.path());
-            let instead = self.by_hand(descriptor, gate, false);
+            let instead = self.by_hand(plan.descriptor, plan.gate, false);
             self.findings.push(Finding { instead, ..finding });
         }
         Ok(false)
@@ -235,7 +230,11 @@ impl Opener {
         let folder = folder_of(descriptor_path);
         let real_folder = folder.canonicalize().ok()?;
         let plan = ChainPlan::select(descriptor, self.snapshot).ok()?;
-        let layers = plan.layers.iter().enumerate().map(|(at, planned)| {
+        // Parts of a split disk cannot be named by hand.
+        let [PlannedPart { layers }] = &plan.parts[..] else {
+            return None;
+        };
+        let layers = layers.iter().enumerate().map(|(at, planned)| {
             let file = gate.admit(&planned.file).ok()?.path;
             let name = file.strip_prefix(&real_folder).unwrap_or(&file);
             Some(LayerName {

@@ -38,6 +38,7 @@ pub mod samples;
 pub mod served;
 pub mod shown;
 pub mod sparse;
+pub mod split;
 pub mod spoiled;
 pub mod system;
 pub mod tools;

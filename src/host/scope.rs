@@ -7,7 +7,7 @@ use crate::ploop::DEFAULT_PRIVATE_DIRS;
 
 /// Where containers are looked for.
 #[derive(Debug, Clone)]
-pub struct Search {
+pub struct Scope {
     /// Folders that hold containers and disks, at any depth.
     pub folders: Vec<PathBuf>,
     /// Folders of configurations, `ID.conf`, that may say that a container lies elsewhere; only
@@ -15,7 +15,7 @@ pub struct Search {
     pub configurations: Vec<PathBuf>,
 }
 
-impl Search {
+impl Scope {
     /// The containers of this host: below the usual folders, and where a configuration says.
     #[must_use]
     pub fn host() -> Self {

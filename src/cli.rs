@@ -15,6 +15,7 @@ mod ending;
 pub(crate) mod exit;
 mod extract;
 mod files;
+mod guest;
 mod info;
 mod losses;
 mod ls;

@@ -42,7 +42,7 @@ mod run;
 mod target;
 
 pub use self::account::{Account, PartAccount, Tally};
-pub use self::archive::{ComparedArchive, PlannedArchive, compare_archive};
+pub use self::archive::{ComparedArchive, MadeArchive, PlannedArchive, compare_archive};
 pub use self::checksum::{ExpectedDigest, digest_of, expected_digest};
 pub use self::error::ConvertError;
 pub use self::guest::PlannedGuest;

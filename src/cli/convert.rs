@@ -24,9 +24,9 @@ use ploopconv::{Error, Workers};
 
 pub(crate) use self::args::ConvertArgs;
 
-use self::guest::Container;
 use self::report::Reporter;
 use self::warnings::of_contents;
+use super::guest::Container;
 use super::outcome::{Noted, Verdict};
 use super::output::write_message;
 use super::progress::Display;

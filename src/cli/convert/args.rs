@@ -10,9 +10,9 @@ use ploopconv::hash;
 use ploopconv::sink::{self, Durability, IfExists};
 
 use super::format::{Formats, raw};
-use super::guest::GuestArgs;
 use super::packing::PackingArgs;
 use crate::advice::promise::Promised;
+use crate::cli::guest::GuestArgs;
 use crate::cli::open::OpenArgs;
 use crate::cli::progress::When;
 use crate::cli::scratch::scratch_folder;

@@ -204,9 +204,12 @@ impl Reporter<'_> {
         if self.args.verbose {
             left.iter().for_each(|line| write_message(line));
         } else if !left.is_empty() {
+            let settings = match left.len() {
+                1 => "1 setting of the container is".to_owned(),
+                many => format!("{many} settings of the container are"),
+            };
             write_message(&format!(
-                "{} settings of the container are not carried over (-v says which, and why)",
-                left.len()
+                "{settings} not carried over (-v says which, and why)"
             ));
         }
         for line in guest::lines(&self.next(archive)) {

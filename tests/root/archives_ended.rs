@@ -276,7 +276,7 @@ fn a_directory_that_is_missing_is_made_by_the_command_of_the_message() {
         "-C".as_ref(),
         into.as_os_str(),
     ];
-    let run = Program::new(&words).run();
+    let run = Program::new(words).run();
     let run = run.refused(1, &["No such file or directory"]);
     let command = run
         .stderr
@@ -284,7 +284,7 @@ fn a_directory_that_is_missing_is_made_by_the_command_of_the_message() {
         .find_map(|line| line.split_once("to make it: "));
     let (_, command) = command.unwrap_or_else(|| panic!("{}", run.stderr));
     tool("dash", Command::new("sh").args(["-ec", command]));
-    Program::new(&words).run().status(0);
+    Program::new(words).run().status(0);
     assert_eq!(names_in(&into).len(), 6);
 }
 

@@ -72,10 +72,6 @@ const TABLE: &[(&str, &str)] = &[
         "a_lock_that_says_that_somebody_writes_leads_to_the_same_bytes",
     ),
     (
-        "to make it",
-        "a_directory_that_is_missing_is_made_by_the_command_of_the_message",
-    ),
-    (
         "once there is room, to write all of it again",
         "a_full_target_is_filled_by_the_command_of_the_message_once_it_has_room",
     ),

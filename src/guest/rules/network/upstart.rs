@@ -5,6 +5,8 @@ use super::super::super::system::Init;
 use super::super::context::Context;
 use crate::error::Result;
 
+/// The option of ifup for every card that starts by itself; those that are up are passed over.
+const ALL_CARDS: char = 'a';
 const JOB: &str = "etc/init/container-network.conf";
 
 /// OpenVZ's host set venet0 up itself, so no container missed the job of Ubuntu before 11.10 that
@@ -23,11 +25,14 @@ pub(super) fn starts_network(draft: &mut Draft<'_>, context: &Context<'_>) -> Re
     if starts || !draft.view.is_directory("etc/network")? {
         return Ok(());
     }
+    let job = format!(
+        "start on filesystem\ntask\nscript\n    mkdir /var/run/network 2>/dev/null || :\n    \
+         exec ifup -{ALL_CARDS}\nend script\n"
+    );
     draft.create(
         JOB,
         0o644,
-        "start on filesystem\ntask\nscript\n    mkdir -p /var/run/network\n    \
-         exec ifup -a\nend script\n",
+        &job,
         "Ubuntu's own job for the network waits for udev, which no container has",
     )
 }

@@ -207,7 +207,8 @@ fn proxmox_restores_archives_of_every_name() {
     for (number, name) in (301..).zip(names) {
         // The first two or three commands: the name, the restore, the start.
         page += &format!(
-            "# ploopconv 201 -o {name} --for lxc 2>said\n# sed -n 's/^ploopconv: next: //p' said \\\n  \
+            "# ploopconv 201 -o {name} --for lxc 2>said\n\
+             # sed -n 's/^ploopconv: next: //p' said \\\n  \
              | grep -v '^#' | sed '/^pct start/q; s/^pct restore 201/pct restore {number}/' \\\n  \
              | sed 's/^pct start 201/pct start {number}/' >commands && sh -e commands\n"
         );

@@ -291,6 +291,7 @@ fn a_directory_that_is_missing_is_made_by_the_command_of_the_message() {
 #[test]
 fn a_reader_of_an_archive_that_goes_away_ends_the_run_quietly() {
     let (_raw, image) = files();
+    let _guard = SourceGuard::new(image.parent().unwrap());
     for options in [&["-O", "tar"][..], &["-O", "tar", "--compress"]] {
         let mut command = Command::new(program::path());
         command.arg(&image).args(["-o", "-"]).args(options);

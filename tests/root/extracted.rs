@@ -118,6 +118,7 @@ fn root_gets_what_the_kernel_shows_and_another_user_is_told_what_is_missing() {
 fn a_list_shows_which_files_have_an_acl() {
     let scratch = Scratch::new();
     let (raw, image) = disk(&scratch);
+    let _guard = SourceGuard::new(image.parent().unwrap());
     let mut ls = Command::new(program::path());
     ls.args(["ls", "-lR"]).arg(&image);
     let ours = tool("ploopconv", &mut ls);

@@ -16,6 +16,7 @@ mod ending;
 pub(crate) mod exit;
 mod extract;
 mod files;
+mod guest;
 mod info;
 mod list;
 mod losses;

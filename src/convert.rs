@@ -44,7 +44,7 @@ mod run;
 mod target;
 
 pub use self::account::{Account, ImageAccount, PartAccount, Tally};
-pub use self::archive::{ComparedArchive, PlannedArchive, compare_archive};
+pub use self::archive::{ComparedArchive, MadeArchive, PlannedArchive, compare_archive};
 pub use self::checksum::{ExpectedDigest, digest_of, expected_digest};
 pub use self::compact::CompactError;
 pub use self::compaction::WholePartition;

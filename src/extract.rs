@@ -16,11 +16,13 @@ mod queue;
 mod restore;
 mod selection;
 mod summary;
+mod total;
 
 pub use self::error::ExtractError;
 pub use self::extraction::extract;
 pub use self::options::ExtractOptions;
 pub use self::summary::{Extracted, LostPart, NotRestored, Problem, Property};
+pub use self::total::total_size;
 
 #[cfg(test)]
 mod tests;

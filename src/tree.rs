@@ -102,6 +102,12 @@ pub trait Node: Debug + Send + Sync {
     /// the offset does not lie inside.
     fn run_at(&self, offset: u64) -> Result<Run>;
 
+    /// How many bytes from `offset` on are certainly lost where [`Node::run_at`] says that what is
+    /// stored of them is, at least one: all whose place the same lost block would have said.
+    fn lost_at(&self, _offset: u64) -> u64 {
+        1
+    }
+
     /// Fills all of `buf` with the bytes of a regular file from `offset`; holes are zeros.
     ///
     /// # Errors

@@ -21,7 +21,7 @@ use ploopconv::partition::{FileSystem, PartitionError};
 use ploopconv::ploop::{
     Alternative, FindingKind, OpenError, OtherReading, Refused, SelectError, SnapshotInfo,
 };
-use ploopconv::sink::TargetError;
+use ploopconv::sink::{Limit, TargetError};
 use ploopconv::source::{SourceError, is_bad_sector};
 
 pub(crate) use self::hint::Hint;
@@ -32,6 +32,9 @@ use super::shell::shell_word;
 
 /// Advice for an error; empty where the error says it all.
 pub(crate) fn hint(error: &Error, typed: &Typed) -> Vec<Hint> {
+    if let Some(hint) = files::of_directory(error, typed) {
+        return vec![hint];
+    }
     if let (Some(doing), Some(source)) = (error.doing(), error.io_error()) {
         return io_error(doing, source, typed);
     }
@@ -301,6 +304,12 @@ fn no_room(place: &Path, typed: &Typed) -> &'static str {
 /// What to do about a target that cannot be made.
 fn of_target(error: &TargetError, typed: &Typed) -> Vec<Hint> {
     match error {
+        TargetError::Full { limit, .. }
+            if typed.is_command("extract") && *limit != Limit::FileSize =>
+        {
+            let text = "once there is room, to write all of it again";
+            vec![Hint::add(text, "-f", typed)]
+        }
         TargetError::NoRoom { path, .. } => vec![Hint::say(no_room(path, typed))],
         TargetError::Exists { .. } => vec![Hint::add("to replace it", "-f", typed)],
         _ => Vec::new(),

@@ -24,10 +24,10 @@ use ploopconv::{Error, Workers};
 
 pub(crate) use self::args::ConvertArgs;
 
-use self::guest::Container;
 use self::report::Reporter;
 use self::warnings::of_contents;
 use super::compact::of_whole_partitions;
+use super::guest::Container;
 use super::outcome::{Noted, Verdict};
 use super::output::write_message;
 use super::progress::Display;

@@ -1,10 +1,11 @@
 //! `ploopconv extract`: files and trees into a directory.
 
 use std::ffi::OsString;
+use std::io::{IsTerminal, stderr};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use ploopconv::extract::{ExtractOptions, Extracted, Property, extract};
+use ploopconv::extract::{ExtractOptions, Extracted, Property, extract, total_size};
 use ploopconv::sink::IfExists;
 use ploopconv::tree::{LastLink, Resolved, resolve};
 use ploopconv::util::bytes::to_u64;
@@ -17,6 +18,7 @@ use super::files::{JsonPath, JsonProblem, Opened, every_path, if_lost, is_of_ima
 use super::open::OpenArgs;
 use super::outcome::{Reported, Verdict};
 use super::output::write_message;
+use super::progress::{Display, When};
 use super::report::path;
 use super::signals::Guard;
 
@@ -54,6 +56,15 @@ pub(crate) fn run(args: &ExtractArgs) -> anyhow::Result<Verdict> {
     opened.problems.most = SHOWN;
     let paths = args.find(&mut opened).with_context(context)?;
     let input = &opened.input;
+    // What is extracted is counted for people only.
+    let (when, total) = match stderr().is_terminal() {
+        true => (
+            When::Auto,
+            total_size(&opened.files, &paths, signals.stop()),
+        ),
+        false => (When::Never, 0),
+    };
+    let progress = Display::new(when, false, total);
     let options = ExtractOptions {
         into: &args.directory,
         if_exists: match args.force {
@@ -64,8 +75,11 @@ pub(crate) fn run(args: &ExtractArgs) -> anyhow::Result<Verdict> {
         is_source: &|file| input.has_file(file),
         workers: &workers,
         stop: signals.stop(),
+        progress: &progress,
     };
-    let mut made = extract(&opened.files, &paths, &options).with_context(context)?;
+    let made = extract(&opened.files, &paths, &options);
+    progress.clear();
+    let mut made = made.with_context(context)?;
     let ended = made.ended_by.take().map_or(Ok(()), Err);
     let ended = ended.and_then(|()| opened.input.disk().check_unchanged());
     for problem in std::mem::take(&mut made.problems) {

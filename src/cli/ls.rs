@@ -224,8 +224,9 @@ impl<W: Write> Listing<'_, W> {
         let mut problem = None;
         let mut row = Row::new(name, path, inode, file_type);
         if !matches!(self.format, Format::Names) {
+            let wants_acl = matches!(self.format, Format::Long);
             match self.opened.files.node(inode) {
-                Ok(node) => problem = row.read(&*node).err(),
+                Ok(node) => problem = row.read(&*node, wants_acl).err(),
                 Err(error) => problem = Some(error),
             }
         }
@@ -239,10 +240,14 @@ impl<W: Write> Listing<'_, W> {
 
 impl Row<'_> {
     /// Adds what is known of the file.
-    fn read(&mut self, node: &dyn Node) -> ploopconv::Result<()> {
+    fn read(&mut self, node: &dyn Node, wants_acl: bool) -> ploopconv::Result<()> {
         self.metadata = Some(node.metadata().clone());
         if node.metadata().file_type == FileType::Symlink {
             self.target = Some(node.link_target()?);
+        } else if wants_acl {
+            let attributes = node.attributes()?;
+            let mut names = attributes.iter().map(|attribute| &*attribute.name);
+            self.has_acl = names.any(|name| name.starts_with(b"system.posix_acl_"));
         }
         Ok(())
     }

@@ -17,7 +17,7 @@ use self::args::NO_IMAGE;
 use super::any_disk::{AnyDisk, Place, forget_cached};
 use super::ending::Ending;
 use super::losses::warn_about;
-use super::outcome::Verdict;
+use super::outcome::{Usage, Verdict};
 use super::output::{finish, line, results};
 use super::progress::Display;
 use super::report::{path, warn};
@@ -61,6 +61,7 @@ pub(crate) fn run(args: &VerifyArgs) -> anyhow::Result<Verdict> {
     let context = || format!("verifying {}", args.target.display());
     let signals = Guard::start()?;
     let workers = args.open.workers()?;
+    args.refuse_nonsense()?;
     if args.open.image == Path::new(NO_IMAGE) {
         let verdict = digest::run(args, &workers, &signals);
         return match signals.interrupted() {
@@ -80,7 +81,7 @@ pub(crate) fn run(args: &VerifyArgs) -> anyhow::Result<Verdict> {
             partials: signals.partials(),
             progress: &(),
         };
-        let found = archive::compare(source.clone(), args, options, &resources);
+        let found = archive::compare(&source, args, options, &resources);
         if let Some(interrupted) = signals.interrupted() {
             return Err(interrupted.into());
         }
@@ -90,6 +91,9 @@ pub(crate) fn run(args: &VerifyArgs) -> anyhow::Result<Verdict> {
             warn_about(&lost, &path(&args.open.image));
         }
         return archive::report(args, found, &lost);
+    }
+    if args.guest.is_given() {
+        return Err(not_an_archive(&args.target).into());
     }
     let target = AnyDisk::file(&args.target).with_context(context)?;
     let progress = Display::new(args.progress, args.quiet, size);
@@ -132,6 +136,13 @@ pub(crate) fn run(args: &VerifyArgs) -> anyhow::Result<Verdict> {
         print(&found, &args.target, size)?;
     }
     Ok(verdict)
+}
+
+fn not_an_archive(target: &Path) -> Usage {
+    let target = target.display();
+    Usage(format!(
+        "--for says how the files of an archive were changed, and {target} is none"
+    ))
 }
 
 fn ending(verdict: Verdict, found: &ReadBack) -> Ending {

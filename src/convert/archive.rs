@@ -82,6 +82,17 @@ pub struct ComparedArchive {
     pub first_difference: Option<u64>,
 }
 
+/// An archive in a file, and how it is said to have been made.
+#[derive(Debug, Clone, Copy)]
+pub struct MadeArchive<'a> {
+    /// The file.
+    pub path: &'a Path,
+    /// How it is packed.
+    pub format: TarOptions,
+    /// For which host the files were changed; `None` for files as they are.
+    pub guest: Option<&'a GuestOptions>,
+}
+
 /// Compares an archive in a file with what a conversion would make of the files of an input.
 /// `folder` is for files without a name.
 ///
@@ -91,15 +102,14 @@ pub struct ComparedArchive {
 /// says.
 pub fn compare_archive(
     input: Input,
-    archive: &Path,
-    format: TarOptions,
+    archive: &MadeArchive<'_>,
     folder: &Path,
     resources: &Resources<'_>,
 ) -> Result<ComparedArchive> {
     let input = input.only_file_system()?;
-    let planned = plan_files(&input, format, None, folder, resources)?;
+    let planned = plan_files(&input, archive.format, archive.guest, folder, resources)?;
     let job = job(resources);
-    let first_difference = planned.plan.first_difference(archive, job)?;
+    let first_difference = planned.plan.first_difference(archive.path, job)?;
     input.disk().check_unchanged()?;
     Ok(ComparedArchive {
         size: planned.plan.size(),

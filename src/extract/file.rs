@@ -6,7 +6,6 @@ use std::io;
 use std::ops::Range;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::FileExt;
-use std::sync::atomic::AtomicBool;
 
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, RenameFlags, openat, renameat2};
@@ -16,10 +15,11 @@ use xattr::FileExt as _;
 
 use super::directory::Directory;
 use super::new_name::{Temporary, make_beside};
+use super::options::ExtractOptions;
 use super::restore::{ACL_ACCESS, is_unsupported};
 use crate::error::Error;
 use crate::sink::IfExists;
-use crate::tree::{IfLost, Node, Piece, contents};
+use crate::tree::{Node, Piece, contents};
 use crate::util::bytes::to_u64;
 
 /// Why a file could not be written.
@@ -46,21 +46,22 @@ impl From<Errno> for WriteError {
 /// Writes the contents of a file, with its holes, and gives the ranges that are lost.
 pub(super) fn write(
     node: &dyn Node,
-    if_lost: IfLost,
-    stop: &AtomicBool,
+    options: &ExtractOptions<'_>,
     file: &File,
 ) -> Result<Vec<Range<u64>>, WriteError> {
     let mut at = 0;
-    let lost = contents(node, if_lost, stop, |piece| match piece {
-        Piece::Data(bytes) => {
-            let written = file.write_all_at(bytes, at);
-            at += to_u64(bytes.len());
-            written.map_err(WriteError::Target)
-        }
-        Piece::Hole(len) => {
-            at += len;
-            Ok(())
-        }
+    let lost = contents(node, options.if_lost, options.stop, |piece| {
+        let len = match piece {
+            Piece::Data(bytes) => {
+                let written = file.write_all_at(bytes, at);
+                written.map_err(WriteError::Target)?;
+                to_u64(bytes.len())
+            }
+            Piece::Hole(len) => len,
+        };
+        at += len;
+        options.progress.advance(len);
+        Ok::<(), WriteError>(())
     })?;
     let sized = file.set_len(node.metadata().size);
     sized.map_err(WriteError::Target)?;

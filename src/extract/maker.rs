@@ -210,7 +210,7 @@ impl Maker<'_> {
         let properties = self.properties(node, &path, options.if_lost)?;
         let new = NewFile::make(&open.directory, &name);
         let new = new.map_err(|errno| self.refused("creating", &path, errno))?;
-        let written = write(node, options.if_lost, options.stop, &new.file);
+        let written = write(node, options, &new.file);
         let lost = written.map_err(|error| match error {
             WriteError::Tree(error) => error,
             WriteError::Target(error) => refusal("writing", &self.shown(&path), None, error),

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
+use crate::observe::Progress;
 use crate::sink::IfExists;
 use crate::tree::IfLost;
 use crate::workers::Workers;
@@ -23,4 +24,6 @@ pub struct ExtractOptions<'a> {
     pub workers: &'a Workers,
     /// Ends the work once it is set.
     pub stop: &'a AtomicBool,
+    /// Sees how far it has come, in bytes of regular files.
+    pub progress: &'a dyn Progress,
 }

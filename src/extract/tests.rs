@@ -62,6 +62,7 @@ impl Place {
             is_source: &|_| false,
             workers: &workers,
             stop,
+            progress: &(),
         };
         extract(tree, &paths, &options).unwrap()
     }
@@ -322,6 +323,7 @@ fn a_file_of_the_source_is_never_replaced() {
         is_source: &|file| file == identity,
         workers: &workers,
         stop: &stop,
+        progress: &(),
     };
     let etc = resolve(&tree, b"etc", LastLink::Keep).unwrap();
     let made = extract(&tree, &[etc], &options).unwrap();

@@ -298,6 +298,10 @@ impl Node for Layered<'_> {
         self.node.run_at(offset)
     }
 
+    fn lost_at(&self, offset: u64) -> u64 {
+        self.node.lost_at(offset)
+    }
+
     fn read_at(&self, buf: &mut [u8], offset: u64) -> Result<()> {
         self.node.read_at(buf, offset)
     }

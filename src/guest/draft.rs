@@ -22,6 +22,11 @@ impl<'a> Draft<'a> {
         }
     }
 
+    /// How many paths have a change.
+    pub(super) fn number_of_changes(&self) -> usize {
+        self.changes.len()
+    }
+
     /// All changes in the order of their paths' bytes, so that a directory comes before what is
     /// in it.
     pub(super) fn into_changes(self) -> Vec<Change> {

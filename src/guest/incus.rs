@@ -4,7 +4,8 @@ use super::config::Config;
 use super::system::System;
 
 /// The text of `metadata.yaml` of a unified image, whose files lie below `rootfs/`. `created` is
-/// the image's time in seconds since 1970: the same image has the same one in every run.
+/// the image's time in seconds since 1970: the same image has the same one in every run. Incus says
+/// of 0 that there is none, so 0 becomes 1.
 #[must_use]
 pub fn metadata_yaml(config: &Config, system: &System, created: u64) -> String {
     let name = config.host_name();
@@ -24,6 +25,7 @@ pub fn metadata_yaml(config: &Config, system: &System, created: u64) -> String {
         }
     }
     properties.extend(name.map(|name| ("name", name)));
+    let created = created.max(1);
     let architecture = system.architecture.unwrap_or("x86_64");
     let mut text = format!("architecture: {architecture}\ncreation_date: {created}\nproperties:\n");
     for (key, value) in properties {

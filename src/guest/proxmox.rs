@@ -11,6 +11,9 @@ use super::system::{Family, System};
 /// A container without a name is called this.
 const NAMELESS: &str = "container";
 
+/// The swap in bytes of a container whose memory is limited and whose swap is not known.
+pub(super) const SWAP_OF_OTHERS: u64 = 0;
+
 /// The text of `./etc/vzdump/vps.conf` for an archive that `pct restore` takes. `disk_size` is that
 /// of the container's disk in bytes, for a configuration that does not say it.
 ///
@@ -32,7 +35,7 @@ pub fn vps_conf(config: &Config, disk_size: u64) -> String {
     if let Some(memory) = config.memory() {
         lines.push(("PHYSPAGES", format!("0:{}", pages(memory))));
         // Proxmox looks at PHYSPAGES only where this key is.
-        let swap = config.swap().unwrap_or(0);
+        let swap = config.swap().unwrap_or(SWAP_OF_OTHERS);
         lines.push(("SWAPPAGES", format!("0:{}", pages(swap))));
     }
     let kib = config

@@ -6,6 +6,7 @@ mod context;
 mod fstab;
 mod identity;
 mod leftovers;
+mod login;
 mod network;
 mod services;
 
@@ -25,6 +26,7 @@ const FOR_CONTAINERS: &[Rule] = &[
     fstab::apply,
     services::apply,
     console::apply,
+    login::apply,
     network::apply,
     identity::apply,
 ];

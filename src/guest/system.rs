@@ -193,8 +193,8 @@ pub fn identify(tree: &dyn Tree) -> Result<System> {
             break;
         }
     }
-    // Debian's os-release has the first number only.
-    if system.family == Family::Debian && !system.version.contains('.') {
+    // Debian's os-release has the first number only; Devuan counts in another way.
+    if ["debian", "raspbian"].contains(&system.id.as_str()) && !system.version.contains('.') {
         let version = view.text("etc/debian_version")?.unwrap_or_default();
         if version.starts_with(|c: char| c.is_ascii_digit()) {
             version.trim().clone_into(&mut system.version);

@@ -39,7 +39,7 @@ fn a_path_has_no_link_in_it() {
         .file("etc/rc.d/init.d/vzquota", "")
         .link("etc/network", "/srv/network")
         .file("srv/network/interfaces", "auto lo\n")
-        .file("sbin/ifup", "");
+        .files(&["sbin/ifup", "sbin/dhclient"]);
     assert_eq!(
         lxc(&files),
         [
@@ -137,6 +137,7 @@ fn a_hostile_configuration_is_text_wherever_it_ends() {
     );
     let archive = Archive {
         path: "-x'y.tar",
+        ending: ".tar",
         id: "../1;reboot",
         disk_size: 1,
     };

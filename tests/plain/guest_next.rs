@@ -5,6 +5,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
+use ploopconv::format::tar::TarOptions;
 use ploopconv::guest::{
     Archive, Config, Family, Hint, Init, Kind, Network, Receiver, System, candidates, find_config,
     metadata_yaml, next, vps_conf,
@@ -34,6 +35,7 @@ fn debian(version: &str) -> System {
 fn archive(path: &str) -> Archive<'_> {
     Archive {
         path,
+        ending: TarOptions::for_name(path).ending(),
         id: "101",
         disk_size: 5 << 30,
     }
@@ -132,6 +134,7 @@ fn commands_are_filled_from_the_configuration() {
 fn without_a_configuration_there_are_commands_too() {
     let archive = Archive {
         path: "-a.tar",
+        ending: ".tar",
         id: "5d2b8a9e-0000-4000-8000-000000000001",
         disk_size: 1,
     };
@@ -288,4 +291,95 @@ fn an_id_that_is_no_name_is_looked_for_nowhere() {
     }
     let found = candidates(Path::new("/x/101"), None, &[conf]);
     assert_eq!(found[1], Path::new("/etc/vz/conf/101.conf"));
+}
+
+/// `pct` knows endings of names in small letters and none of the short ones.
+#[test]
+fn pct_gets_a_name_that_it_takes() {
+    let first = |path: &str, ending: &str| {
+        let archive = Archive {
+            ending,
+            ..archive(path)
+        };
+        let hints = next(&archive, &config(), &debian("12.1"), &Kind::Lxc.into());
+        let commands = hints[0].commands.iter();
+        let words = commands.map(|line| line.split(" --").next().unwrap().to_owned());
+        words.collect::<Vec<_>>().join("; ")
+    };
+    for (path, ending, commands) in [
+        (
+            "a.tar.gz",
+            ".tar.gz",
+            "pct restore 101 a.tar.gz; pct start 101",
+        ),
+        (
+            "a.tzst",
+            ".tar.zst",
+            "ln a.tzst a.tar.zst; pct restore 101 a.tar.zst; pct start 101",
+        ),
+        (
+            "/b/a.tgz",
+            ".tar.gz",
+            "ln /b/a.tgz /b/a.tar.gz; pct restore 101 /b/a.tar.gz; pct start 101",
+        ),
+        (
+            "A.TAR",
+            ".tar",
+            "ln A.TAR A.tar; pct restore 101 A.tar; pct start 101",
+        ),
+        (
+            "ct",
+            ".tar.zst",
+            "ln ct ct.tar.zst; pct restore 101 ct.tar.zst; pct start 101",
+        ),
+        (
+            "a.tar",
+            ".tar.gz",
+            "ln a.tar a.tar.gz; pct restore 101 a.tar.gz; pct start 101",
+        ),
+        (
+            ".tgz",
+            ".tar.gz",
+            "ln .tgz .tgz.tar.gz; pct restore 101 .tgz.tar.gz; pct start 101",
+        ),
+        // Without the folder it would be a volume of the storage `local`.
+        (
+            "local:a.tar",
+            ".tar",
+            "pct restore 101 ./local:a.tar; pct start 101",
+        ),
+    ] {
+        assert_eq!(first(path, ending), commands, "{path}");
+    }
+}
+
+/// Where the command does not say the swap, pct takes the sum of memory and swap for it.
+#[test]
+fn the_swap_is_said_wherever_the_memory_is() {
+    let options = |config: &str| {
+        let config = Config::parse(config.as_bytes()).unwrap();
+        let hints = next(
+            &archive("a.tar"),
+            &config,
+            &debian("12.1"),
+            &Kind::Lxc.into(),
+        );
+        (hints[0].commands[0].clone(), hints[0].notes.join("; "))
+    };
+    let (line, notes) = options("PHYSPAGES=\"0:262144\"\n");
+    assert!(line.contains(" --memory 1024 --swap 0 "), "{line}");
+    assert!(!notes.contains("512 MiB"), "{notes}");
+    let (line, notes) = options("CPUS=\"1\"\n");
+    assert!(
+        !line.contains("--memory") && !line.contains("--swap"),
+        "{line}"
+    );
+    assert!(notes.contains("pct gives it 512 MiB"), "{notes}");
+}
+
+/// Incus refuses an image without a time, and 0 is none.
+#[test]
+fn an_image_of_1970_has_a_time() {
+    let text = metadata_yaml(&config(), &debian("12"), 0);
+    assert!(text.contains("\ncreation_date: 1\n"), "{text}");
 }

@@ -21,6 +21,8 @@ const INITTAB: &str = "id:2:initdefault:\nsi::sysinit:/etc/init.d/rcS\n\
      pf::powerwait:/etc/init.d/powerfail start\n#1:2345:respawn:/sbin/getty 38400 tty1\n\
      vz:2345:once:touch /.vzfifo\n";
 
+const PAM: &str = "auth required pam_env.so\nsession    required     pam_loginuid.so\n";
+
 /// What every container has: the first process of a 64-bit system, device nodes, keys.
 fn container() -> Files {
     let mut elf = b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0\x02\0\x3e\0".to_vec();
@@ -54,7 +56,8 @@ const EVERY: &[&str] = &[
 fn debian_sysv(version: &str) -> Files {
     container()
         .file("etc/debian_version", version)
-        .files(&["sbin/init", "sbin/getty", "sbin/ifup"])
+        .files(&["sbin/init", "sbin/getty", "sbin/ifup", "sbin/dhclient"])
+        .file("etc/pam.d/sshd", PAM)
         .file("etc/inittab", INITTAB)
         .file("etc/securetty", "console\ntty1\n")
         .file("etc/network/interfaces", VENET)
@@ -67,6 +70,7 @@ const DEBIAN_SYSV: &[&str] = &[
     "remove etc/init.d/vzquota",
     "write etc/inittab",
     "write etc/network/interfaces",
+    "write etc/pam.d/sshd",
     "remove etc/rc2.d/S00vzquota",
     "remove etc/rc6.d/K00vzreboot",
     "write etc/securetty",
@@ -93,6 +97,7 @@ fn systemd(id: &str, version: &str) -> Files {
             "/usr/lib/systemd/system/vzfifo.service",
         )
         .link("etc/systemd/system/systemd-udevd.service", "/dev/null")
+        .link("etc/systemd/system/dev-hugepages.mount", "/dev/null")
         .link("etc/systemd/system/getty.target", "/dev/null")
 }
 
@@ -101,13 +106,14 @@ const SYSTEMD: &[&str] = &[
     "keep etc/systemd/system",
     "remove etc/systemd/system/getty.target",
     "remove etc/systemd/system/multi-user.target.wants/vzfifo.service",
+    "remove etc/systemd/system/systemd-udevd.service",
     "remove usr/lib/systemd/system/vzfifo.service",
 ];
 
 fn debian_systemd(version: &str) -> Files {
     systemd("debian", version)
         .file("etc/debian_version", format!("{version}.1\n"))
-        .files(&["usr/sbin/ifup"])
+        .files(&["usr/sbin/ifup", "usr/sbin/dhclient"])
         .file("etc/network/interfaces", VENET)
 }
 
@@ -122,8 +128,16 @@ fn ubuntu_upstart(version: &str) -> Files {
             "sbin/init",
             "sbin/getty",
             "sbin/ifup",
+            "sbin/dhclient3",
             "etc/init/rc-sysinit.conf",
         ])
+        .file(
+            "etc/init/networking.conf",
+            match version {
+                "10.04" => "start on (local-filesystems\n  and stopped udevtrigger)\n",
+                _ => "start on (local-filesystems\n  and (stopped udevtrigger or container))\n",
+            },
+        )
         .file("etc/init/vz_init_done.conf", "exec touch /.vzfifo\n")
         .file("etc/network/interfaces", VENET)
 }
@@ -148,6 +162,8 @@ fn red_hat(files: Files) -> Files {
             "NETWORKING=\"yes\"\nGATEWAYDEV=\"venet0\"\nHOSTNAME=\"www\"\n",
         )
         .file(&format!("{folder}/ifcfg-lo"), "DEVICE=lo\n")
+        .file(&format!("{folder}/ifup-eth"), "")
+        .file("usr/sbin/dhclient", "")
         .file(
             &format!("{folder}/ifcfg-venet0"),
             "DEVICE=venet0\nIPADDR=127.0.0.1\n",
@@ -189,7 +205,8 @@ fn centos_6() -> Files {
         .files(&["sbin/init", "sbin/agetty", "sbin/mingetty"])
         .file("etc/init/rc.conf", "")
         .file("etc/init/start-ttys.conf", "")
-        .file("etc/init/tty.conf", "")
+        .file("etc/init/tty.conf", "exec /sbin/mingetty $TTY\n")
+        .file("etc/pam.d/login", PAM)
         .file("etc/sysconfig/init", "BOOTUP=color\nACTIVE_CONSOLES=\n")
 }
 
@@ -210,6 +227,7 @@ fn alpine() -> Files {
         .link("sbin/init", "/bin/busybox")
         .link("sbin/getty", "/bin/busybox")
         .link("sbin/ifup", "/bin/busybox")
+        .link("sbin/udhcpc", "/bin/busybox")
         .file("etc/rc.conf", "rc_sys=\"openvz\"\n")
         .file("etc/init.d/networking", "")
         .dir("etc/runlevels/boot")
@@ -224,7 +242,12 @@ fn alpine() -> Files {
 fn gentoo() -> Files {
     container()
         .file("etc/gentoo-release", "Gentoo Base System release 2.2\n")
-        .files(&["sbin/init", "sbin/agetty", "etc/init.d/net.lo"])
+        .files(&[
+            "sbin/init",
+            "sbin/agetty",
+            "sbin/dhcpcd",
+            "etc/init.d/net.lo",
+        ])
         .file("etc/inittab", INITTAB)
         .file("etc/rc.conf", "#rc_sys=\"\"\nrc_sys=\"openvz\"\n")
         .file(
@@ -349,6 +372,7 @@ fn rows() -> Vec<Row> {
             "sbin/init",
             "sbin/getty",
             "sbin/ifup",
+            "sbin/dhclient3",
             "etc/event.d/rc2",
             "etc/event.d/tty1",
         ])
@@ -367,6 +391,7 @@ fn rows() -> Vec<Row> {
         Init::UpstartEvents,
         &[events_changes, interfaces],
     ));
+    let lucid: &[&str] = &["write etc/init/container-network.conf"];
     for (name, version) in [
         ("Ubuntu 10.04", "10.04"),
         ("Ubuntu 12.04", "12.04"),
@@ -379,11 +404,11 @@ fn rows() -> Vec<Row> {
             ubuntu,
             version,
             Init::Upstart,
-            &[UBUNTU_UPSTART],
+            &[UBUNTU_UPSTART, if version == "10.04" { lucid } else { &[] }],
         ));
     }
     let xenial = systemd("ubuntu", "16.04")
-        .files(&["usr/sbin/ifup"])
+        .files(&["usr/sbin/ifup", "usr/sbin/dhclient"])
         .file("etc/network/interfaces", VENET);
     rows.push(row(
         "Ubuntu 16.04",
@@ -418,6 +443,8 @@ fn rows() -> Vec<Row> {
     let six: &[&str] = &[
         "write etc/init/console.conf",
         "write etc/init/power-status-changed.conf",
+        "write etc/init/tty.conf",
+        "write etc/pam.d/login",
         "write etc/sysconfig/init",
     ];
     rows.push(row(

@@ -76,6 +76,10 @@ const TABLE: &[(&str, &str)] = &[
         "a_lock_that_says_that_somebody_writes_leads_to_the_same_bytes",
     ),
     (
+        "once there is room, to write all of it again",
+        "a_full_target_is_filled_by_the_command_of_the_message_once_it_has_room",
+    ),
+    (
         "larger clusters can",
         "clusters_that_are_too_small_for_the_disk_lead_to_some_that_are_not",
     ),
@@ -177,10 +181,11 @@ const ELSEWHERE: &[(&str, usize, &[&str])] = &[
     ),
     (
         "src/advice/hints/files.rs",
-        8,
+        9,
         &[
             "what_cannot_be_mounted_is_said_and_leads_to_what_works",
             "a_private_layer_takes_the_writes_and_ioctls_do_what_netlink_does",
+            "a_directory_that_is_missing_is_made_by_the_command_of_the_message",
             "files_of_xfs_become_an_archive_by_the_commands_of_the_message",
             "the_file_system_is_the_only_one_or_chosen",
         ],

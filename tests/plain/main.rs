@@ -27,6 +27,7 @@ mod fixtures;
 mod guest_files;
 mod guest_hostile;
 mod guest_next;
+mod guest_starts;
 mod guest_systems;
 mod guest_tree;
 mod habits;

@@ -18,7 +18,7 @@ fn script(name: &str) -> Command {
 }
 
 /// All that the kernel says of the files in a folder, a line each.
-fn list(folder: &Path) -> Vec<String> {
+pub(crate) fn list(folder: &Path) -> Vec<String> {
     let text = tool("python3", script("list").arg(folder));
     text.lines().map(str::to_owned).collect()
 }
@@ -30,7 +30,7 @@ fn disk(size: u64, options: &[&str], fill: impl FnOnce(&Path)) -> Raw {
     raw
 }
 
-fn make(file: &Path, options: &[&str], fill: impl FnOnce(&Path)) {
+pub(crate) fn make(file: &Path, options: &[&str], fill: impl FnOnce(&Path)) {
     let mut mke2fs = Command::new("mke2fs");
     tool(
         "e2fsprogs",
@@ -59,13 +59,13 @@ fn kernel(raw: &Raw) -> Vec<String> {
 }
 
 /// Where an archive is unpacked: a file system that keeps everything.
-struct Place {
+pub(crate) struct Place {
     mounted: Mounted,
     _folder: tempfile::TempDir,
 }
 
 impl Place {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let disk = folder.path().join("disk");
         File::create(&disk).unwrap().set_len(2 << 30).unwrap();
@@ -79,8 +79,12 @@ impl Place {
         }
     }
 
+    pub(crate) fn folder(&self) -> &Path {
+        &self.mounted.dir
+    }
+
     /// What a program leaves that unpacks the archive.
-    fn unpacked(&self, archive: &Path, package: &str, program: &[&str]) -> Vec<String> {
+    pub(crate) fn unpacked(&self, archive: &Path, package: &str, program: &[&str]) -> Vec<String> {
         let folder = self.mounted.dir.join(program[0]);
         fs::create_dir(&folder).unwrap();
         let mut command = Command::new(program[0]);
@@ -90,7 +94,7 @@ impl Place {
     }
 }
 
-const GNU: [&str; 6] = [
+pub(crate) const GNU: [&str; 6] = [
     "tar",
     "--numeric-owner",
     "--xattrs",
@@ -100,7 +104,7 @@ const GNU: [&str; 6] = [
 ];
 
 #[track_caller]
-fn assert_same(found: &[String], expected: &[String], what: &str) {
+pub(crate) fn assert_same(found: &[String], expected: &[String], what: &str) {
     let differ = |one: &[String], other: &[String]| {
         let other: BTreeSet<_> = other.iter().cloned().collect();
         let lines = one.iter().filter(|line| !other.contains(*line));

@@ -112,3 +112,33 @@ fn root_gets_what_the_kernel_shows_and_another_user_is_told_what_is_missing() {
         (0o755, 0o555, 0o400)
     );
 }
+
+/// As GNU ls shows them: with a sign where there is an ACL.
+#[test]
+fn a_list_shows_which_files_have_an_acl() {
+    let scratch = Scratch::new();
+    let (raw, image) = disk(&scratch);
+    let _guard = SourceGuard::new(image.parent().unwrap());
+    let mut ls = Command::new(program::path());
+    ls.args(["ls", "-lR"]).arg(&image);
+    let ours = tool("ploopconv", &mut ls);
+    let mounted = Mounted::image(&raw, &scratch.path().join("again"), "loop,ro");
+    let mut ls = Command::new("ls");
+    ls.args(["-lnR", "--time-style=+"])
+        .current_dir(&mounted.dir);
+    let theirs = tool("coreutils", &mut ls);
+    let signs = |text: &str| {
+        let words = text.lines().filter_map(|line| {
+            let mut words = line.split_whitespace();
+            let mode = words.next().filter(|mode| mode.len() > 9)?;
+            Some((words.last()?.to_owned(), mode.to_owned()))
+        });
+        words.collect::<std::collections::BTreeSet<_>>()
+    };
+    let (ours, theirs) = (signs(&ours), signs(&theirs));
+    for file in &theirs {
+        assert!(ours.contains(file), "{file:?}: {ours:?}");
+    }
+    let with_acl = ours.iter().filter(|(_, mode)| mode.ends_with('+')).count();
+    assert_eq!(with_acl, 4, "{ours:?}");
+}

@@ -13,6 +13,8 @@ use support::tools;
 
 mod advice;
 mod archives;
+mod archives_chains;
+mod archives_ended;
 mod attach;
 mod bad_sectors;
 mod compact;

@@ -387,3 +387,41 @@ fn options_that_say_nothing_are_refused() {
     }
     assert_eq!(names_in(&raw.scratch.out()), [""; 0]);
 }
+
+/// What was changed for a host is verified with the options of the conversion, and with no others.
+#[test]
+fn an_archive_for_a_host_is_verified_as_it_was_made() {
+    let (raw, image) = container();
+    let keep = ["--network", "keep", "--gateway", "192.0.2.1"];
+    for (name, how, more) in [
+        ("a.tar", "lxc", &[][..]),
+        ("b.tar.zst", "lxc", &keep),
+        ("c.tar.gz", "incus", &[]),
+    ] {
+        let options = [&["--for", how], more].concat();
+        let (target, run) = packed(&raw, &image, name, &options);
+        run.status(0);
+        let verify = |options: &[&str]| {
+            let program = Program::new(["verify".as_ref(), target.as_os_str()]);
+            let program = program.arg("--against").arg(&image);
+            program.args(options).run()
+        };
+        verify(&options).status(0).says([] as [&str; 0]);
+        let run = verify(&[]).status(1);
+        let said = String::from_utf8(run.stdout).unwrap();
+        assert!(said.contains("made with --for"), "{said}");
+        verify(&["--for", how, "--network", "none"]).status(1);
+    }
+    let plain = raw.scratch.out().join("plain.raw");
+    convert(&image, &plain).run().done();
+    let verify = |words: &[&str]| {
+        let program = Program::new(["verify".as_ref(), plain.as_os_str()]);
+        program.args(words).run()
+    };
+    verify(&["--for", "lxc"])
+        .status(2)
+        .says(["add --against IMAGE"]);
+    let image = image.to_str().unwrap();
+    let run = verify(&["--against", image, "--for", "lxc"]);
+    run.status(2).says(["is none"]);
+}

@@ -1,13 +1,15 @@
 //! What to do about files that are not read here.
 
 use std::ffi::OsStr;
+use std::io;
+use std::path::Path;
 
-use ploopconv::ErrorKind;
 use ploopconv::attach::can_mount;
 use ploopconv::convert::ConvertError;
 use ploopconv::ext4::FilesError;
 use ploopconv::format::by_extension;
 use ploopconv::format::tar::TarError;
+use ploopconv::{Error, ErrorKind};
 
 use super::hint::Hint;
 use super::retry::Typed;
@@ -41,6 +43,16 @@ pub(super) fn of_file_systems(error: &ConvertError, typed: &Typed) -> Option<Vec
         }
         _ => None,
     }
+}
+
+/// Advice for a directory that files are extracted into and that is not there.
+pub(super) fn of_directory(error: &Error, typed: &Typed) -> Option<Hint> {
+    let directory = typed.value("directory").map(Path::new)?;
+    let is_missing = error
+        .io_error()
+        .is_some_and(|error| error.kind() == io::ErrorKind::NotFound);
+    let is_it = typed.is_command("extract") && error.path() == Some(directory) && is_missing;
+    is_it.then(|| Hint::run("to make it", format!("mkdir -p {}", quoted(directory))))
 }
 
 /// Advice for a file of the image that cannot be read; `None` where another error is the cause, and

@@ -10,10 +10,10 @@ use ploopconv::hash;
 use ploopconv::sink::{self, Durability, IfExists};
 
 use super::format::{Formats, raw};
-use super::guest::GuestArgs;
 use super::packing::PackingArgs;
 use crate::advice::promise::Promised;
 use crate::cli::compact::DiskArgs;
+use crate::cli::guest::GuestArgs;
 use crate::cli::progress::When;
 use crate::cli::scratch::scratch_folder;
 

@@ -14,8 +14,9 @@ use serde::Serialize;
 
 use super::args::ConvertArgs;
 use super::files::{self, FilesReport};
-use super::guest::{self, Container, GuestReport, JsonHint};
+use super::guest::{self, GuestReport, JsonHint};
 use crate::cli::ending::Ending;
+use crate::cli::guest::Container;
 use crate::cli::losses::{JsonAccount, complain_about};
 use crate::cli::outcome::Verdict;
 use crate::cli::output::{finish, line, results, write_message};
@@ -205,9 +206,12 @@ impl Reporter<'_> {
         if self.args.verbose {
             left.iter().for_each(|line| write_message(line));
         } else if !left.is_empty() {
+            let settings = match left.len() {
+                1 => "1 setting of the container is".to_owned(),
+                many => format!("{many} settings of the container are"),
+            };
             write_message(&format!(
-                "{} settings of the container are not carried over (-v says which, and why)",
-                left.len()
+                "{settings} not carried over (-v says which, and why)"
             ));
         }
         for line in guest::lines(&self.next(archive)) {
@@ -316,7 +320,10 @@ impl Reporter<'_> {
             return Vec::new();
         }
         let guest = self.guest_of(archive);
-        guest.map_or_else(Vec::new, |(container, guest)| container.next(guest, target))
+        let packing = archive.plan.options();
+        guest.map_or_else(Vec::new, |(container, guest)| {
+            container.next(guest, target, packing)
+        })
     }
 
     fn show(&self, image: &PlannedImage, account: Option<&Account>) -> anyhow::Result<()> {

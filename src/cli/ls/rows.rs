@@ -36,6 +36,8 @@ pub(super) struct Row<'a> {
     /// `None` where it cannot be read.
     pub(super) metadata: Option<Metadata>,
     pub(super) target: Option<Vec<u8>>,
+    /// Whether it has an ACL; looked at for the long form only.
+    pub(super) has_acl: bool,
 }
 
 impl Format {
@@ -67,6 +69,7 @@ impl<'a> Row<'a> {
             file_type,
             metadata: None,
             target: None,
+            has_acl: false,
         }
     }
 
@@ -88,7 +91,13 @@ impl<'a> Row<'a> {
         } = metadata;
         let mode = mode(metadata);
         let time = iso(metadata.modified.seconds);
-        let mut line = format!("{mode} {links:>3} {uid:>5} {gid:>5} {size:>10} {time} {name}");
+        // As GNU ls has it. It takes the place of a blank where there is one to spare.
+        let plus = match (self.has_acl, *links > 99) {
+            (false, _) => " ",
+            (true, false) => "+",
+            (true, true) => "+ ",
+        };
+        let mut line = format!("{mode}{plus}{links:>3} {uid:>5} {gid:>5} {size:>10} {time} {name}");
         if let Some(target) = &self.target {
             line += &format!(" -> {}", safe_bytes(target));
         }

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::Read as _;
 use std::path::Path;
 
-use ploopconv::convert::{ComparedArchive, Input, Resources, Tally, compare_archive};
+use ploopconv::convert::{ComparedArchive, Input, MadeArchive, Resources, Tally, compare_archive};
 use ploopconv::format::by_extension;
 use ploopconv::format::tar::TarOptions;
 use ploopconv::util::size::human;
@@ -13,7 +13,7 @@ use serde::Serialize;
 use super::VerifyArgs;
 use crate::cli::ending::Ending;
 use crate::cli::outcome::Verdict;
-use crate::cli::output::{finish, line, results};
+use crate::cli::output::{finish, line, results, write_message};
 use crate::cli::report::path;
 use crate::cli::scratch::scratch_folder;
 
@@ -38,12 +38,32 @@ pub(super) fn options_of(target: &Path) -> Option<TarOptions> {
 
 /// Compares it. Memory and progress are those of a conversion.
 pub(super) fn compare(
-    input: Input,
+    input: &Input,
     args: &VerifyArgs,
-    options: TarOptions,
+    format: TarOptions,
     resources: &Resources<'_>,
-) -> ploopconv::Result<ComparedArchive> {
-    compare_archive(input, &args.target, options, &scratch_folder(), resources)
+) -> anyhow::Result<ComparedArchive> {
+    let mut guest = None;
+    if args.guest.is_given() {
+        let container = args.guest.container(input, &args.open.image)?;
+        let warnings = container.warnings();
+        for line in warnings.iter().filter(|_| !args.quiet) {
+            write_message(line);
+        }
+        guest = args.guest.options(&container);
+    }
+    let archive = MadeArchive {
+        path: &args.target,
+        format,
+        guest: guest.as_ref(),
+    };
+    let folder = scratch_folder();
+    Ok(compare_archive(
+        input.clone(),
+        &archive,
+        &folder,
+        resources,
+    )?)
 }
 
 /// Says what was found.
@@ -58,9 +78,16 @@ pub(super) fn report(
         None => Verdict::Salvaged,
     };
     let text = match found.first_difference {
-        Some(offset) => format!(
-            "different: the archive is another one from offset {offset:#x} on, before compression"
-        ),
+        Some(offset) => {
+            let hint = match args.guest.is_given() {
+                true => "",
+                false => "; what was made with --for is verified with the same options",
+            };
+            format!(
+                "different: the archive is another one from offset {offset:#x} on, before \
+                 compression{hint}"
+            )
+        }
         None => format!("verified: {} of files", human(found.size)),
     };
     if args.json {

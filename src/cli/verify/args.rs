@@ -1,8 +1,10 @@
 //! What was typed for a target to be verified.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::cli::compact::DiskArgs;
+use crate::cli::guest::GuestArgs;
+use crate::cli::outcome::Usage;
 use crate::cli::progress::When;
 
 /// What stands for no image: a file of this name is `./-`, as for any other tool.
@@ -24,6 +26,8 @@ pub(crate) struct VerifyArgs {
     // Here IMAGE belongs to an option.
     #[command(flatten)]
     pub(crate) open: DiskArgs,
+    #[command(flatten)]
+    pub(super) guest: GuestArgs,
     /// Print JSON instead of text
     #[arg(long)]
     pub(super) json: bool,
@@ -33,4 +37,16 @@ pub(crate) struct VerifyArgs {
     /// When to show progress
     #[arg(long, value_name = "WHEN", default_value = "auto")]
     pub(super) progress: When,
+}
+
+impl VerifyArgs {
+    /// Refuses what cannot be followed together.
+    pub(super) fn refuse_nonsense(&self) -> Result<(), Usage> {
+        if self.guest.is_given() && self.open.image == Path::new(NO_IMAGE) {
+            return Err(Usage(
+                "--for says how an archive was made of an image: add --against IMAGE".to_owned(),
+            ));
+        }
+        self.guest.refuse_contradictions()
+    }
 }

@@ -31,6 +31,14 @@ impl Reader {
         })
     }
 
+    /// How many bytes from `offset` on are lost with the part of the map that says where they are.
+    pub(super) fn lost_at(&self, inode: &Inode, offset: u64) -> u64 {
+        let block_size = self.superblock.block_size;
+        let blocks = self.lost_blocks_at(inode, offset / block_size);
+        let len = blocks.saturating_mul(block_size) - offset % block_size;
+        len.min(inode.metadata.size.saturating_sub(offset)).max(1)
+    }
+
     /// Fills all of `buf` with the bytes of a file from `offset`.
     ///
     /// # Errors

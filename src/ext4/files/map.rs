@@ -7,7 +7,7 @@ use super::inode::Inode;
 use super::reader::Reader;
 use super::run::BlockRun;
 use super::volume::Block;
-use crate::error::Result;
+use crate::error::{ErrorKind, Result};
 use crate::ext4::extent::Extent;
 use crate::util::bytes::{le_u16, le_u32, to_u64, to_usize};
 
@@ -22,11 +22,7 @@ impl Reader {
     /// [`FilesError::Inode`](super::FilesError::Inode) where the list of blocks makes no sense,
     /// and what the disk says.
     pub(super) fn blocks_at(&self, inode: &Inode, logical: u64) -> Result<BlockRun> {
-        let found = if inode.has_extents() {
-            self.extent_at(inode, logical)?
-        } else {
-            self.pointer_at(inode, logical)?
-        };
+        let found = self.stored_at(inode, logical, &mut 0)?;
         let found = self.changed.blocks(inode.number, logical, found);
         match found.first {
             Some(first) if !self.superblock.holds(first, found.len) => {
@@ -36,7 +32,25 @@ impl Reader {
         }
     }
 
-    fn extent_at(&self, inode: &Inode, logical: u64) -> Result<BlockRun> {
+    /// How many blocks from `logical` on have the block of the map in common that is lost.
+    pub(super) fn lost_blocks_at(&self, inode: &Inode, logical: u64) -> u64 {
+        let mut reach = 1;
+        match self.stored_at(inode, logical, &mut reach) {
+            Err(error) if error.kind() == ErrorKind::Lost => reach.max(1),
+            _ => 1,
+        }
+    }
+
+    /// What the map says; `reach` is how many blocks the block of the map has that was read last.
+    fn stored_at(&self, inode: &Inode, logical: u64, reach: &mut u64) -> Result<BlockRun> {
+        if inode.has_extents() {
+            self.extent_at(inode, logical, reach)
+        } else {
+            self.pointer_at(inode, logical, reach)
+        }
+    }
+
+    fn extent_at(&self, inode: &Inode, logical: u64, reach: &mut u64) -> Result<BlockRun> {
         let damaged = |problem| self.damaged(inode.number, problem);
         let root = inode.root();
         // The node that the walk is at, and the levels that it should have below it.
@@ -63,6 +77,7 @@ impl Reader {
             if !self.superblock.holds(number, 1) {
                 return Err(damaged(OUTSIDE));
             }
+            *reach = end.saturating_sub(logical);
             let read = self.read_block(inode.number, number)?;
             read.check(|bytes| self.check_extents(inode.number, inode.seed, bytes))?;
             (block, depth) = (Some(read), Some(below));
@@ -101,7 +116,7 @@ impl Reader {
         Ok(())
     }
 
-    fn pointer_at(&self, inode: &Inode, logical: u64) -> Result<BlockRun> {
+    fn pointer_at(&self, inode: &Inode, logical: u64, reach: &mut u64) -> Result<BlockRun> {
         /// The pointers to blocks of the file itself; three to trees of pointers follow them.
         const DIRECT: u64 = 12;
         let hole = |len| Ok(BlockRun { len, first: None });
@@ -131,6 +146,7 @@ impl Reader {
             if !self.superblock.holds(u64::from(pointer), 1) {
                 return Err(self.damaged(inode.number, OUTSIDE));
             }
+            *reach = covered - into;
             block = self.read_block(inode.number, u64::from(pointer))?;
             covered /= per_block;
             depth -= 1;

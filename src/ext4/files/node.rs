@@ -58,6 +58,10 @@ impl Node for File<'_> {
         self.files.run_at(&self.inode, offset)
     }
 
+    fn lost_at(&self, offset: u64) -> u64 {
+        self.files.lost_at(&self.inode, offset)
+    }
+
     fn read_at(&self, buf: &mut [u8], offset: u64) -> Result<()> {
         self.files.read_file(&self.inode, buf, offset)
     }

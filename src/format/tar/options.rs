@@ -44,6 +44,16 @@ impl TarOptions {
         Some(Self { compression })
     }
 
+    /// The ending by which every reader of archives knows one that is packed like this.
+    #[must_use]
+    pub fn ending(self) -> &'static str {
+        match self.compression {
+            None => ".tar",
+            Some(TarCompression::Gzip) => ".tar.gz",
+            Some(TarCompression::Zstd) => ".tar.zst",
+        }
+    }
+
     /// What the extension of a file stands for: `.tar.gz` and `.tgz` are gzip, `.tar.zst` and
     /// `.tzst` are zstd.
     #[must_use]

@@ -37,26 +37,34 @@ enum Piece<'t> {
     Zeros(usize),
 }
 
+impl Piece<'_> {
+    fn len(&self) -> usize {
+        match self {
+            Self::Known(len) | Self::Zeros(len) | Self::Data { len, .. } => *len,
+        }
+    }
+}
+
 impl Unit<'_> {
     /// Reads all bytes of the unit into `buffer`. What is lost of files is zeros, and counted,
     /// where there is something that counts. The unit needs no memory after that.
     pub(super) fn read(&mut self, buffer: &mut Vec<u8>, zeroed: Option<&Zeroed>) -> Result<()> {
-        buffer.clear();
-        buffer.reserve_exact(self.len);
+        // What a buffer has from an earlier unit is written over: it need not be cleared.
+        buffer.resize(self.len, 0);
+        let mut rest = &mut buffer[..];
         let (all, pieces) = (take(&mut self.known), take(&mut self.pieces));
         let mut known = &all[..];
         for piece in &pieces {
+            let (bytes, later) = rest.split_at_mut(piece.len());
+            rest = later;
             match piece {
                 Piece::Known(len) => {
                     let (now, rest) = known.split_at(*len);
-                    buffer.extend_from_slice(now);
+                    bytes.copy_from_slice(now);
                     known = rest;
                 }
-                Piece::Zeros(len) => buffer.resize(buffer.len() + len, 0),
-                Piece::Data { file, offset, len } => {
-                    let at = buffer.len();
-                    buffer.resize(at + len, 0);
-                    let bytes = &mut buffer[at..];
+                Piece::Zeros(_) => bytes.fill(0),
+                Piece::Data { file, offset, .. } => {
                     match (file.node.read_at(bytes, *offset), zeroed) {
                         (Err(error), Some(zeroed)) if error.kind() == ErrorKind::Lost => {
                             zeroed.read(file, bytes, *offset)?;

@@ -28,6 +28,8 @@ const GETTYS: &[(&str, &str)] = &[
 const TERMINALS: &[(&str, &str)] = &[("co", "console"), ("1", "tty1")];
 
 const LOGIN: &str = "a login on the terminals that the new host gives, and on no others";
+const NO_HANGUP: &str =
+    "mingetty ends where vhangup fails, as it does in an unprivileged container";
 const POWER: &str = "the new host asks for a shutdown with SIGPWR";
 
 /// Upstart's jobs: the path, the text, why.
@@ -74,6 +76,9 @@ pub(super) fn apply(draft: &mut Draft<'_>, context: &Context<'_>) -> Result<()> 
             with_lines(text, missing.map(str::to_owned))
         },
     )?;
+    for path in ["etc/inittab", "etc/init/tty.conf", "etc/event.d/tty1"] {
+        draft.edit(path, NO_HANGUP, without_hangup)?;
+    }
     match context.system.init {
         Init::Upstart => jobs(draft, JOBS),
         Init::UpstartEvents => jobs(draft, EVENTS),
@@ -84,11 +89,28 @@ pub(super) fn apply(draft: &mut Draft<'_>, context: &Context<'_>) -> Result<()> 
     }
 }
 
+/// The option of mingetty that does so.
+const HANGUP_OFF: &str = "nohangup";
+
+/// The text with mingetty told not to hang other programs up.
+fn without_hangup(text: &str) -> String {
+    let lines = text.split('\n').map(|line| {
+        let is_comment = line.trim_start().starts_with('#');
+        match line.split_once("mingetty ") {
+            Some((start, rest)) if !is_comment && !rest.contains(HANGUP_OFF) => {
+                format!("{start}mingetty --{HANGUP_OFF} {rest}")
+            }
+            _ => line.to_owned(),
+        }
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
 /// How a login on `tty` is started; `None` where no program of the guest does it.
 fn getty(draft: &Draft<'_>, tty: &str) -> Result<Option<String>> {
     for (program, call) in GETTYS {
         if draft.view.first(&[program])?.is_some() {
-            return Ok(Some(call.replace("TTY", tty)));
+            return Ok(Some(without_hangup(&call.replace("TTY", tty))));
         }
     }
     Ok(None)

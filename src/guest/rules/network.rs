@@ -6,6 +6,7 @@ mod manager;
 mod openrc;
 mod redhat;
 mod suse;
+mod upstart;
 mod wanted;
 
 use self::manager::Manager;
@@ -26,11 +27,19 @@ const MANAGERS: &[Manager] = &[
     files::NETWORKD,
 ];
 
+const NO_DHCP: &str = "no program of the guest asks for an address by DHCP, as dhclient does: let \
+     eth0 keep the container's addresses, or install such a program first";
+
 pub(super) fn apply(draft: &mut Draft<'_>, context: &Context<'_>) -> Result<()> {
     let wanted = wanted(draft, context)?;
+    // What set venet0 up sets eth0 up, where a guest has several.
+    let mut managers: Vec<(&Manager, bool)> = Vec::new();
     for manager in MANAGERS {
+        let before = draft.number_of_changes();
         (manager.clean)(draft)?;
+        managers.push((manager, draft.number_of_changes() > before));
     }
+    managers.sort_by_key(|(_, had_venet)| !had_venet);
     files::clean_netctl(draft)?;
     for manager in MANAGERS {
         if let Some(path) = (manager.card)(draft)? {
@@ -40,10 +49,21 @@ pub(super) fn apply(draft: &mut Draft<'_>, context: &Context<'_>) -> Result<()> 
     let Some(wanted) = wanted else {
         return Ok(());
     };
-    for manager in MANAGERS {
+    let mut used = Vec::new();
+    for (manager, _) in managers {
         if (manager.is_used)(draft)? {
-            return (manager.set)(draft, &wanted);
+            used.push(manager);
         }
+    }
+    for manager in &used {
+        if !wanted.is_dhcp() || manager.has_dhcp(draft)? {
+            (manager.set)(draft, &wanted)?;
+            return upstart::starts_network(draft, context);
+        }
+    }
+    if let Some(manager) = used.first() {
+        (manager.set)(draft, &wanted)?;
+        return draft.keep("etc", NO_DHCP);
     }
     if context.system.init != Init::None && draft.view.is_directory("etc")? {
         draft.keep(

@@ -21,6 +21,8 @@ const UNMASKED: &[(&str, &str)] = &[
     ("NetworkManager*.service", NETWORK),
     ("systemd-networkd*", NETWORK),
     ("systemd-resolved.service", NETWORK),
+    ("systemd-udevd*", UDEV_IN_NAMESPACES),
+    ("systemd-udev-trigger.service", UDEV_IN_NAMESPACES),
     ("systemd-poweroff.service", POWER),
     ("systemd-reboot.service", POWER),
     ("systemd-halt.service", POWER),
@@ -31,6 +33,10 @@ const UNMASKED: &[(&str, &str)] = &[
 
 const LOGIN: &str = "was masked for OpenVZ: the new host's console has a login";
 const NETWORK: &str = "was masked because OpenVZ's host set up venet0: the guest sets up eth0";
+/// Incus gives containers a /sys of their own to write to, and networkd and NetworkManager wait
+/// there for udev to know the card. The unit itself looks whether /sys may be written to.
+const UDEV_IN_NAMESPACES: &str = "was masked for OpenVZ: it starts only where the new host lets it \
+     write to /sys, and there networkd and NetworkManager wait for it";
 const POWER: &str = "was masked for OpenVZ: the new host lets the guest shut itself down";
 
 /// Where a mask hides a unit.

@@ -362,4 +362,13 @@ put() { # put -d|-f FROM TO
     mount --bind "$2" "$root$3"
 }
 "#;
-const ENTER: &str = r#"exec chroot "$root" bash /page"#;
+/// By pivot_root, because the kernel makes no user namespace for what was only put below a chroot.
+const ENTER: &str = r#"
+mkdir "$root/.before"
+cd "$root"
+pivot_root . .before
+cd /
+umount --lazy /.before
+rmdir /.before
+exec bash /page
+"#;

@@ -1,7 +1,7 @@
 //! Managers with a file for each card: netplan, NetworkManager, systemd-networkd, netctl.
 
 use super::super::super::draft::Draft;
-use super::manager::{Manager, VENET};
+use super::manager::{Manager, VENET, has_network_manager, start_network_manager};
 use super::wanted::Wanted;
 use crate::error::Result;
 
@@ -11,6 +11,7 @@ pub(super) const NETPLAN: Manager = Manager {
         let paths = ["usr/sbin/netplan", "sbin/netplan", "usr/share/netplan"];
         Ok(draft.view.first(&paths)?.is_some() && draft.view.is_directory("etc/netplan")?)
     },
+    dhcp: &[],
     clean: |draft| clean(draft, "etc/netplan/*"),
     card: |draft| card(draft, "etc/netplan/*"),
     set: |draft, wanted| {
@@ -21,15 +22,15 @@ pub(super) const NETPLAN: Manager = Manager {
 
 /// Red Hat's from 9 on without the older scripts, and desktops.
 pub(super) const NETWORK_MANAGER: Manager = Manager {
-    is_used: |draft| {
-        let programs = ["usr/sbin/NetworkManager", "sbin/NetworkManager"];
-        Ok(draft.view.first(&programs)?.is_some())
-    },
+    is_used: has_network_manager,
+    dhcp: &[],
     clean: |draft| clean(draft, "etc/NetworkManager/system-connections/*"),
     card: |draft| card(draft, "etc/NetworkManager/system-connections/*"),
     set: |draft, wanted| {
         let path = "etc/NetworkManager/system-connections/eth0.nmconnection";
-        draft.create(path, 0o600, &keyfile(wanted), &wanted.reason)
+        draft.create(path, 0o600, &keyfile(wanted), &wanted.reason)?;
+        let started = "etc/systemd/system/*.wants/NetworkManager.service";
+        start_network_manager(draft, &[started])
     },
 };
 
@@ -42,6 +43,7 @@ pub(super) const NETWORKD: Manager = Manager {
         ];
         Ok(draft.view.first(&paths)?.is_some())
     },
+    dhcp: &[],
     clean: |draft| clean(draft, "etc/systemd/network/*"),
     card: |draft| card(draft, "etc/systemd/network/*"),
     set: networkd,

@@ -2,12 +2,13 @@
 
 use super::super::super::config::netmask;
 use super::super::super::draft::Draft;
-use super::manager::{Manager, VENET};
+use super::manager::{DHCP_CLIENTS, Manager, VENET};
 use super::wanted::Wanted;
 use crate::error::Result;
 
 pub(super) const IFUPDOWN: Manager = Manager {
     is_used,
+    dhcp: DHCP_CLIENTS,
     clean,
     card,
     set,

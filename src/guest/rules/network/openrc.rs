@@ -1,12 +1,13 @@
 //! `/etc/conf.d/net`: Gentoo.
 
 use super::super::super::draft::Draft;
-use super::manager::{Manager, VENET};
+use super::manager::{DHCP_CLIENTS, Manager, VENET};
 use super::wanted::Wanted;
 use crate::error::Result;
 
 pub(super) const NETIFRC: Manager = Manager {
     is_used,
+    dhcp: DHCP_CLIENTS,
     clean,
     card,
     set,

@@ -2,21 +2,47 @@
 
 use super::super::super::config::netmask;
 use super::super::super::draft::Draft;
-use super::manager::{Manager, VENET, retained};
+use super::manager::{Manager, VENET, has_network_manager, retained, start_network_manager};
 use super::wanted::Wanted;
 use crate::error::Result;
 
 pub(super) const SCRIPTS: Manager = Manager {
     is_used,
+    dhcp: SCRIPTS_DHCP,
     clean,
     card,
     set,
 };
 
 const FOLDER: &str = "etc/sysconfig/network-scripts";
+const PLUGIN: &str = "usr/lib*/NetworkManager/*/libnm-settings-plugin-ifcfg-rh.so";
+
+/// NetworkManager asks for an address itself.
+const SCRIPTS_DHCP: &[&str] = &[
+    "sbin/dhclient",
+    "usr/sbin/dhclient",
+    "sbin/dhcpcd",
+    "sbin/pump",
+    "usr/sbin/NetworkManager",
+];
+
+/// What starts the network, or shows that something does.
+const STARTED: &[&str] = &[
+    "etc/rc.d/rc?.d/S??network",
+    "etc/rc?.d/S??network",
+    "etc/systemd/system/*.wants/network.service",
+    "etc/systemd/system/*.wants/NetworkManager.service",
+];
 
 fn is_used(draft: &Draft<'_>) -> Result<bool> {
-    draft.view.is_directory(FOLDER)
+    if !draft.view.is_directory(FOLDER)? {
+        return Ok(false);
+    }
+    // Fedora from 36 and Red Hat from 10 on keep an empty folder: NetworkManager reads it with a
+    // plug-in only that a package of its own has.
+    let scripts = format!("{FOLDER}/ifup-eth");
+    let reads = draft.has(&scripts)? || !has_network_manager(draft)?;
+    Ok(reads || !draft.view.matching(PLUGIN)?.is_empty())
 }
 
 fn clean(draft: &mut Draft<'_>) -> Result<()> {
@@ -54,7 +80,8 @@ fn set(draft: &mut Draft<'_>, wanted: &Wanted) -> Result<()> {
     let card = format!("{FOLDER}/ifcfg-eth0");
     let first = "DEVICE=eth0\nTYPE=Ethernet\nONBOOT=yes\n";
     if wanted.is_dhcp() {
-        return draft.create(&card, 0o644, &format!("{first}BOOTPROTO=dhcp\n"), reason);
+        draft.create(&card, 0o644, &format!("{first}BOOTPROTO=dhcp\n"), reason)?;
+        return start_network_manager(draft, STARTED);
     }
     let mut text = format!("{first}BOOTPROTO=none\n");
     for (number, (address, bits)) in wanted.v4.iter().enumerate() {
@@ -96,5 +123,6 @@ fn set(draft: &mut Draft<'_>, wanted: &Wanted) -> Result<()> {
             (None, None) => {}
         }
     }
-    draft.create(&card, 0o644, &text, reason)
+    draft.create(&card, 0o644, &text, reason)?;
+    start_network_manager(draft, STARTED)
 }

@@ -1,12 +1,13 @@
 //! `/etc/sysconfig/network`: SUSE and openSUSE.
 
 use super::super::super::draft::Draft;
-use super::manager::{Manager, VENET, retained};
+use super::manager::{Manager, VENET, has_network_manager, retained};
 use super::wanted::Wanted;
 use crate::error::Result;
 
 pub(super) const WICKED: Manager = Manager {
     is_used,
+    dhcp: &[],
     clean,
     card,
     set,
@@ -17,7 +18,10 @@ const FOLDER: &str = "etc/sysconfig/network";
 const CARD: &str = "etc/sysconfig/network/ifcfg-eth0";
 
 fn is_used(draft: &Draft<'_>) -> Result<bool> {
-    draft.view.is_directory(FOLDER)
+    // NetworkManager has a folder of this name too, and reads no card in it.
+    let scripts = ["usr/sbin/wicked", "usr/sbin/ifup", "sbin/ifup"];
+    Ok(draft.view.is_directory(FOLDER)?
+        && (draft.view.first(&scripts)?.is_some() || !has_network_manager(draft)?))
 }
 
 fn clean(draft: &mut Draft<'_>) -> Result<()> {

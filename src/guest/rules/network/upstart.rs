@@ -1,0 +1,38 @@
+//! Ubuntu's Upstart, whose job for the network waits for udev.
+
+use super::super::super::draft::Draft;
+use super::super::super::system::Init;
+use super::super::context::Context;
+use crate::error::Result;
+
+/// The option of ifup for every card that starts by itself; those that are up are passed over.
+const ALL_CARDS: char = 'a';
+const JOB: &str = "etc/init/container-network.conf";
+
+/// OpenVZ's host set venet0 up itself, so no container missed the job of Ubuntu before 11.10 that
+/// starts when udev has found all devices: in a container it never does.
+pub(super) fn starts_network(draft: &mut Draft<'_>, context: &Context<'_>) -> Result<()> {
+    if context.system.init != Init::Upstart
+        || draft.view.first(&["sbin/ifup", "usr/sbin/ifup"])?.is_none()
+    {
+        return Ok(());
+    }
+    let job = draft.text("etc/init/networking.conf")?.unwrap_or_default();
+    let starts = job.lines().any(|line| {
+        let mut words = line.split(|c: char| c.is_whitespace() || "()".contains(c));
+        words.any(|word| word == "container")
+    });
+    if starts || !draft.view.is_directory("etc/network")? {
+        return Ok(());
+    }
+    let job = format!(
+        "start on filesystem\ntask\nscript\n    mkdir /var/run/network 2>/dev/null || :\n    \
+         exec ifup -{ALL_CARDS}\nend script\n"
+    );
+    draft.create(
+        JOB,
+        0o644,
+        &job,
+        "Ubuntu's own job for the network waits for udev, which no container has",
+    )
+}

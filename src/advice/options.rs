@@ -4,7 +4,7 @@
 use super::lex::{KnownOption, KnownOptions, Takes};
 
 /// Every command, as it is typed.
-pub(crate) const COMMANDS: [&str; 16] = [
+pub(crate) const COMMANDS: [&str; 17] = [
     "convert",
     "info",
     "check",
@@ -19,13 +19,14 @@ pub(crate) const COMMANDS: [&str; 16] = [
     "cat",
     "extract",
     "list",
+    "batch",
     "completions",
     "man",
 ];
 
 /// Every option, as it is typed, its short form and where its value stands.
 #[rustfmt::skip]
-const OPTIONS: [(&str, Option<char>, Takes); 48] = [
+const OPTIONS: [(&str, Option<char>, Takes); 49] = [
     ("snapshot", None, Takes::Next),
     ("single-layer", None, Takes::Nothing),
     ("partition", None, Takes::Next),
@@ -74,6 +75,7 @@ const OPTIONS: [(&str, Option<char>, Takes); 48] = [
     ("recursive", Some('R'), Takes::Nothing),
     ("itself", Some('d'), Takes::Nothing),
     ("directory", Some('C'), Takes::Next),
+    ("jobs", None, Takes::Next),
 ];
 
 /// The options that say what is read of IMAGE, and how, by their names in the parser.

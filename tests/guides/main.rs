@@ -13,6 +13,7 @@ extern crate support;
 use support::tools;
 
 mod guide;
+mod hosts;
 mod migrate_kvm;
 mod migrate_lxc;
 mod pages;

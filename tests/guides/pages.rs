@@ -148,7 +148,7 @@ fn slug(heading: &str) -> String {
 }
 
 /// The reports that need no device, in the order of the page.
-const REPORTS: [&str; 11] = [
+const REPORTS: [&str; 13] = [
     "json-failure",
     "json-info",
     "json-check",
@@ -160,6 +160,8 @@ const REPORTS: [&str; 11] = [
     "json-verify",
     "json-ls",
     "json-extract",
+    "json-list",
+    "json-batch",
 ];
 
 #[test]

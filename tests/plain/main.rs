@@ -12,6 +12,7 @@ extern crate support;
 
 mod advice;
 mod architecture;
+mod batches;
 mod builders;
 mod by_hand;
 mod chains;

@@ -15,6 +15,7 @@ mod advice;
 mod archives;
 mod attach;
 mod bad_sectors;
+mod batches;
 mod compare;
 mod compare_qcow2;
 mod containers;

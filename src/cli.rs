@@ -3,6 +3,7 @@
 mod any_disk;
 mod attach;
 mod attached;
+mod batch;
 mod cat;
 mod check;
 pub(crate) mod command_line;
@@ -70,6 +71,7 @@ pub(crate) fn run(typed: &CommandLine) -> ExitCode {
         Command::Attached(args) => attached::run(args),
         Command::Ls(args) => ls::run(args),
         Command::List(args) => list::run(args),
+        Command::Batch(args) => batch::run(args),
         Command::Cat(args) => cat::run(args),
         Command::Extract(args) => extract::run(args),
         Command::Mount(args) => mount::run(args),

@@ -7,10 +7,12 @@ mod container;
 mod disk;
 mod find;
 mod scope;
+mod state;
 
 pub use self::container::{Container, Storage};
 pub use self::disk::{FoundDisk, Shape};
 pub use self::scope::Scope;
+pub use self::state::{TargetState, is_left_alone, replace};
 
 use self::find::find;
 use crate::error::Error;

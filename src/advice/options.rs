@@ -4,7 +4,7 @@
 use super::lex::{KnownOption, KnownOptions, Takes};
 
 /// Every command, as it is typed.
-pub(crate) const COMMANDS: [&str; 17] = [
+pub(crate) const COMMANDS: [&str; 18] = [
     "convert",
     "info",
     "check",
@@ -19,6 +19,7 @@ pub(crate) const COMMANDS: [&str; 17] = [
     "cat",
     "extract",
     "list",
+    "batch",
     "mount",
     "completions",
     "man",
@@ -26,7 +27,7 @@ pub(crate) const COMMANDS: [&str; 17] = [
 
 /// Every option, as it is typed, its short form and where its value stands.
 #[rustfmt::skip]
-const OPTIONS: [(&str, Option<char>, Takes); 53] = [
+const OPTIONS: [(&str, Option<char>, Takes); 54] = [
     ("disk", None, Takes::Next),
     ("disk", None, Takes::Nothing),
     ("disk-name", None, Takes::Next),
@@ -80,6 +81,7 @@ const OPTIONS: [(&str, Option<char>, Takes); 53] = [
     ("recursive", Some('R'), Takes::Nothing),
     ("itself", Some('d'), Takes::Nothing),
     ("directory", Some('C'), Takes::Next),
+    ("jobs", None, Takes::Next),
 ];
 
 /// The options that say what is read of IMAGE, and how, by their names in the parser.

@@ -6,8 +6,8 @@ use std::path::Path;
 use clap::{Args, FromArgMatches, Subcommand};
 
 use super::{
-    attach, attached, cat, check, compare, completions, convert, detach, extract, info, list, ls,
-    man, map, mount, serve, verify,
+    attach, attached, batch, cat, check, compare, completions, convert, detach, extract, info,
+    list, ls, man, map, mount, serve, verify,
 };
 
 const ABOUT: &str = "Turn OpenVZ and Virtuozzo ploop disks into raw or qcow2 disks, \
@@ -131,6 +131,16 @@ pub(crate) enum Command {
     /// conversion. A disk that is broken does not stop the list; a folder that cannot
     /// be listed ends with status 1.
     List(list::ListArgs),
+    /// Convert many containers, with one report
+    ///
+    /// Targets are DIR/ID.EXT, of a further disk DIR/ID-NAME.EXT, each complete or
+    /// absent. Room is looked at for all of them first. A disk that cannot be converted
+    /// does not stop the others. The same command again does what is missing: a target
+    /// whose DIR/ID.EXT.ploopconv says that neither it nor its image has changed is
+    /// kept, and with --verify compared with the image. DIR/report.json and
+    /// DIR/report.txt say what became of each disk, DIR/SHA256SUMS has the digests of
+    /// all targets. The status is 0 where all are done, else the highest of theirs.
+    Batch(batch::BatchArgs),
     /// Mount the files of the container, read-only, as any user
     ///
     /// Through FUSE: prints DIR once the files are there, and leaves a server in the
@@ -180,6 +190,7 @@ impl Command {
             Self::Extract(args) => &args.open.image,
             Self::List(args) => args.folder(),
             Self::Mount(args) => &args.open.image,
+            Self::Batch(args) => args.first(),
             Self::Attached(_) => Path::new(""),
         }
     }

@@ -30,9 +30,9 @@ use super::compact::of_whole_partitions;
 use super::guest::Container;
 use super::outcome::{Noted, Verdict};
 use super::output::write_message;
-use super::progress::Display;
+use super::progress::{Display, When};
 use super::report::warnings;
-use super::signals::Guard;
+use super::signals::{Guard, end_with_parent};
 
 pub(crate) fn run(args: &ConvertArgs) -> anyhow::Result<Verdict> {
     let target = target::of(args)?;
@@ -45,6 +45,9 @@ pub(crate) fn run(args: &ConvertArgs) -> anyhow::Result<Verdict> {
     args.refuse_nonsense(&target)?;
     let started = Instant::now();
     let signals = Guard::start()?;
+    if args.progress == When::Numbers {
+        end_with_parent()?;
+    }
     let workers = args.open.workers()?;
     let opening = || format!("converting {}", args.open.name());
     let (input, mut warnings) = open(args, &workers).with_context(opening)?;

@@ -44,6 +44,12 @@ impl Ending {
         }
     }
 
+    /// The report of a command as text, for a file.
+    pub(crate) fn text(&self, own: &impl Serialize) -> anyhow::Result<String> {
+        let text = serde_json::to_string_pretty(&Report { ending: self, own })?;
+        Ok(output::safe_json(&text) + "\n")
+    }
+
     /// Prints the report of a command.
     pub(crate) fn print(&self, own: &impl Serialize) -> anyhow::Result<()> {
         output::json(&Report { ending: self, own })

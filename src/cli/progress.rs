@@ -10,7 +10,7 @@ use indicatif::style::TemplateError;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use ploopconv::observe::Progress;
 
-use super::output::write_message;
+use super::output::{write_message, write_to_stderr};
 use ploopconv::util::size::short;
 
 /// When to show progress.
@@ -22,13 +22,27 @@ pub(crate) enum When {
     Always,
     /// Never
     Never,
+    /// Numbers of bytes, a line each, for the process that runs a batch
+    #[value(hide = true)]
+    Numbers,
 }
+
+/// What stands before the bytes that are done and the bytes in all, with [`When::Numbers`].
+pub(crate) const PROGRESS: &str = "progress ";
 
 /// Shows progress in one of its ways.
 pub(crate) enum Display {
     Bar(ProgressBar),
     Lines(Lines),
+    Numbers(Numbers),
     Nothing,
+}
+
+/// Progress for a program.
+pub(crate) struct Numbers {
+    total: u64,
+    done: AtomicU64,
+    next: Mutex<Instant>,
 }
 
 /// Progress for logs and pipes.
@@ -47,7 +61,7 @@ impl Display {
         if quiet || when == When::Never {
             return Self::Nothing;
         }
-        if stderr().is_terminal() {
+        if stderr().is_terminal() && when != When::Numbers {
             let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr());
             let (_, columns) = Term::stderr().size();
             let template = if columns < WIDE {
@@ -60,6 +74,13 @@ impl Display {
                 bar.set_style(style);
             }
             return Self::Bar(bar);
+        }
+        if when == When::Numbers {
+            return Self::Numbers(Numbers {
+                total,
+                done: AtomicU64::new(0),
+                next: Mutex::new(Instant::now()),
+            });
         }
         let every = match when {
             When::Always => Duration::ZERO,
@@ -129,7 +150,21 @@ impl Progress for Display {
         match self {
             Self::Bar(bar) => bar.inc(bytes),
             Self::Lines(lines) => lines.advance(bytes),
+            Self::Numbers(numbers) => numbers.advance(bytes),
             Self::Nothing => {}
+        }
+    }
+}
+
+impl Numbers {
+    fn advance(&self, bytes: u64) {
+        let done = self.done.fetch_add(bytes, Ordering::Relaxed) + bytes;
+        let Ok(mut next) = self.next.try_lock() else {
+            return;
+        };
+        if Instant::now() >= *next {
+            *next = Instant::now() + Duration::from_millis(100);
+            write_to_stderr(&format!("{PROGRESS}{done} {}\n", self.total));
         }
     }
 }

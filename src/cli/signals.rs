@@ -124,6 +124,11 @@ impl Shared {
     }
 }
 
+/// Has this process told to end when the one that started it does, however that ends.
+pub(crate) fn end_with_parent() -> anyhow::Result<()> {
+    nix::sys::prctl::set_pdeathsig(nix::sys::signal::SIGTERM).context("asking for a signal")
+}
+
 /// Whether the caller of the program (nohup, a shell's background job) wants a signal ignored.
 pub(crate) fn is_ignored(signal: i32) -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();

@@ -122,6 +122,7 @@ fn unread(area: &Path, error: Error) -> FoundDisk {
     FoundDisk {
         image: area.to_owned(),
         disk: area.to_owned(),
+        files: Vec::new(),
         shape: None,
         is_in_use: false,
         obstacle: Some(error),

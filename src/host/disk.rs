@@ -1,5 +1,6 @@
 //! A disk of a container, as far as it matters for moving it.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -20,6 +21,8 @@ pub struct FoundDisk {
     pub image: PathBuf,
     /// The folder of the disk, or its file where it has no folder of its own.
     pub disk: PathBuf,
+    /// The files that it is stored in, whether they are read or not, sorted.
+    pub files: Vec<PathBuf>,
     /// What is known of it; `None` where nothing could be read.
     pub shape: Option<Shape>,
     /// Whether somebody uses it, or it was not closed cleanly.
@@ -65,6 +68,7 @@ pub(super) fn look(image: &Path) -> Looked {
         disk: FoundDisk {
             image: image.to_owned(),
             disk: image.to_owned(),
+            files: Vec::new(),
             shape: None,
             is_in_use: false,
             obstacle: None,
@@ -82,6 +86,11 @@ pub(super) fn look(image: &Path) -> Looked {
 impl Looked {
     fn take(&mut self, examined: Examined) {
         self.others.clone_from(&examined.other_disks);
+        let files = examined
+            .related
+            .iter()
+            .filter_map(|file| file.canonicalize().ok());
+        self.disk.files = files.collect::<BTreeSet<_>>().into_iter().collect();
         let folder = examined.descriptor.as_deref().and_then(Path::parent);
         if let Some(folder) = folder {
             folder.clone_into(&mut self.disk.disk);

@@ -29,7 +29,7 @@ const COMING: &str = "is not in this version";
 const NEVER_WRITES: &str = "is not here, because this program never writes to an image";
 const LOOK: Step = ("to see what it is", Some("ploopconv info IMAGE"));
 
-const ALL: [Foreign; 18] = [
+const ALL: [Foreign; 17] = [
     Foreign {
         names: &["dir", "ll", "virt-ls", "guestfish"],
         means: Means::Command("ls"),
@@ -49,16 +49,6 @@ const ALL: [Foreign; 18] = [
     Foreign {
         names: &["vzlist", "containers", "list-containers"],
         means: Means::Command("list"),
-    },
-    Foreign {
-        names: &["batch"],
-        means: Means::Other(
-            COMING,
-            &[(
-                "today, one disk at a time",
-                Some("ploopconv IMAGE -o TARGET"),
-            )],
-        ),
     },
     Foreign {
         names: &["tar"],

@@ -14,6 +14,7 @@ use support::tools;
 
 mod compact;
 mod guide;
+mod hosts;
 mod migrate_kvm;
 mod migrate_lxc;
 mod mount;

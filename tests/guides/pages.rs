@@ -148,7 +148,7 @@ fn slug(heading: &str) -> String {
 }
 
 /// The reports that need no device, in the order of the page.
-const REPORTS: [&str; 12] = [
+const REPORTS: [&str; 14] = [
     "json-failure",
     "json-info",
     "json-check",
@@ -161,6 +161,8 @@ const REPORTS: [&str; 12] = [
     "json-ls",
     "json-extract",
     "json-mounted",
+    "json-list",
+    "json-batch",
 ];
 
 #[test]

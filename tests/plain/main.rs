@@ -12,6 +12,7 @@ extern crate support;
 
 mod advice;
 mod architecture;
+mod batches;
 mod builders;
 mod bundles;
 mod by_hand;

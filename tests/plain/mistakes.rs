@@ -263,22 +263,10 @@ fn values_go_after_an_equals_sign() {
 }
 
 #[test]
-fn commands_of_a_later_version_are_not_images() {
+fn an_option_of_a_later_version_is_said_to_be_one() {
     let place = Place::new();
-    for command in ["batch"] {
-        let says = format!("{command} is not in this version");
-        place.wrong(
-            &[command, "IMG", "etc/hosts"],
-            &[&says, "today", "ploopconv"],
-        );
-        place.wrong(&[command], &[&says]);
-    }
     let says = "--update is not in this version";
     place.wrong(&["IMG", "-o", "out", "--update", "lxc"], &[says]);
-    // A file of that name is an image.
-    let image = place.scratch.out().join("batch");
-    std::fs::copy(place.scratch.out().join("IMG"), image).unwrap();
-    place.run(&["batch", "-o", "out"]).done();
 }
 
 #[test]

@@ -17,6 +17,7 @@ mod archives_chains;
 mod archives_ended;
 mod attach;
 mod bad_sectors;
+mod batches;
 mod compact;
 mod compare;
 mod compare_qcow2;

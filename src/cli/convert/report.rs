@@ -53,7 +53,8 @@ struct Report {
     shared_bytes: u64,
     /// Bytes that were, or at least would be, left as zeros.
     zero_bytes: u64,
-    /// The most room that the target takes.
+    /// The least and the most room that the target takes.
+    least_bytes: u64,
     needed_bytes: u64,
     /// Free room where the target goes; null for a stream.
     free_bytes: Option<u64>,
@@ -274,6 +275,7 @@ impl Reporter<'_> {
             written_bytes: summary.written,
             shared_bytes: summary.shared,
             zero_bytes: summary.zeros,
+            least_bytes: image.room.least,
             needed_bytes: image.room.most,
             free_bytes: image.room.free,
             fits: self.fits(image.room),

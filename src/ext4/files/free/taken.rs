@@ -78,7 +78,7 @@ mod tests {
     #[test]
     fn a_bit_that_was_set_before_is_found_across_words_and_pages() {
         let taken = Taken::new(10_000);
-        assert_eq!(taken.words(), []);
+        assert!(taken.words().is_empty());
         assert_eq!(taken.set(60..130), None);
         assert_eq!(taken.set(0..60), None);
         assert_eq!(taken.set(4000..9000), None);

@@ -1,0 +1,263 @@
+//! What became of each container, for people, for scripts, and as a list of digests.
+
+use std::path::{Path, PathBuf};
+
+use ploopconv::host::replace;
+use ploopconv::util::size::short;
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::cli::ending::Ending;
+use crate::cli::outcome::Verdict;
+
+/// The report of a batch.
+#[derive(Debug, Serialize)]
+pub(super) struct Report {
+    pub(super) output: String,
+    pub(super) dry_run: bool,
+    pub(super) seconds: f64,
+    pub(super) disks: Vec<Entry>,
+    /// The signal that ended it.
+    #[serde(skip)]
+    pub(super) signal: Option<u8>,
+}
+
+/// What became of a disk.
+#[derive(Debug, Clone, Serialize)]
+pub(super) struct Entry {
+    pub(super) id: String,
+    pub(super) name: Option<String>,
+    pub(super) image: String,
+    pub(super) target: String,
+    pub(super) state: Fate,
+    pub(super) status: u8,
+    pub(super) code: Option<String>,
+    pub(super) message: Option<String>,
+    /// What could be done next about a failure.
+    pub(super) hints: Value,
+    /// The report of its conversion.
+    pub(super) report: Option<Value>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Fate {
+    /// It is complete.
+    Done,
+    /// It was there from an earlier run, and neither it nor its image has changed.
+    Kept,
+    /// It would be made.
+    Planned,
+    Failed,
+    /// The batch was ended before.
+    NotStarted,
+}
+
+impl Fate {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Kept => "kept",
+            Self::Planned => "planned",
+            Self::Failed => "failed",
+            Self::NotStarted => "not started",
+        }
+    }
+}
+
+impl Entry {
+    fn text(&self, key: &str) -> Option<&str> {
+        self.report.as_ref()?.get(key)?.as_str()
+    }
+
+    pub(super) fn number(&self, key: &str) -> Option<u64> {
+        self.report.as_ref()?.get(key)?.as_u64()
+    }
+
+    fn list(&self, key: &str) -> Vec<String> {
+        let list = self
+            .report
+            .as_ref()
+            .and_then(|report| report.get(key)?.as_array());
+        let texts = list.into_iter().flatten().map(|one| match one.as_str() {
+            Some(text) => text.to_owned(),
+            None => command(one),
+        });
+        texts.collect()
+    }
+
+    /// A line for people.
+    pub(super) fn line(&self) -> String {
+        let name = Path::new(&self.target).file_name().unwrap_or_default();
+        let name = name.to_string_lossy();
+        let seconds = self
+            .report
+            .as_ref()
+            .and_then(|report| report.get("seconds")?.as_f64());
+        let size = self.number("virtual_size").map(short);
+        let written = self.number("written_bytes").map(short);
+        match (self.state, size, written, seconds) {
+            (Fate::Done, Some(size), Some(written), Some(seconds)) => {
+                let lost = if self.status == 0 {
+                    ""
+                } else {
+                    ", part of it is lost"
+                };
+                format!("{name}: done{lost}, a disk of {size}, {written} written in {seconds:.1} s")
+            }
+            (Fate::Kept, ..) => format!("{name}: kept, it is there already"),
+            (Fate::Failed, ..) => {
+                let message = self.message.as_deref().unwrap_or("no reason is known");
+                format!("{name}: failed: {message}")
+            }
+            (Fate::Planned, Some(size), Some(written), _) => {
+                format!("{name}: a disk of {size}, at most {written} to write")
+            }
+            (state, ..) => format!("{name}: {}", state.name()),
+        }
+    }
+}
+
+/// A hint, or what to type on a host, as a line.
+fn command(value: &Value) -> String {
+    let text = |key: &str| value.get(key).and_then(Value::as_str);
+    let list = |key: &str| {
+        let list = value.get(key).and_then(Value::as_array);
+        let texts = list.into_iter().flatten().filter_map(Value::as_str);
+        texts.collect::<Vec<_>>().join("; ")
+    };
+    match (text("text"), text("command"), text("host")) {
+        (_, _, Some(host)) => format!("{host}: {}", list("commands")),
+        (Some(text), Some(command), _) => format!("{text}: {command}"),
+        (Some(text), None, _) | (None, Some(text), _) => text.to_owned(),
+        (None, None, None) => value.to_string(),
+    }
+}
+
+impl Report {
+    /// The highest status of all disks, or that of a signal.
+    pub(super) fn verdict(&self) -> Verdict {
+        if let Some(signal) = self.signal {
+            return Verdict::Status(128 + signal);
+        }
+        let statuses = self.disks.iter().map(|entry| entry.status);
+        match statuses.max().unwrap_or(0) {
+            0 => Verdict::Done,
+            1 => Verdict::Incomplete,
+            3 => Verdict::Damaged,
+            4 => Verdict::InUse,
+            5 => Verdict::Salvaged,
+            other => Verdict::Status(other),
+        }
+    }
+
+    fn count(&self, fate: Fate) -> usize {
+        self.disks
+            .iter()
+            .filter(|entry| entry.state == fate)
+            .count()
+    }
+
+    /// How many became what.
+    pub(super) fn summary(&self) -> String {
+        let all = [
+            Fate::Done,
+            Fate::Kept,
+            Fate::Planned,
+            Fate::Failed,
+            Fate::NotStarted,
+        ];
+        let counts = all.into_iter().map(|fate| (self.count(fate), fate.name()));
+        let counts = counts.filter(|(count, _)| *count > 0);
+        let counts: Vec<_> = counts
+            .map(|(count, name)| format!("{count} {name}"))
+            .collect();
+        let disks = match self.disks.len() {
+            1 => "1 disk".to_owned(),
+            more => format!("{more} disks"),
+        };
+        format!("{disks}: {}", counts.join(", "))
+    }
+
+    pub(super) fn last_words(&self) -> Vec<String> {
+        let mut words = vec![format!("{} in {:.1} s", self.summary(), self.seconds)];
+        if !self.dry_run {
+            let folder = Path::new(&self.output);
+            let report = folder.join("report.txt").display().to_string();
+            words.push(format!("the report is {report}"));
+        }
+        let is_missing = self.signal.is_some() || self.count(Fate::Failed) > 0;
+        if is_missing && !self.dry_run {
+            words.push("the same command again does what is missing".to_owned());
+        }
+        words
+    }
+
+    /// Writes the report for scripts, as far as it is known now.
+    pub(super) fn keep(&self, path: &Path) -> anyhow::Result<()> {
+        let ending = Ending::of(self.verdict(), || self.summary());
+        Ok(replace(path, ending.text(self)?.as_bytes())?)
+    }
+
+    /// Writes what people read, and the digests.
+    pub(super) fn write(&self, folder: &Path) -> anyhow::Result<()> {
+        replace(&folder.join("report.txt"), self.for_people().as_bytes())?;
+        for (name, algorithm) in [("SHA256SUMS", "sha256"), ("BLKHASHSUMS", "blkhash")] {
+            let sums = self.sums(algorithm);
+            let path = folder.join(name);
+            if !sums.is_empty() {
+                replace(&path, sums.as_bytes())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A line a target, as `sha256sum -c` reads it.
+    fn sums(&self, algorithm: &str) -> String {
+        let complete = |entry: &&Entry| matches!(entry.state, Fate::Done | Fate::Kept);
+        let entries = self.disks.iter().filter(complete);
+        let mut text = String::new();
+        for entry in entries.filter(|entry| entry.text("algorithm") == Some(algorithm)) {
+            let name = PathBuf::from(&entry.target);
+            let name = name.file_name().unwrap_or_default().to_string_lossy();
+            if let Some(digest) = entry.text("digest") {
+                text += &format!("{digest}  {name}\n");
+            }
+        }
+        text
+    }
+
+    fn for_people(&self) -> String {
+        let mut text = format!("{} in {:.1} s\n", self.summary(), self.seconds);
+        for entry in &self.disks {
+            let name = entry
+                .name
+                .as_deref()
+                .map_or_else(String::new, |name| format!(" ({name})"));
+            text += &format!(
+                "\n{}{name}\n  from {}\n  {}\n",
+                entry.id,
+                entry.image,
+                entry.line()
+            );
+            if let Some(digest) = entry.text("digest") {
+                let algorithm = entry.text("algorithm").unwrap_or_default();
+                text += &format!("  {algorithm} {digest}\n");
+            }
+            for warning in entry.list("warnings") {
+                text += &format!("  {warning}\n");
+            }
+            for hint in entry.hints.as_array().into_iter().flatten() {
+                text += &format!("  help: {}\n", command(hint));
+            }
+            for next in entry.list("next") {
+                text += &format!("  next: {next}\n");
+            }
+        }
+        // Names of containers and of files may be anything.
+        let lines = text
+            .lines()
+            .map(|line| ploopconv::util::text::safe(line).into_owned() + "\n");
+        lines.collect()
+    }
+}

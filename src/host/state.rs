@@ -1,0 +1,183 @@
+//! What a target was made from, in a file beside it (`TARGET.ploopconv`): a later run keeps what is
+//! right already.
+
+use std::fs::{Metadata, Permissions};
+use std::io::Write as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::error::{Error, Result};
+use crate::util::paths::folder_of;
+
+/// What a target was made from, and the report of it.
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+pub struct TargetState {
+    /// The files of the image; `None` where one of them had gone.
+    sources: Option<Vec<Known>>,
+    /// The options that decide what the target holds.
+    options: Vec<String>,
+    target: Option<Known>,
+    /// The report of the conversion.
+    pub report: Value,
+}
+
+/// A file as it was.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Known {
+    path: PathBuf,
+    size: u64,
+    /// Seconds and nanoseconds.
+    modified: (i64, i64),
+}
+
+impl Known {
+    fn of(path: &Path) -> Option<Self> {
+        let meta: Metadata = std::fs::metadata(path).ok()?;
+        Some(Self {
+            path: path.to_owned(),
+            size: meta.size(),
+            modified: (meta.mtime(), meta.mtime_nsec()),
+        })
+    }
+
+    /// A target without its folder, which may be moved as a whole.
+    fn target(path: &Path) -> Option<Self> {
+        let name = path.file_name()?;
+        let known = Self::of(path)?;
+        Some(Self {
+            path: name.into(),
+            ..known
+        })
+    }
+
+    fn is_still_there(&self) -> bool {
+        Self::of(&self.path).is_some_and(|now| now == *self)
+    }
+}
+
+impl TargetState {
+    /// What is known of a target that was just made of an image in `files`, whose paths have no
+    /// links. `options` are those that decide what it holds.
+    #[must_use]
+    pub fn of(target: &Path, files: &[PathBuf], options: Vec<String>, report: &Value) -> Self {
+        Self {
+            sources: files.iter().map(|file| Known::of(file)).collect(),
+            options,
+            target: Known::target(target),
+            report: report.clone(),
+        }
+    }
+
+    /// What the file beside a target says; `None` where there is none, or it cannot be read.
+    #[must_use]
+    pub fn read(target: &Path) -> Option<Self> {
+        let text = std::fs::read(beside(target, STATE)).ok()?;
+        serde_json::from_slice(&text).ok()
+    }
+
+    /// Writes it beside its target.
+    ///
+    /// # Errors
+    ///
+    /// What the operating system says.
+    pub fn write(&self, target: &Path) -> Result<()> {
+        let path = beside(target, STATE);
+        let text = serde_json::to_vec_pretty(self);
+        let text = text.map_err(|error| Error::io("writing", &path, error.into()))?;
+        replace(&path, &text)
+    }
+
+    /// Whether the target is what would be made of these files with these options: neither it nor
+    /// the files have changed, by their sizes and times.
+    #[must_use]
+    pub fn fits(&self, target: &Path, files: &[PathBuf], options: &[String]) -> bool {
+        let sources = self.sources.as_deref().unwrap_or_default();
+        let target = Known::target(target);
+        self.options == options
+            && !sources.is_empty()
+            && sources.iter().map(|source| &source.path).eq(files)
+            && sources.iter().all(Known::is_still_there)
+            && target.is_some()
+            && target == self.target
+    }
+}
+
+const STATE: &str = ".ploopconv";
+
+fn beside(target: &Path, suffix: &str) -> PathBuf {
+    let mut name = target.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
+}
+
+/// Whether a target is not there, and what was beside it is: it was deleted, or a run was killed
+/// before the target had its name.
+#[must_use]
+pub fn is_left_alone(target: &Path) -> bool {
+    let is_there = |path: &Path| std::fs::symlink_metadata(path).is_ok();
+    let mut suffixes = [".sha256", ".blkhash", ".lost", STATE].into_iter();
+    !is_there(target) && suffixes.any(|suffix| is_there(&beside(target, suffix)))
+}
+
+/// Puts a file in the place of another, complete or not at all.
+///
+/// # Errors
+///
+/// What the operating system says.
+pub fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
+    let failed = |error| Error::io("writing", path, error);
+    let mut file = tempfile::Builder::new()
+        .prefix(".ploopconv-report-")
+        .permissions(Permissions::from_mode(0o644))
+        .tempfile_in(folder_of(path))
+        .map_err(failed)?;
+    file.write_all(bytes).map_err(failed)?;
+    file.persist(path).map_err(|error| failed(error.error))?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_state_fits_as_long_as_nothing_has_changed() {
+        let folder = tempfile::tempdir().unwrap();
+        let [target, source] = ["101.raw", "root.hds"].map(|name| folder.path().join(name));
+        std::fs::write(&target, "disk").unwrap();
+        std::fs::write(&source, "image").unwrap();
+        let (files, options) = ([source.clone()], ["--sparse=always".to_owned()]);
+        let report = json!({"status": 0});
+        TargetState::of(&target, &files, options.to_vec(), &report)
+            .write(&target)
+            .unwrap();
+        let state = TargetState::read(&target).unwrap();
+        assert_eq!(state.report, report);
+        assert!(state.fits(&target, &files, &options));
+        assert!(!state.fits(&target, &files, &[]));
+        assert!(!state.fits(&target, &[], &options));
+        assert!(!state.fits(&target, &[source.clone(), target.clone()], &options));
+        std::fs::write(&source, "image of another length").unwrap();
+        assert!(!state.fits(&target, &files, &options));
+        // Nothing that is known of files that are gone fits.
+        std::fs::remove_file(&source).unwrap();
+        let gone = TargetState::of(&target, &files, options.to_vec(), &report);
+        assert!(!gone.fits(&target, &files, &options));
+    }
+
+    #[test]
+    fn what_lies_beside_a_target_that_is_gone_is_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let target = folder.path().join("101.raw");
+        assert!(!is_left_alone(&target));
+        std::fs::write(beside(&target, ".sha256"), "").unwrap();
+        assert!(is_left_alone(&target));
+        std::fs::write(&target, "").unwrap();
+        assert!(!is_left_alone(&target));
+    }
+}

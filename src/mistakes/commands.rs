@@ -24,8 +24,6 @@ enum Means {
 /// What for, and a command where there is one.
 type Step = (&'static str, Option<&'static str>);
 
-/// What a later version has.
-const COMING: &str = "is not in this version";
 const NEVER_WRITES: &str = "is not here, because this program never writes to an image";
 const LOOK: Step = ("to see what it is", Some("ploopconv info IMAGE"));
 

@@ -9,7 +9,7 @@ mod find;
 mod scope;
 mod state;
 
-pub use self::container::{Container, Storage};
+pub use self::container::{Container, VeLayout};
 pub use self::disk::{FoundDisk, Shape};
 pub use self::scope::Scope;
 pub use self::state::{TargetState, is_left_alone, replace};
@@ -32,11 +32,11 @@ pub struct Inventory {
 ///
 /// ```
 /// use ploopconv::Workers;
-/// use ploopconv::host::{Scope, Storage, list};
+/// use ploopconv::host::{Scope, VeLayout, list};
 ///
 /// let found = list(&Scope::below(&["fixtures".into()]), &Workers::new(2)?);
 /// let container = found.containers.iter().find(|one| one.id == "101");
-/// let Some(Storage::Disks(disks)) = container.map(|one| &one.storage) else {
+/// let Some(VeLayout::Ploop(disks)) = container.map(|one| &one.layout) else {
 ///     panic!("it has a disk");
 /// };
 /// assert!(disks[0].shape.is_some());

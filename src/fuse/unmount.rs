@@ -9,7 +9,7 @@ use nix::mount::{MntFlags, umount2};
 use crate::attach::{AttachError, Force};
 
 /// Unmounts a directory; `false` where something on it is in use. With force what is in use stays
-/// for those who use it, and nobody finds it any more.
+/// for those who use it, and no path leads to it any more.
 pub(super) fn unmount(dir: &Path, force: Force) -> Result<bool, AttachError> {
     let mut flags = MntFlags::UMOUNT_NOFOLLOW;
     if force == Force::Yes {

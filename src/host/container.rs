@@ -21,18 +21,18 @@ pub struct Container {
     /// The system that its files are, where they could be read.
     pub system: Option<System>,
     /// Where its files are.
-    pub storage: Storage,
+    pub layout: VeLayout,
     /// What is wrong with its configuration.
     pub problem: Option<Error>,
 }
 
-/// Where a container keeps its files.
+/// Where a container keeps its files (`VE_LAYOUT` of its configuration).
 #[derive(Debug)]
-pub enum Storage {
+pub enum VeLayout {
     /// On disks, the one that it starts from first.
-    Disks(Vec<FoundDisk>),
+    Ploop(Vec<FoundDisk>),
     /// In a folder of the host, without a disk (`simfs`).
-    Files(PathBuf),
+    Simfs(PathBuf),
 }
 
 impl Container {
@@ -45,11 +45,11 @@ impl Container {
             Err(error) => (None, Some(error)),
         };
         let (configuration, config) = found.unzip();
-        let (storage, system) = match holds {
-            Holds::Files(root) => (Storage::Files(root), None),
+        let (layout, system) = match holds {
+            Holds::Files(root) => (VeLayout::Simfs(root), None),
             Holds::Disk => on_disk(&area),
             Holds::Disks(disks) => several(&disks),
-            Holds::Nothing(error) => (Storage::Disks(vec![unread(&area, error)]), None),
+            Holds::Nothing(error) => (VeLayout::Ploop(vec![unread(&area, error)]), None),
         };
         Self {
             id,
@@ -57,7 +57,7 @@ impl Container {
             configuration,
             config: config.unwrap_or_default(),
             system,
-            storage,
+            layout,
             problem,
         }
     }
@@ -96,7 +96,7 @@ fn id_of(area: &Path) -> String {
     parent.or_else(|| name(&real)).unwrap_or_default()
 }
 
-fn on_disk(area: &Path) -> (Storage, Option<System>) {
+fn on_disk(area: &Path) -> (VeLayout, Option<System>) {
     let Looked {
         disk,
         system,
@@ -104,10 +104,10 @@ fn on_disk(area: &Path) -> (Storage, Option<System>) {
     } = look(area);
     let others = others.iter().map(|other| look(other).disk);
     let disks = std::iter::once(disk).chain(others).collect();
-    (Storage::Disks(disks), system)
+    (VeLayout::Ploop(disks), system)
 }
 
-fn several(disks: &[PathBuf]) -> (Storage, Option<System>) {
+fn several(disks: &[PathBuf]) -> (VeLayout, Option<System>) {
     let looked: Vec<Looked> = disks.iter().map(|disk| look(disk)).collect();
     let mut system = None;
     let mut found = Vec::new();
@@ -115,7 +115,7 @@ fn several(disks: &[PathBuf]) -> (Storage, Option<System>) {
         system = system.or(one.system);
         found.push(one.disk);
     }
-    (Storage::Disks(found), system)
+    (VeLayout::Ploop(found), system)
 }
 
 fn unread(area: &Path, error: Error) -> FoundDisk {

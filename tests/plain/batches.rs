@@ -292,7 +292,7 @@ fn what_names_nothing_or_one_target_twice_is_refused() {
 }
 
 /// Starts a batch of slow containers, and waits until the first one is complete.
-fn started(private: &Path, out: &Path) -> (Child, Expected) {
+fn started(private: &Path, out: &Path) -> (Child, Expected, SourceGuard) {
     let mut expected = Expected::new();
     for id in 1..=8_u32 {
         let clusters = 24;
@@ -303,6 +303,7 @@ fn started(private: &Path, out: &Path) -> (Child, Expected) {
         let chain = ChainBuilder::base(&image).write(&private.join(format!("{id}/root.hdd")));
         expected.insert(format!("{id}.raw"), chain.model().content());
     }
+    let guard = SourceGuard::new(private);
     let child = Command::new(program::path())
         .args(["batch", "--all", "--progress=never"])
         .arg(private)
@@ -319,7 +320,7 @@ fn started(private: &Path, out: &Path) -> (Child, Expected) {
         );
         std::thread::yield_now();
     }
-    (child, expected)
+    (child, expected, guard)
 }
 
 #[track_caller]
@@ -338,7 +339,7 @@ fn a_signal_ends_it_cleanly_and_the_same_command_completes_it() {
             scratch.source().join("private"),
             scratch.out().join("targets"),
         );
-        let (mut child, expected) = started(&private, &out);
+        let (mut child, expected, _guard) = started(&private, &out);
         signal(&child, name);
         let code = ended(&mut child).code();
         let left = names_in(&out)
@@ -365,7 +366,7 @@ fn after_sigkill_no_conversion_goes_on_and_the_same_command_completes_it() {
         scratch.source().join("private"),
         scratch.out().join("targets"),
     );
-    let (mut child, expected) = started(&private, &out);
+    let (mut child, expected, _guard) = started(&private, &out);
     child.kill().unwrap();
     child.wait().unwrap();
     let start = Instant::now();

@@ -46,7 +46,7 @@ impl BatchArgs {
         first.map_or("".as_ref(), PathBuf::as_path)
     }
 
-    /// The threads that each conversion may have, where nobody said it.
+    /// The threads that each conversion has by default.
     pub(super) fn threads_each(&self) -> usize {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         (cores / to_usize(self.jobs)).max(1)

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use ploopconv::Workers;
-use ploopconv::host::{self, Container, FoundDisk, Scope, Storage};
+use ploopconv::host::{self, Container, FoundDisk, Scope, VeLayout};
 use ploopconv::ploop::DEFAULT_PRIVATE_DIRS;
 
 use super::args::BatchArgs;
@@ -71,10 +71,10 @@ fn of_container(container: &Container, args: &BatchArgs, extension: &str) -> Vec
             .join(format!("{}{suffix}.{extension}", container.id)),
         is_first,
     };
-    match &container.storage {
+    match &container.layout {
         // The conversion says why it cannot be.
-        Storage::Files(_) => vec![job(&container.area, &[], "", true)],
-        Storage::Disks(disks) => {
+        VeLayout::Simfs(_) => vec![job(&container.area, &[], "", true)],
+        VeLayout::Ploop(disks) => {
             let numbered = disks.iter().enumerate();
             let of_disk = |(at, disk): (usize, &FoundDisk)| {
                 let suffix = match at {

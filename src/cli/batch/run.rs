@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use anyhow::Context;
 use ploopconv::host::{TargetState, is_left_alone};
+use ploopconv::util::bytes::to_usize;
 use ploopconv::util::size::human;
 use serde_json::{Value, json};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
@@ -46,7 +47,7 @@ impl<'a> Batch<'a> {
             .into_iter()
             .filter(|one| !is_ignored(*one))
         {
-            let value = usize::try_from(number).context("a signal")?;
+            let value = to_usize(number.unsigned_abs());
             signal_hook::flag::register_usize(number, Arc::clone(&signal), value)
                 .context("listening for signals")?;
         }

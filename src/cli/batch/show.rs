@@ -86,7 +86,9 @@ impl Running<'_> {
         bar.set_length(total);
         bar.set_position(done);
         let part = u128::from(self.weight) * u128::from(done.min(total)) / u128::from(total.max(1));
-        let part = u64::try_from(part).unwrap_or(self.weight);
+        let Ok(part) = u64::try_from(part) else {
+            return;
+        };
         let before = self.added.fetch_max(part, Ordering::Relaxed);
         all.inc(part.saturating_sub(before));
     }

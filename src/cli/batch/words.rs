@@ -152,7 +152,7 @@ impl ConvertWords {
         };
         match (format, self.value("compress")) {
             ("tar", Some("gzip")) => "tar.gz",
-            // An archive for another host is compressed where nobody said how: it is sent there.
+            // An archive for another host is compressed by default: it is sent there.
             ("tar", Some(_)) => "tar.zst",
             ("tar", None) if self.has("host") && !self.has("format") => "tar.zst",
             ("tar", None) => "tar",

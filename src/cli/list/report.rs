@@ -1,6 +1,6 @@
 //! What was found, as scripts read it.
 
-use ploopconv::host::{Container, FoundDisk, Inventory, Storage};
+use ploopconv::host::{Container, FoundDisk, Inventory, VeLayout};
 use serde::Serialize;
 
 use crate::cli::output::story_of;
@@ -73,9 +73,9 @@ impl Report {
 
 impl JsonContainer {
     fn of(container: &Container) -> Self {
-        let (storage, disks) = match &container.storage {
-            Storage::Disks(disks) => ("ploop", disks.iter().map(JsonDisk::of).collect()),
-            Storage::Files(_) => ("simfs", Vec::new()),
+        let (storage, disks) = match &container.layout {
+            VeLayout::Ploop(disks) => ("ploop", disks.iter().map(JsonDisk::of).collect()),
+            VeLayout::Simfs(_) => ("simfs", Vec::new()),
         };
         Self {
             id: container.id.clone(),
@@ -125,9 +125,9 @@ impl Totals {
             ..Self::default()
         };
         for container in &found.containers {
-            match &container.storage {
-                Storage::Files(_) => totals.simfs += 1,
-                Storage::Disks(disks) => disks.iter().for_each(|disk| totals.add(disk)),
+            match &container.layout {
+                VeLayout::Simfs(_) => totals.simfs += 1,
+                VeLayout::Ploop(disks) => disks.iter().for_each(|disk| totals.add(disk)),
             }
         }
         totals

@@ -1,6 +1,6 @@
 //! What was found, as people read it: columns, and a last line with the sums.
 
-use ploopconv::host::{Container, FoundDisk, Inventory, Storage};
+use ploopconv::host::{Container, FoundDisk, Inventory, VeLayout};
 use ploopconv::util::size::short;
 use ploopconv::util::text::safe;
 
@@ -45,14 +45,14 @@ fn aligned(rows: &[Row]) -> Vec<String> {
 }
 
 fn of_container(container: &Container) -> Vec<Row> {
-    match &container.storage {
-        Storage::Files(root) => {
+    match &container.layout {
+        VeLayout::Simfs(root) => {
             let state = format!("simfs: its files lie in {}, no disk", root.display());
             let mut row = row(container, NOTHING);
             row[9] = cell(Some(&state));
             vec![row]
         }
-        Storage::Disks(disks) => disks.iter().map(|disk| of_disk(container, disk)).collect(),
+        VeLayout::Ploop(disks) => disks.iter().map(|disk| of_disk(container, disk)).collect(),
     }
 }
 

@@ -45,7 +45,7 @@ mod target;
 
 pub use self::account::{Account, ImageAccount, PartAccount, Tally};
 pub use self::archive::{ComparedArchive, MadeArchive, PlannedArchive, compare_archive};
-pub use self::checksum::{ExpectedDigest, digest_of, expected_digest};
+pub use self::checksum::{ExpectedDigest, checksum_line, digest_of, expected_digest};
 pub use self::compact::CompactError;
 pub use self::compaction::WholePartition;
 pub use self::error::ConvertError;

@@ -58,7 +58,7 @@ impl ChecksumFile {
         let partial = PartialFile::create(&self.path, self.if_exists, partials)?;
         let lines = digests.iter().flat_map(|(digest, target)| {
             let name = target.file_name().unwrap_or(target.as_os_str());
-            line(digest, name.as_encoded_bytes())
+            checksum_line(digest, name.as_encoded_bytes())
         });
         partial
             .file()
@@ -100,7 +100,8 @@ fn of_all(algorithm: Algorithm) -> &'static str {
 
 /// A line as sha256sum writes it: a name with a line end or a backslash is escaped, and a
 /// backslash in front of the line says so.
-fn line(digest: &str, name: &[u8]) -> Vec<u8> {
+#[must_use]
+pub fn checksum_line(digest: &str, name: &[u8]) -> Vec<u8> {
     let mut escaped = Vec::new();
     for &byte in name {
         match byte {
@@ -227,8 +228,8 @@ mod tests {
 
     #[test]
     fn odd_names_are_escaped_as_sha256sum_does() {
-        assert_eq!(line("00", b"disk.raw"), b"00  disk.raw\n");
-        assert_eq!(line("00", b"a\nb\\c"), b"\\00  a\\nb\\\\c\n");
+        assert_eq!(checksum_line("00", b"disk.raw"), b"00  disk.raw\n");
+        assert_eq!(checksum_line("00", b"a\nb\\c"), b"\\00  a\\nb\\\\c\n");
     }
 
     #[test]

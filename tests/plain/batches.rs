@@ -200,6 +200,22 @@ fn a_target_that_is_no_longer_what_the_image_holds_is_never_kept() {
 }
 
 #[test]
+fn digests_of_targets_with_odd_names_are_those_of_sha256sum() {
+    let scratch = Scratch::new();
+    for name in ["a b", "line\nend", "back\\slash", "-dash"] {
+        disk(&scratch.source().join(name).join("root.hdd"), 1);
+    }
+    let out = scratch.out().join("targets");
+    let _guard = SourceGuard::new(&scratch.source());
+    batch(&scratch.source(), &out).run().status(0);
+    let mut check = Command::new("sha256sum");
+    check.args(["--check", "--strict", "SHA256SUMS"]);
+    let checked = check.current_dir(&out).output().unwrap();
+    assert!(checked.status.success(), "{checked:?}");
+    assert_eq!(checked.stdout.split(|byte| *byte == b'\n').count(), 5);
+}
+
+#[test]
 fn what_would_be_done_is_said_and_nothing_is_written() {
     let scratch = Scratch::new();
     let private = scratch.source().join("private");
@@ -283,6 +299,11 @@ fn what_names_nothing_or_one_target_twice_is_refused() {
     batch(&scratch.source().join("empty"), &out)
         .run()
         .refused(1, &["no container"]);
+    // An id is looked for where that was asked for.
+    let by_id = Program::new(["batch", "101", "-o"]).arg(&out);
+    let by_id = by_id.directory(scratch.path()).arg("--private-dir");
+    by_id.arg(scratch.source().join("one")).run().status(0);
+    assert!(out.join("101.raw").exists());
     let missing = Program::new(["batch", "4711", "-o"]).arg(&out);
     missing.run().refused(1, &["4711"]);
     Program::new(["batch", "-o"])

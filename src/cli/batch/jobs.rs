@@ -31,7 +31,12 @@ pub(super) fn jobs(args: &BatchArgs) -> anyhow::Result<Vec<Job>> {
     let search = match (&args.containers[..], args.all) {
         ([], _) => Scope::host(),
         (folders, true) => Scope::below(folders),
-        (named, false) => Scope::below(&named.iter().map(|one| folder(one)).collect::<Vec<_>>()),
+        (named, false) => Scope::below(
+            &named
+                .iter()
+                .map(|one| folder(one, args))
+                .collect::<Vec<_>>(),
+        ),
     };
     let found = host::list(&search, &workers);
     if let Some(problem) = found.problems.first() {
@@ -47,17 +52,18 @@ pub(super) fn jobs(args: &BatchArgs) -> anyhow::Result<Vec<Job>> {
 }
 
 /// The private area of an id, where no such path is there.
-fn folder(container: &Path) -> PathBuf {
-    let areas = DEFAULT_PRIVATE_DIRS
-        .iter()
-        .map(|dir| Path::new(dir).join(container));
-    match container.exists() {
-        true => container.to_owned(),
-        false => areas
-            .into_iter()
-            .find(|area| area.is_dir())
-            .unwrap_or_else(|| container.to_owned()),
+fn folder(container: &Path, args: &BatchArgs) -> PathBuf {
+    if container.exists() {
+        return container.to_owned();
     }
+    let given: Vec<&str> = args.convert.values("private_dir").collect();
+    let folders = match &given[..] {
+        [] => &DEFAULT_PRIVATE_DIRS[..],
+        given => given,
+    };
+    let areas = folders.iter().map(|dir| Path::new(dir).join(container));
+    let mut areas = areas.filter(|area| area.is_dir());
+    areas.next().unwrap_or_else(|| container.to_owned())
 }
 
 fn of_container(container: &Container, args: &BatchArgs, extension: &str) -> Vec<Job> {

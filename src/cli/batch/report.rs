@@ -1,7 +1,8 @@
 //! What became of each container, for people, for scripts, and as a list of digests.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
+use ploopconv::convert::checksum_line;
 use ploopconv::host::replace;
 use ploopconv::util::size::short;
 use serde::Serialize;
@@ -206,22 +207,21 @@ impl Report {
             let sums = self.sums(algorithm);
             let path = folder.join(name);
             if !sums.is_empty() {
-                replace(&path, sums.as_bytes())?;
+                replace(&path, &sums)?;
             }
         }
         Ok(())
     }
 
     /// A line a target, as `sha256sum -c` reads it.
-    fn sums(&self, algorithm: &str) -> String {
+    fn sums(&self, algorithm: &str) -> Vec<u8> {
         let complete = |entry: &&Entry| matches!(entry.state, Fate::Done | Fate::Kept);
         let entries = self.disks.iter().filter(complete);
-        let mut text = String::new();
+        let mut text = Vec::new();
         for entry in entries.filter(|entry| entry.text("algorithm") == Some(algorithm)) {
-            let name = PathBuf::from(&entry.target);
-            let name = name.file_name().unwrap_or_default().to_string_lossy();
+            let name = Path::new(&entry.target).file_name().unwrap_or_default();
             if let Some(digest) = entry.text("digest") {
-                text += &format!("{digest}  {name}\n");
+                text.extend(checksum_line(digest, name.as_encoded_bytes()));
             }
         }
         text

@@ -83,7 +83,7 @@ impl<'a> Batch<'a> {
             let name = job.target.file_name().unwrap_or_default().to_string_lossy();
             let running = show.begin(&name, *weight);
             let done = self.one(job, wanted, |done, total| running.advance(done, total))?;
-            running.end(&done.line());
+            running.end(&done);
             let at = self.jobs.iter().position(|one| one.target == job.target);
             let mut entries = entries
                 .lock()

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
+use super::report::{Entry, Fate};
 use crate::cli::output::write_message;
 use crate::cli::progress::When;
 
@@ -93,12 +94,14 @@ impl Running<'_> {
         all.inc(part.saturating_sub(before));
     }
 
-    /// The disk is through: its line.
-    pub(super) fn end(self, line: &str) {
+    /// The disk is through: its line, which is said in any case where it is of a failure.
+    pub(super) fn end(self, entry: &Entry) {
+        let line = entry.line();
+        let is_said = !self.show.is_quiet || entry.state == Fate::Failed;
         let through = self.show.through.fetch_add(1, Ordering::Relaxed) + 1;
         let count = self.show.count;
         let say = || {
-            if !self.show.is_quiet {
+            if is_said {
                 write_message(&format!("{line} ({through} of {count})"));
             }
         };

@@ -6,8 +6,9 @@ use clap::{Arg, ArgMatches, Args, Command, FromArgMatches};
 use crate::cli::convert::ConvertArgs;
 
 /// Options of `convert` that name one disk, one target or one way of reporting.
-const OF_ONE: [&str; 14] = [
+const OF_ONE: [&str; 15] = [
     "image",
+    "disk_name",
     "output",
     "snapshot",
     "single_layer",
@@ -127,6 +128,12 @@ impl ConvertWords {
 
     pub(super) fn has(&self, id: &str) -> bool {
         self.0.iter().any(|word| word.id == id)
+    }
+
+    /// All values of an option that may be given several times.
+    pub(super) fn values<'a>(&'a self, id: &'a str) -> impl Iterator<Item = &'a str> {
+        let words = self.0.iter().filter(move |word| word.id == id);
+        words.filter_map(|word| word.value.as_deref())
     }
 
     fn value(&self, id: &str) -> Option<&str> {

@@ -3,7 +3,7 @@
 
 use crate::support::divided::{MIB, Raw};
 use crate::support::qcow2::qemu_img;
-use crate::support::{ChainBuilder, Descriptor, ImageBuilder, ImageFile, Scratch, Storage};
+use crate::support::{ChainBuilder, Descriptor, ImageBuilder, ImageFile, Scratch};
 use ploopconv::disk::RawDisk;
 use ploopconv::format::qcow2::{Qcow2Disk, ReadError};
 use ploopconv::partition::{self, PartitionError, TableKind};
@@ -114,19 +114,6 @@ fn of_a_descriptor() {
     assert_eq!(
         told::<DescriptorError>(&padded, Unsupported),
         &DescriptorError::Padding(7)
-    );
-    let split = descriptor(|it| {
-        let Storage { start, end, .. } = it.storages[0].clone();
-        it.storages[0].end = end / 2;
-        it.storages.push(Storage {
-            start: (start + end) / 2,
-            ..it.storages[0].clone()
-        });
-        it.storages[1].end = end;
-    });
-    assert_eq!(
-        told::<DescriptorError>(&split, Unsupported),
-        &DescriptorError::Split(2)
     );
     let encrypted = descriptor(|it| {
         let engine = "{12345678-0000-0000-0000-000000000000}";

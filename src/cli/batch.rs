@@ -16,6 +16,7 @@ use anyhow::Context;
 pub(crate) use self::args::BatchArgs;
 
 use self::jobs::jobs;
+use self::report::file_of_others;
 use self::run::Batch;
 use super::ending::Ending;
 use super::outcome::{Usage, Verdict};
@@ -26,6 +27,12 @@ pub(crate) fn run(args: &BatchArgs) -> anyhow::Result<Verdict> {
     if args.containers.is_empty() && !args.all {
         let message = "which containers? CONTAINER names some, --all means those of this host";
         return Err(Usage(message.to_owned()).into());
+    }
+    if let Some(file) = file_of_others(&args.output).filter(|_| !args.convert.has("force")) {
+        anyhow::bail!(
+            "{} exists, and is not the report of an earlier batch; -f replaces it",
+            file.display()
+        );
     }
     let found = jobs(args)?;
     if found.is_empty() {

@@ -200,6 +200,48 @@ fn a_target_that_is_no_longer_what_the_image_holds_is_never_kept() {
 }
 
 #[test]
+fn what_lies_in_the_folder_of_targets_is_not_lost() {
+    let scratch = Scratch::new();
+    let private = scratch.source().join("private");
+    let mut expected = sound(&private, 3);
+    let out = scratch.out().join("targets");
+    let one = |name: &str| {
+        let run = Program::new(["batch"]).arg(private.join(name)).arg("-o");
+        run.arg(&out)
+    };
+    // A list that somebody else made.
+    fs::create_dir(&out).unwrap();
+    fs::write(out.join("SHA256SUMS"), "mine").unwrap();
+    let refused = one("200").run();
+    refused.refused(1, &["SHA256SUMS exists", "-f replaces it"]);
+    assert_eq!(fs::read(out.join("SHA256SUMS")).unwrap(), b"mine");
+    assert_eq!(names_in(&out), ["SHA256SUMS"]);
+    one("200").arg("-f").run().status(0);
+    // Targets of two batches are all in the list.
+    one("201").run().status(0);
+    one("201").run().status(0);
+    expected.retain(|name, _| name.starts_with("200") || name.starts_with("201"));
+    assert_targets(&out, &expected);
+}
+
+#[test]
+fn a_target_with_free_blocks_left_out_is_compared_so() {
+    let scratch = Scratch::new();
+    let mut copied = Command::new("cp");
+    copied
+        .arg("-r")
+        .arg(repository("fixtures/101"))
+        .arg(scratch.source());
+    assert!(copied.status().unwrap().success());
+    let out = scratch.out().join("targets");
+    let batch = || batch(&scratch.source(), &out).args(["--compact"]);
+    batch().run().status(0).says(["1 done"]);
+    batch().arg("--verify").run().status(0).says(["1 kept"]);
+    fs::remove_file(out.join("101.raw.ploopconv")).unwrap();
+    batch().run().status(0).says(["1 kept"]);
+}
+
+#[test]
 fn digests_of_targets_with_odd_names_are_those_of_sha256sum() {
     let scratch = Scratch::new();
     for name in ["a b", "line\nend", "back\\slash", "-dash"] {

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use ploopconv::util::bytes::to_usize;
 
+use super::report::Report;
 use super::words::ConvertWords;
 use crate::cli::number::number;
 use crate::cli::progress::When;
@@ -54,6 +55,6 @@ impl BatchArgs {
 
     /// Where the report for scripts is kept.
     pub(super) fn report_name(&self) -> PathBuf {
-        self.output.join("report.json")
+        self.output.join(Report::NAME)
     }
 }

@@ -1,6 +1,6 @@
 //! What became of each container, for people, for scripts, and as a list of digests.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use ploopconv::convert::checksum_line;
 use ploopconv::host::replace;
@@ -119,6 +119,22 @@ impl Entry {
     }
 }
 
+/// What a batch writes into its folder beside targets.
+const WRITTEN: [&str; 4] = ["report.json", "report.txt", "SHA256SUMS", "BLKHASHSUMS"];
+
+/// A file in a folder that has the name of a report and is not one of an earlier batch.
+pub(super) fn file_of_others(folder: &Path) -> Option<PathBuf> {
+    let report = std::fs::read(folder.join(Report::NAME)).ok();
+    let report = report.and_then(|text| serde_json::from_slice::<Value>(&text).ok());
+    if report.is_some_and(|report| report["disks"].is_array()) {
+        return None;
+    }
+    let paths = WRITTEN.iter().map(|name| folder.join(name));
+    paths
+        .into_iter()
+        .find(|path| std::fs::symlink_metadata(path).is_ok())
+}
+
 /// A hint, or what to type on a host, as a line.
 fn command(value: &Value) -> String {
     let text = |key: &str| value.get(key).and_then(Value::as_str);
@@ -136,6 +152,8 @@ fn command(value: &Value) -> String {
 }
 
 impl Report {
+    pub(super) const NAME: &str = "report.json";
+
     /// The highest status of all disks, or that of a signal.
     pub(super) fn verdict(&self) -> Verdict {
         if let Some(signal) = self.signal {
@@ -204,13 +222,34 @@ impl Report {
     pub(super) fn write(&self, folder: &Path) -> anyhow::Result<()> {
         replace(&folder.join("report.txt"), self.for_people().as_bytes())?;
         for (name, algorithm) in [("SHA256SUMS", "sha256"), ("BLKHASHSUMS", "blkhash")] {
-            let sums = self.sums(algorithm);
             let path = folder.join(name);
+            let mut sums = self.sums_of_others(&path);
+            sums.extend(self.sums(algorithm));
             if !sums.is_empty() {
                 replace(&path, &sums)?;
             }
         }
         Ok(())
+    }
+
+    /// The lines of targets of earlier batches, which this one was not about.
+    fn sums_of_others(&self, path: &Path) -> Vec<u8> {
+        let ours = self.disks.iter().map(|entry| {
+            let name = Path::new(&entry.target).file_name().unwrap_or_default();
+            checksum_line("", name.as_encoded_bytes())
+        });
+        let ours: Vec<Vec<u8>> = ours.collect();
+        // An escaped name has a backslash in front of its line.
+        let is_ours = |line: &&[u8]| {
+            let is_of = |end: &Vec<u8>| line.ends_with(end.strip_prefix(b"\\").unwrap_or(end));
+            ours.iter().any(is_of)
+        };
+        let text = std::fs::read(path).unwrap_or_default();
+        let lines = text.split_inclusive(|byte| *byte == b'\n');
+        let is_whole =
+            |line: &&[u8]| line.ends_with(b"\n") && line.windows(2).any(|two| two == b"  ");
+        let others = lines.filter(is_whole).filter(|line| !is_ours(line));
+        others.flatten().copied().collect()
     }
 
     /// A line a target, as `sha256sum -c` reads it.

@@ -277,9 +277,7 @@ impl<'a> Batch<'a> {
     ) -> anyhow::Result<Entry> {
         let path = |path: &std::path::Path| path.to_string_lossy().into_owned();
         let mut words = vec!["verify".to_owned(), "--json".to_owned()];
-        if job.is_first {
-            words.extend(self.args.convert.of_containers());
-        }
+        words.extend(self.args.convert.of_comparison(job.is_first));
         words.push(format!("--against={}", path(&job.image)));
         words.extend(["--".to_owned(), path(&job.target)]);
         let outcome = self.program.run(&words, &self.signal, progress)?;

@@ -47,6 +47,8 @@ struct Word {
     text: String,
     value: Option<String>,
     is_for_containers: bool,
+    /// Whether it says what of the image is read: a comparison with it needs it, too.
+    is_for_reading: bool,
 }
 
 fn shared() -> impl Iterator<Item = Arg> {
@@ -93,6 +95,7 @@ fn of_arg(arg: &Arg, matches: &ArgMatches) -> Vec<Word> {
         },
         value,
         is_for_containers: arg.get_help_heading() == Some("Containers"),
+        is_for_reading: matches!(arg.get_help_heading(), Some("Reading" | "Free blocks")),
     };
     if !arg.get_action().takes_values() {
         return vec![word(None)];
@@ -120,10 +123,11 @@ impl ConvertWords {
         words.map(|word| word.text.clone()).collect()
     }
 
-    /// Those that choose the container's files, and how they are changed, for comparing.
-    pub(super) fn of_containers(&self) -> Vec<String> {
-        let words = self.0.iter().filter(|word| word.is_for_containers);
-        words.map(|word| word.text.clone()).collect()
+    /// Those that a comparison of a target with its image needs.
+    pub(super) fn of_comparison(&self, is_first: bool) -> Vec<String> {
+        let words = self.0.iter();
+        let fit = words.filter(|word| word.is_for_reading || is_first && word.is_for_containers);
+        fit.map(|word| word.text.clone()).collect()
     }
 
     pub(super) fn has(&self, id: &str) -> bool {

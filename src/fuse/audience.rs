@@ -3,7 +3,7 @@
 /// Who may see the files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Audience {
-    /// Only who mounts them, and all of them: whoever has the image may read it.
+    /// The user who mounts them sees them all, as that user can read the image; others see none.
     Owner,
     /// All users, each of them what the modes and ACLs of the files allow. Only root may ask for
     /// it.

@@ -389,7 +389,7 @@ impl Filesystem for Served {
             let node = self.tree.node(listed.inode);
             let (attributes, how_long) = match &node {
                 Ok(node) => (self.numbered(self.attributes(&**node)), FOR_EVER),
-                // The name is there all the same; whoever asks for more gets the error.
+                // The name is there all the same; a request for more gets the error.
                 Err(_) => {
                     let file_type = listed.file_type.unwrap_or(FileType::File);
                     (self.numbered(unknown(listed.inode, file_type)), NOT_AT_ALL)

@@ -40,6 +40,10 @@ fn entry<'a>(report: &'a Value, target: &str) -> &'a Value {
         .unwrap_or_else(|| panic!("{target} is not in {report}"))
 }
 
+fn text_of(out: &Path) -> String {
+    fs::read_to_string(out.join("report.txt")).unwrap()
+}
+
 fn sha256(bytes: &[u8]) -> String {
     let digest = Sha256::digest(bytes);
     digest.iter().map(|byte| format!("{byte:02x}")).collect()
@@ -124,6 +128,19 @@ fn what_cannot_be_converted_does_not_stop_the_others_and_a_second_run_does_what_
         assert_eq!(entry["code"], *code, "{entry}");
         assert_eq!(entry["state"], "failed");
         assert!(!entry["hints"].as_array().unwrap().is_empty(), "{entry}");
+    }
+    // What the report proposes does what it says.
+    let hints = entry(&first, "102.raw")["hints"].as_array().unwrap();
+    let commands = hints.iter().filter_map(|hint| hint["command"].as_str());
+    let salvage = commands.into_iter().find(|text| text.contains("--salvage"));
+    let salvage = salvage.unwrap();
+    assert!(text_of(&out).contains(salvage), "{salvage}");
+    let program = program::path().display().to_string();
+    let command = salvage.replacen("ploopconv", &program, 1);
+    let run = Command::new("sh").args(["-c", &command]).output().unwrap();
+    assert_eq!(run.status.code(), Some(5), "{salvage}: {run:?}");
+    for left in ["102.raw", "102.raw.lost"] {
+        fs::remove_file(out.join(left)).unwrap();
     }
     let done = entry(&first, "200-data.raw");
     assert_eq!(done["report"]["digest"], sha256(&expected["200-data.raw"]));

@@ -186,7 +186,10 @@ impl<'a> Batch<'a> {
             Ok(Outcome { report, status }) if status == 0 || report["code"] == "no-room" => {
                 Wanted::Convert(report)
             }
-            Ok(outcome) => Wanted::Nothing(Box::new(failed(job, outcome))),
+            Ok(outcome) => {
+                let failed = self.failed_to_convert(job, &["--dry-run"], outcome);
+                Wanted::Nothing(Box::new(failed))
+            }
             Err(error) => Wanted::Nothing(Box::new(broken(job, &error))),
         }
     }
@@ -195,6 +198,15 @@ impl<'a> Batch<'a> {
         let path = |path: &std::path::Path| path.to_string_lossy().into_owned();
         let mut words = vec!["convert".to_owned()];
         words.extend(self.args.convert.all(job.is_first));
+        words.extend(self.own_words(job, more));
+        words.extend(["-o".to_owned(), path(&self.place(job))]);
+        words.extend(["--".to_owned(), path(&job.image)]);
+        words
+    }
+
+    /// The words of a conversion that are this batch's, and that no person would type.
+    fn own_words(&self, job: &Job, more: &[&str]) -> Vec<String> {
+        let mut words = Vec::new();
         if !self.args.convert.has("force") && is_left_alone(&job.target) {
             words.push("--force".to_owned());
         }
@@ -205,9 +217,23 @@ impl<'a> Batch<'a> {
             words.push(format!("--threads={}", self.args.threads_each()));
         }
         words.extend(more.iter().map(|word| (*word).to_owned()));
-        words.extend(["--json", "--progress=numbers", "-o"].map(str::to_owned));
-        words.extend([path(&self.place(job)), "--".to_owned(), path(&job.image)]);
+        words.extend(["--json", "--progress=numbers"].map(str::to_owned));
         words
+    }
+
+    /// How a conversion failed, with hints as a person would type them.
+    fn failed_to_convert(&self, job: &Job, more: &[&str], mut outcome: Outcome) -> Entry {
+        let own = format!(" {} ", self.own_words(job, more).join(" "));
+        let hints = outcome.report["hints"].as_array_mut();
+        for command in hints.into_iter().flatten().map(|hint| &mut hint["command"]) {
+            let typed = command.as_str().map(|text| text.replacen(&own, " ", 1));
+            // A command that was put together in another way is none for people.
+            *command = match typed.filter(|text| !text.contains("--progress=numbers")) {
+                Some(text) => text.into(),
+                None => Value::Null,
+            };
+        }
+        failed(job, outcome)
     }
 
     /// The target, or for a look at what would be done, its name where there is a folder already.
@@ -317,7 +343,8 @@ impl<'a> Batch<'a> {
         let outcome = self.program.run(&words, &self.signal, progress)?;
         let Outcome { status, report } = outcome;
         if ![0, 5].contains(&status) {
-            return Ok(failed(job, Outcome { status, report }));
+            let outcome = Outcome { status, report };
+            return Ok(self.failed_to_convert(job, &[], outcome));
         }
         let options = self.args.convert.of_content(job.is_first);
         let state = TargetState::of(&job.target, &job.files, options, &report);

@@ -55,7 +55,16 @@ fn shared() -> impl Iterator<Item = Arg> {
     let all = ConvertArgs::augment_args(Command::new("convert"));
     let shared: Vec<Arg> = all.get_arguments().cloned().collect();
     let is_shared = |arg: &Arg| !OF_ONE.contains(&arg.get_id().as_str());
-    shared.into_iter().filter(is_shared)
+    // No name of a target says anything here, and there is always a digest.
+    let described = |arg: Arg| match arg.get_id().as_str() {
+        "format" => arg.help("Format of the targets [default: raw, or with --for tar]"),
+        "checksum" => arg.help("How their digests are computed [default: sha256]"),
+        "force" => {
+            arg.help("Replace targets that are something else, once the new ones are complete")
+        }
+        _ => arg,
+    };
+    shared.into_iter().filter(is_shared).map(described)
 }
 
 impl Args for ConvertWords {

@@ -74,6 +74,7 @@
 )]
 
 pub mod attach;
+pub mod boot;
 pub mod compare;
 pub mod convert;
 pub mod copy;

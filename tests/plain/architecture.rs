@@ -44,10 +44,13 @@ const ROOMS: &[(&str, &[&str])] = &[
         "fuse",
         &["attach", "disk", "ext4", "partition", "salvage", "tree"],
     ),
+    // What starts a container as a machine, and the disk with it.
+    ("boot", &["disk", "ext4", "guest", "partition", "tree"]),
     // The job: all of the above but serving and attaching.
     (
         "convert",
         &[
+            "boot",
             "compare",
             "copy",
             "disk",

@@ -61,6 +61,8 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::SystemTime;
 use tempfile::TempDir;
 
 /// A file or folder of the repository, by its path in it.
@@ -93,6 +95,16 @@ fn sorted(files: impl IntoIterator<Item = PathBuf>) -> Vec<PathBuf> {
     files
 }
 
+/// A name that no other folder has. It has digits alone, because chance must not spell what a test
+/// looks for in a message: `0x`, say.
+fn folder_name() -> String {
+    static FOLDERS: AtomicUsize = AtomicUsize::new(0);
+    let number = FOLDERS.fetch_add(1, Ordering::Relaxed);
+    let since = SystemTime::UNIX_EPOCH.elapsed().unwrap();
+    let process = std::process::id();
+    format!("ploopconv-it-{}-{process}-{number}", since.as_micros())
+}
+
 /// A directory of a test's own, with a `source` folder that a [`SourceGuard`] can watch and room
 /// for targets beside it.
 #[derive(Debug)]
@@ -109,7 +121,8 @@ impl Default for Scratch {
 impl Scratch {
     pub fn new() -> Self {
         let dir = tempfile::Builder::new()
-            .prefix("ploopconv-it-")
+            .prefix(&folder_name())
+            .rand_bytes(0)
             .tempdir()
             .unwrap();
         std::fs::create_dir(dir.path().join("source")).unwrap();

@@ -34,7 +34,7 @@ pub use changed::ChangedTree;
 pub use config::{Address, Config, ConfigError, ConfigProblem, Interface, LeftOut, Quantity};
 pub use find::{HOST_FOLDERS, candidates, find_config, private_area, read_config};
 pub use incus::metadata_yaml;
-pub use next::{Archive, Hint, next};
+pub use next::{Archive, Hint, MachineDisk, next, next_of_machine};
 pub use proxmox::vps_conf;
 pub use receiver::{Kind, Network, Receiver};
 pub use system::{Family, Init, System, identify};

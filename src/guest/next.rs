@@ -1,7 +1,10 @@
 //! The commands that make a container of an archive and start it, filled from its configuration.
 
 mod line;
+mod machine;
 mod proxmox;
+
+pub use self::machine::{MachineDisk, next_of_machine};
 
 use self::line::Line;
 use super::config::Config;
@@ -42,38 +45,48 @@ pub fn next(
     receiver: &Receiver,
 ) -> Vec<Hint> {
     let job = Job {
-        archive,
+        id: archive.id,
+        disk_size: archive.disk_size,
         config,
         system,
         receiver,
     };
     match receiver.kind {
         Kind::Lxc => vec![
-            job.proxmox(),
-            job.proxmox_new(),
-            job.systemd(),
-            job.docker(),
+            job.proxmox(archive),
+            job.proxmox_new(archive),
+            job.systemd(archive),
+            job.docker(archive),
         ],
-        Kind::Incus => vec![job.incus()],
+        Kind::Incus => vec![job.incus(archive)],
+    }
+}
+
+impl Archive<'_> {
+    fn is_zstd(&self) -> bool {
+        self.ending == ".tar.zst"
     }
 }
 
 struct Job<'a> {
-    archive: &'a Archive<'a>,
+    /// The container's number or UUID on the old host, or another word for it.
+    id: &'a str,
+    /// The size of the container's disk in bytes.
+    disk_size: u64,
     config: &'a Config,
     system: &'a System,
     receiver: &'a Receiver,
 }
 
 impl Job<'_> {
-    fn systemd(&self) -> Hint {
+    fn systemd(&self, archive: &Archive<'_>) -> Hint {
         let name = self.name();
-        let line = match self.is_zstd() {
+        let line = match archive.is_zstd() {
             // An older systemd does not know zstd.
             true => Line::new("zstd -dc")
-                .file(self.archive.path)
+                .file(archive.path)
                 .shell("| machinectl import-tar -"),
-            false => Line::new("machinectl import-tar").file(self.archive.path),
+            false => Line::new("machinectl import-tar").file(archive.path),
         };
         let line = line.word(&name);
         let mut commands = vec![line.0];
@@ -92,19 +105,19 @@ impl Job<'_> {
         }
     }
 
-    fn docker(&self) -> Hint {
+    fn docker(&self, archive: &Archive<'_>) -> Hint {
         let name = format!("openvz-{}", self.name().to_ascii_lowercase());
         let program = match self.system.init {
             Init::None => "/bin/sh",
             _ => "/sbin/init",
         };
         let import = |line: Line| line.option("change", &format!("CMD [\"{program}\"]"));
-        let line = match self.is_zstd() {
+        let line = match archive.is_zstd() {
             true => {
-                let line = Line::new("zstd -dc").file(self.archive.path);
+                let line = Line::new("zstd -dc").file(archive.path);
                 import(line.shell("|").shell("docker import")).shell("-")
             }
-            false => import(Line::new("docker import")).file(self.archive.path),
+            false => import(Line::new("docker import")).file(archive.path),
         };
         Hint {
             host: "Docker",
@@ -117,11 +130,11 @@ impl Job<'_> {
         }
     }
 
-    fn incus(&self) -> Hint {
+    fn incus(&self, archive: &Archive<'_>) -> Hint {
         let name = self.name();
         let alias = format!("openvz-{name}");
         let import = Line::new("incus image import")
-            .file(self.archive.path)
+            .file(archive.path)
             .option("alias", &alias);
         let config = self.config;
         let setting =
@@ -159,10 +172,6 @@ impl Job<'_> {
         }
     }
 
-    fn is_zstd(&self) -> bool {
-        self.archive.ending == ".tar.zst"
-    }
-
     fn starts(&self) -> Option<()> {
         self.config
             .starts_on_boot()
@@ -172,14 +181,14 @@ impl Job<'_> {
 
     fn disk_size(&self) -> u64 {
         let said = self.config.disk_size().unwrap_or(0);
-        said.max(self.archive.disk_size)
+        said.max(self.disk_size)
     }
 
     /// A name that every host takes: letters, digits and `-`, and a letter first.
     fn name(&self) -> String {
         let name = self.config.host_name();
         let name = name.as_deref().and_then(|name| name.split('.').next());
-        let name = name.unwrap_or(self.archive.id);
+        let name = name.unwrap_or(self.id);
         let fits = |c: char| if c.is_ascii_alphanumeric() { c } else { '-' };
         let name: String = name.chars().map(fits).take(50).collect();
         let name = name.trim_matches('-');

@@ -28,6 +28,7 @@ mod fixtures;
 mod guest_files;
 mod guest_hostile;
 mod guest_next;
+mod guest_next_machine;
 mod guest_starts;
 mod guest_systems;
 mod guest_tree;

@@ -1,7 +1,7 @@
 //! `pct`: what to type on Proxmox.
 
 use super::line::Line;
-use super::{Hint, Job, joined};
+use super::{Archive, Hint, Job, joined};
 use crate::guest::config::{v4, v6};
 use crate::guest::proxmox::{SWAP_OF_OTHERS, system_type};
 use crate::guest::receiver::{Network, first_v4, first_v6};
@@ -9,9 +9,9 @@ use crate::guest::system::Init;
 
 impl Job<'_> {
     /// The archive as a backup: its configuration is converted, its identity kept.
-    pub(super) fn proxmox(&self) -> Hint {
+    pub(super) fn proxmox(&self, archive: &Archive<'_>) -> Hint {
         let id = self.proxmox_id();
-        let (link, path) = self.proxmox_archive();
+        let (link, path) = archive.for_pct();
         let line = Line::new("pct restore").shell(&id).file(&path);
         let mut notes = vec![
             "local-lvm and vmbr0 are the names that Proxmox's installer gives a storage and a \
@@ -51,9 +51,9 @@ impl Job<'_> {
     }
 
     /// The archive as a template.
-    pub(super) fn proxmox_new(&self) -> Hint {
+    pub(super) fn proxmox_new(&self, archive: &Archive<'_>) -> Hint {
         let id = self.proxmox_id();
-        let (_, path) = self.proxmox_archive();
+        let (_, path) = archive.for_pct();
         let line = Line::new("pct create").shell(&id).file(&path);
         let note = "a new container: it gets new SSH host keys, and root has no password until one \
                     is set; pct restore keeps both";
@@ -64,18 +64,9 @@ impl Job<'_> {
         }
     }
 
-    /// The archive under a name that `pct` takes, and the command that gives it that name where it
-    /// has another one.
-    fn proxmox_archive(&self) -> (Option<String>, String) {
-        let path = self.archive.path;
-        let name = name_for_pct(path, self.archive.ending);
-        let link = (name != path).then(|| Line::new("ln").file(path).file(&name).0);
-        (link, name)
-    }
-
     /// Proxmox's numbers begin at 100; a UUID or smaller number gets the next one that is free.
-    fn proxmox_id(&self) -> String {
-        let number: Option<u64> = self.archive.id.parse().ok();
+    pub(super) fn proxmox_id(&self) -> String {
+        let number: Option<u64> = self.id.parse().ok();
         match number.filter(|number| (100..=999_999_999).contains(number)) {
             Some(number) => number.to_string(),
             None => "$(pvesh get /cluster/nextid)".to_owned(),
@@ -167,6 +158,16 @@ impl Job<'_> {
     }
 }
 
+impl Archive<'_> {
+    /// It under a name that `pct` takes, and the command that gives it that name where it has
+    /// another one.
+    fn for_pct(&self) -> (Option<String>, String) {
+        let name = name_for_pct(self.path, self.ending);
+        let link = (name != self.path).then(|| Line::new("ln").file(self.path).file(&name).0);
+        (link, name)
+    }
+}
+
 /// Endings of names by which tar's readers know an archive, the longest first.
 const ENDINGS: &[&str] = &[".tar.zst", ".tar.gz", ".tzst", ".tgz", ".tar"];
 
@@ -182,7 +183,7 @@ fn name_for_pct(path: &str, ending: &str) -> String {
 }
 
 /// Per cent as processors: 150 is 1.5.
-fn hundredths(per_cent: u64) -> String {
+pub(super) fn hundredths(per_cent: u64) -> String {
     let text = format!("{}.{:02}", per_cent / 100, per_cent % 100);
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }

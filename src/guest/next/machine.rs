@@ -1,0 +1,197 @@
+//! What to type to start a disk as a virtual machine.
+
+use super::line::Line;
+use super::proxmox::hundredths;
+use super::{Hint, Job, joined};
+use crate::guest::config::Config;
+use crate::guest::receiver::{Network, Receiver};
+use crate::guest::system::System;
+use crate::util::text::shell_word;
+
+/// Memory of a machine whose container had no limit, in bytes.
+const USUAL_MEMORY: u64 = 1 << 30;
+
+/// A disk that boots.
+#[derive(Debug, Clone, Copy)]
+pub struct MachineDisk<'a> {
+    /// Where it is, as the user named it.
+    pub path: &'a str,
+    /// The format as QEMU names it: `raw`, `qcow2`.
+    pub format: &'a str,
+    /// The container's number or UUID on the old host, or another word for it.
+    pub id: &'a str,
+    /// Its size in bytes.
+    pub size: u64,
+    /// The memory that its first boot takes, in bytes.
+    pub least_memory: u64,
+}
+
+/// What to type to make a machine of `disk`, for each program that starts one.
+#[must_use]
+pub fn next_of_machine(
+    disk: &MachineDisk<'_>,
+    config: &Config,
+    system: &System,
+    receiver: &Receiver,
+) -> Vec<Hint> {
+    let job = Job {
+        id: disk.id,
+        disk_size: disk.size,
+        config,
+        system,
+        receiver,
+    };
+    vec![job.proxmox_machine(disk), job.libvirt(disk), job.qemu(disk)]
+}
+
+impl Job<'_> {
+    fn proxmox_machine(&self, disk: &MachineDisk<'_>) -> Hint {
+        let (mut commands, mut id) = (Vec::new(), self.proxmox_id());
+        if id.starts_with('$') {
+            commands.push(format!("id={id}"));
+            id = "$id".to_owned();
+        }
+        let config = self.config;
+        let card = match self.card_address() {
+            Some(mac) => format!("virtio={mac},bridge=vmbr0"),
+            None => "virtio,bridge=vmbr0".to_owned(),
+        };
+        let create = Line::new("qm create")
+            .shell(&id)
+            .option("name", &self.name())
+            .option("memory", &self.mebibytes(disk))
+            .option("cores", &self.processors())
+            .option_if("cpulimit", config.processor_limit().map(hundredths))
+            .option("ostype", "l26")
+            .option("net0", &card)
+            .option("serial0", "socket")
+            .option_if("onboot", self.starts().map(|()| "1".to_owned()));
+        let import = Line::new("qm importdisk").shell(&id).file(disk.path);
+        let volume = format!("--virtio0 local-lvm:vm-{id}-disk-0 --boot order=virtio0");
+        commands.extend([
+            create.0,
+            import.word("local-lvm").0,
+            Line::new("qm set").shell(&id).shell(&volume).0,
+            format!("qm start {id}"),
+        ]);
+        let mut notes = vec![
+            "local-lvm and vmbr0 are the names that Proxmox's installer gives a storage and a \
+             bridge"
+                .to_owned(),
+        ];
+        notes.extend(self.notes(disk));
+        Hint {
+            host: "Proxmox",
+            commands,
+            notes,
+        }
+    }
+
+    fn libvirt(&self, disk: &MachineDisk<'_>) -> Hint {
+        let mut card = "network=default,model=virtio".to_owned();
+        if let Some(mac) = self.card_address() {
+            card.push_str(&format!(",mac={mac}"));
+        }
+        let line = Line::new("virt-install --import")
+            .option("name", &self.name())
+            .option("memory", &self.mebibytes(disk))
+            .option("vcpus", &self.processors())
+            .option("osinfo", "detect=on,require=off")
+            .option(
+                "disk",
+                &format!(
+                    "path={},format={},bus=virtio",
+                    value(disk.path),
+                    disk.format
+                ),
+            )
+            .option("network", &card)
+            .shell("--graphics none --noautoconsole");
+        let line = match self.starts() {
+            Some(()) => line.shell("--autostart"),
+            None => line,
+        };
+        Hint {
+            host: "libvirt",
+            commands: vec![
+                line.0,
+                format!("virsh console {}", shell_word(&self.name())),
+            ],
+            notes: vec![
+                "its daemon reads the disk as a user of its own: /var/lib/libvirt/images is a \
+                 folder for it"
+                    .to_owned(),
+            ],
+        }
+    }
+
+    fn qemu(&self, disk: &MachineDisk<'_>) -> Hint {
+        let drive = format!("file={},format={},if=virtio", value(disk.path), disk.format);
+        let mut card = "user,model=virtio-net-pci".to_owned();
+        if let Some(mac) = self.card_address() {
+            card.push_str(&format!(",mac={mac}"));
+        }
+        let line = Line::new("qemu-system-x86_64 -M q35 -accel kvm -cpu host -m")
+            .word(&self.mebibytes(disk))
+            .shell("-smp")
+            .word(&self.processors())
+            .shell("-nographic -drive")
+            .word(&drive)
+            .shell("-nic")
+            .word(&card);
+        Hint {
+            host: "QEMU",
+            commands: vec![line.0],
+            notes: Vec::new(),
+        }
+    }
+
+    fn notes(&self, disk: &MachineDisk<'_>) -> Vec<String> {
+        let mut notes = Vec::new();
+        match self.config.memory() {
+            None => notes.push("no limit of the container's memory is known".to_owned()),
+            Some(known) if known < disk.least_memory => {
+                let known = known >> 20;
+                let needed = disk.least_memory.div_ceil(1 << 20);
+                notes.push(format!(
+                    "the container had {known} MiB of memory; the first boot takes {needed} MiB"
+                ));
+            }
+            Some(_) => {}
+        }
+        let addresses = self.config.addresses();
+        if self.receiver.network == Network::Dhcp && !addresses.is_empty() {
+            let addresses = joined(&addresses).unwrap_or_default();
+            notes.push(format!(
+                "the container had {addresses}; the machine asks for an address by DHCP"
+            ));
+        }
+        notes
+    }
+
+    fn mebibytes(&self, disk: &MachineDisk<'_>) -> String {
+        let memory = self.config.memory().unwrap_or(USUAL_MEMORY);
+        memory.max(disk.least_memory).div_ceil(1 << 20).to_string()
+    }
+
+    fn processors(&self) -> String {
+        self.config.processors().unwrap_or(1).to_string()
+    }
+
+    /// The hardware address of the container's first card.
+    fn card_address(&self) -> Option<String> {
+        let cards = self.config.interfaces();
+        cards.first().and_then(|card| card.mac.clone())
+    }
+}
+
+/// A path as the value of an option of QEMU or virt-install: a comma ends a value unless there are
+/// two, and a colon in the first name makes it a protocol.
+fn value(path: &str) -> String {
+    let first = path.split('/').next().unwrap_or_default();
+    let path = path.replace(',', ",,");
+    match first.contains(':') {
+        true => format!("./{path}"),
+        false => path,
+    }
+}

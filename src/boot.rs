@@ -5,6 +5,15 @@
 //! the operator's host, and GRUB for BIOS and UEFI. What the container lacks is changed by the guest
 //! itself, at its first boot, after its journal was replayed.
 
+mod disk;
+mod error;
+mod fat;
+mod gpt;
+mod grub;
+mod layout;
 mod payload;
 
+pub use disk::{BootDisk, compose};
+pub use error::BootError;
+pub use grub::Grub;
 pub use payload::{InitramfsPart, Payload};

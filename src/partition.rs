@@ -71,6 +71,8 @@ pub struct Table {
     pub kind: TableKind,
     /// The size in bytes of the sectors that it counts in.
     pub sector_size: u64,
+    /// The disk's GUID in a GPT.
+    pub guid: Option<uuid::Uuid>,
 }
 
 /// A partition: a range inside the disk that shares no byte with others, but for logical
@@ -85,6 +87,10 @@ pub struct Partition {
     pub len: u64,
     /// What the table says it is for.
     pub kind: PartitionType,
+    /// Its own GUID in a GPT.
+    pub guid: Option<uuid::Uuid>,
+    /// Its attributes in a GPT, as the field of that name has them; 0 in an MBR.
+    pub attributes: u64,
     /// Its name in a GPT: someone else's text. Empty in an MBR.
     pub name: String,
     /// Whether it is an extended partition, which holds logical partitions and nothing else.
@@ -181,6 +187,8 @@ impl PartitionLayout {
                 start: entry.start,
                 len: entry.len,
                 kind: entry.kind,
+                guid: entry.guid,
+                attributes: entry.attributes,
                 name: entry.name,
                 is_extended: entry.role == Role::Extended,
                 content,
@@ -256,11 +264,15 @@ fn gpt_layout(
     whole: Option<&Content>,
 ) -> Result<PartitionLayout> {
     let kind = TableKind::Gpt;
-    let sector_size = found.sector_size;
+    let table = Table {
+        kind,
+        sector_size: found.sector_size,
+        guid: Some(found.guid),
+    };
     let entries = found.entries().map_err(|source| damaged(kind, source))?;
     let mut warnings = found.warnings;
     warnings.extend(whole.map(|content| Warning::Besides(content.kind)));
-    PartitionLayout::divided(disk, Table { kind, sector_size }, entries, warnings)
+    PartitionLayout::divided(disk, table, entries, warnings)
 }
 
 /// An MBR does not say how large its sectors are. They have 512 bytes, unless that makes no sense
@@ -278,7 +290,12 @@ fn mbr_layout(
         let entries = boot
             .entries(disk, sector_size, &mut warnings)?
             .map_err(|source| damaged(kind, source))?;
-        PartitionLayout::divided(disk, Table { kind, sector_size }, entries, warnings)
+        let table = Table {
+            kind,
+            sector_size,
+            guid: None,
+        };
+        PartitionLayout::divided(disk, table, entries, warnings)
     };
     let knows_something =
         |layout: &PartitionLayout| layout.partitions.iter().any(|part| part.content.is_some());

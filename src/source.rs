@@ -70,13 +70,27 @@ impl Source for Vec<u8> {
     }
 
     fn read_exact_at(&self, buf: &mut [u8], offset: u64) -> io::Result<()> {
-        let bytes = self
-            .get(to_usize(offset)..)
-            .and_then(|bytes| bytes.get(..buf.len()))
-            .ok_or(io::ErrorKind::UnexpectedEof)?;
-        buf.copy_from_slice(bytes);
-        Ok(())
+        read_slice(self, buf, offset)
     }
+}
+
+impl Source for Arc<[u8]> {
+    fn size(&self) -> io::Result<u64> {
+        Ok(self.len() as u64)
+    }
+
+    fn read_exact_at(&self, buf: &mut [u8], offset: u64) -> io::Result<()> {
+        read_slice(self, buf, offset)
+    }
+}
+
+fn read_slice(bytes: &[u8], buf: &mut [u8], offset: u64) -> io::Result<()> {
+    let bytes = bytes
+        .get(to_usize(offset)..)
+        .and_then(|bytes| bytes.get(..buf.len()))
+        .ok_or(io::ErrorKind::UnexpectedEof)?;
+    buf.copy_from_slice(bytes);
+    Ok(())
 }
 
 /// A file of an image, opened for reading and nothing else. A clone is the same open file.

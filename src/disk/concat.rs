@@ -65,7 +65,8 @@ impl Concat {
     /// # Errors
     ///
     /// [`DiskError::OutOfRange`] where the disk would be too large for any offset.
-    pub fn bytes(&mut self, name: &str, bytes: Vec<u8>) -> Result<()> {
+    pub fn bytes(&mut self, name: &str, bytes: impl Into<Arc<[u8]>>) -> Result<()> {
+        let bytes: Arc<[u8]> = bytes.into();
         let store = Store::over(Arc::new(bytes), Path::new(name), Role::Made);
         self.disk(Arc::new(RawDisk::over_store(store)?))
     }

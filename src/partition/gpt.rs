@@ -34,6 +34,8 @@ pub(super) enum Found {
 #[derive(Debug)]
 pub(super) struct Table {
     pub(super) sector_size: u64,
+    /// The disk's own.
+    pub(super) guid: Uuid,
     pub(super) warnings: Vec<Warning>,
     alternate_lba: u64,
     /// The first and the last sector that partitions should keep to.
@@ -46,6 +48,8 @@ pub(super) struct Table {
 struct Raw {
     number: u32,
     kind: Uuid,
+    guid: Uuid,
+    attributes: u64,
     first_lba: u64,
     last_lba: u64,
     name: String,
@@ -75,6 +79,8 @@ impl Table {
                 start,
                 len: end.saturating_sub(start),
                 kind: PartitionType::Guid(raw.kind),
+                guid: Some(raw.guid),
+                attributes: raw.attributes,
                 name: raw.name.clone(),
                 role: Role::Plain,
             });
@@ -86,6 +92,7 @@ impl Table {
 /// The fields of a header that are needed, checked against its checksum.
 #[derive(Debug, PartialEq, Eq)]
 struct Header {
+    guid: Uuid,
     alternate_lba: u64,
     usable: (u64, u64),
     entries_lba: u64,
@@ -126,10 +133,12 @@ impl Header {
         if all == 0 || all > MAX_ENTRIES_SIZE {
             return Err(GptError::EntryCount(count));
         }
+        let guid = field(header, 56).unwrap_or_default(); // DiskGUID
         Ok(Self {
-            alternate_lba: le_u64(header, 32),                // AlternateLBA
+            guid: Uuid::from_bytes_le(guid),
+            alternate_lba: le_u64(header, 32), // AlternateLBA
             usable: (le_u64(header, 40), le_u64(header, 48)), // First-, LastUsableLBA
-            entries_lba: le_u64(header, 72),                  // PartitionEntryLBA
+            entries_lba: le_u64(header, 72),   // PartitionEntryLBA
             count,
             entry_size,
             entries_crc: le_u32(header, 88), // PartitionEntryArrayCRC32
@@ -157,11 +166,14 @@ impl Header {
 impl Raw {
     fn parse((number, bytes): (u32, &[u8])) -> Option<Self> {
         let kind = Uuid::from_bytes_le(field(bytes, 0)?); // PartitionTypeGUID
+        let guid = field(bytes, 16)?; // UniquePartitionGUID
         let units: Vec<_> = (56..128).step_by(2).map(|at| le_u16(bytes, at)).collect();
         let name = units.split(|&unit| unit == 0).next().unwrap_or_default();
         (!kind.is_nil()).then(|| Self {
             number,
             kind,
+            guid: Uuid::from_bytes_le(guid),
+            attributes: le_u64(bytes, 48),        // Attributes
             first_lba: le_u64(bytes, 32),         // StartingLBA
             last_lba: le_u64(bytes, 40),          // EndingLBA
             name: String::from_utf16_lossy(name), // PartitionName
@@ -319,6 +331,7 @@ fn load(disk: &dyn VirtualDisk, sector_size: u64, lba: u64) -> Result<Checked<Ta
     disk.read_at(&mut entries, at)?;
     Ok(header.used(&entries).map(|used| Table {
         sector_size,
+        guid: header.guid,
         warnings: Vec::new(),
         alternate_lba: header.alternate_lba,
         usable: header.usable,

@@ -195,6 +195,8 @@ fn entry(number: u32, slot: Slot, start: u64, sector_size: u64, role: Role) -> E
         start: start.saturating_mul(sector_size),
         len: u64::from(slot.sectors).saturating_mul(sector_size),
         kind: PartitionType::Id(slot.kind),
+        guid: None,
+        attributes: 0,
         name: String::new(),
         role,
     }

@@ -66,6 +66,8 @@ pub(super) struct Entry {
     pub(super) start: u64,
     pub(super) len: u64,
     pub(super) kind: PartitionType,
+    pub(super) guid: Option<uuid::Uuid>,
+    pub(super) attributes: u64,
     pub(super) name: String,
     pub(super) role: Role,
 }

@@ -12,6 +12,7 @@ extern crate support;
 use support::tools;
 
 mod advice;
+mod boot_disk;
 mod builders;
 mod checksums;
 mod compact;

@@ -5,15 +5,24 @@
 //! the operator's host, and GRUB for BIOS and UEFI. What the container lacks is changed by the guest
 //! itself, at its first boot, after its journal was replayed.
 
+mod cpio;
 mod disk;
 mod error;
 mod fat;
+mod first_boot;
 mod gpt;
 mod grub;
+mod initramfs;
+mod kernel;
 mod layout;
+mod modules;
 mod payload;
+mod payload_error;
+mod prepare;
 
 pub use disk::{BootDisk, compose};
 pub use error::BootError;
 pub use grub::Grub;
 pub use payload::{InitramfsPart, Payload};
+pub use payload_error::PayloadError;
+pub use prepare::{BootGuest, Modules, Prepared, Wanted, prepare};

@@ -22,6 +22,7 @@ mod info;
 mod list;
 mod losses;
 mod ls;
+mod machine;
 mod man;
 mod map;
 mod mount;

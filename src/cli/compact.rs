@@ -33,9 +33,19 @@ impl DiskArgs {
     /// Gives the disk to read, whole or the partition that was asked for, without its free blocks
     /// where that was asked for; or says why it may not be read.
     pub(crate) fn disk(&self, examined: Examined, workers: &Workers) -> ploopconv::Result<Input> {
+        self.disk_with(examined, IfDirty::Refuse, workers)
+    }
+
+    /// The same for a disk whose journal is replayed before anything else happens, or not.
+    pub(crate) fn disk_with(
+        &self,
+        examined: Examined,
+        if_dirty: IfDirty,
+        workers: &Workers,
+    ) -> ploopconv::Result<Input> {
         let input = self.open.disk(examined)?;
         match self.compact {
-            true => input.compacted(IfDirty::Refuse, workers),
+            true => input.compacted(if_dirty, workers),
             false => Ok(input),
         }
     }

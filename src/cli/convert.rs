@@ -4,6 +4,7 @@ mod args;
 mod files;
 mod format;
 mod guest;
+mod machine;
 mod packing;
 mod refuse;
 mod report;
@@ -16,6 +17,7 @@ use anyhow::Context;
 use ploopconv::convert::{
     ConvertFailure, Input, Plan, Resources, Room, Target, clear_leftovers, plan,
 };
+use ploopconv::ext4::IfDirty;
 use ploopconv::observe::Progress;
 use ploopconv::ploop::Severity;
 use ploopconv::sink::{Limit, TargetError};
@@ -69,6 +71,8 @@ pub(crate) fn run(args: &ConvertArgs) -> anyhow::Result<Verdict> {
         _ => target.fate(),
     };
     let container = container(args, &input, &mut warnings).with_context(|| doing.clone())?;
+    let (input, machine) =
+        (args.guest.booting(input, container.as_ref(), &workers)).with_context(|| doing.clone())?;
     let guest = container.as_ref().and_then(|it| args.guest.options(it));
     let planned = plan(
         input,
@@ -85,6 +89,7 @@ pub(crate) fn run(args: &ConvertArgs) -> anyhow::Result<Verdict> {
         started,
         warnings,
         container,
+        machine,
     };
     if args.dry_run {
         return reporter.dry_run(&plan).with_context(|| doing.clone());
@@ -115,9 +120,14 @@ fn open(args: &ConvertArgs, workers: &Workers) -> anyhow::Result<(Input, Vec<Str
         }
     };
     warnings.iter().for_each(say);
-    let input = args.open.disk(examined, workers)?;
-    let holds_files = args.tar_options().is_some();
-    let mut more = of_contents(input.disk(), input.partition(), holds_files);
+    // A machine replays the journal before it starts.
+    let if_dirty = match args.guest.is_for_machine() {
+        true => IfDirty::Replay,
+        false => IfDirty::Refuse,
+    };
+    let input = args.open.disk_with(examined, if_dirty, workers)?;
+    let is_read = args.tar_options().is_some() || args.guest.is_for_machine();
+    let mut more = of_contents(input.disk(), input.partition(), is_read);
     more.extend(of_whole_partitions(&input));
     more.iter().for_each(say);
     warnings.extend(more);

@@ -3,15 +3,18 @@
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
-use ploopconv::convert::{GuestOptions, Input};
+use ploopconv::convert::{GuestOptions, Input, MachineOptions, PlannedMachine};
 use ploopconv::guest::{Config, HOST_FOLDERS, Kind, Network, Receiver, find_config, read_config};
 
+use ploopconv::Workers;
+
+use super::machine::MachineArgs;
 use super::outcome::Usage;
 
-/// Options of an archive that goes to another host.
+/// Options of what goes to another host.
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct GuestArgs {
-    /// Change the files of an archive so that this kind of host starts them
+    /// Change the container so that this kind of host starts it
     #[arg(long = "for", value_name = "HOST", help_heading = "Containers")]
     host: Option<Host>,
     /// The container's configuration [default: ve.conf beside the disk, or the one
@@ -40,6 +43,8 @@ pub(crate) struct GuestArgs {
         help_heading = "Containers"
     )]
     gateway: Vec<IpAddr>,
+    #[command(flatten)]
+    machine: MachineArgs,
 }
 
 /// A kind of host.
@@ -49,8 +54,7 @@ enum Host {
     Lxc,
     /// Incus and LXD: an image with metadata.yaml
     Incus,
-    /// A disk that boots: refused with the way that there is
-    #[value(hide = true)]
+    /// A disk that boots: QEMU, libvirt, a machine of Proxmox
     Kvm,
 }
 
@@ -79,27 +83,34 @@ impl GuestArgs {
         self.host.is_some()
     }
 
+    /// Whether a disk is to boot.
+    pub(super) fn is_for_machine(&self) -> bool {
+        self.host == Some(Host::Kvm)
+    }
+
     /// Refuses what cannot be followed together.
     pub(super) fn refuse_nonsense(&self, makes_archive: bool) -> Result<(), Usage> {
         self.refuse_contradictions()?;
-        if self.host.is_some() && !makes_archive {
-            return Err(Usage(
+        let mistake = |text: &str| Err(Usage(text.to_owned()));
+        match (self.host, makes_archive) {
+            (None, _) | (Some(Host::Kvm), false) | (Some(Host::Lxc | Host::Incus), true) => Ok(()),
+            (Some(Host::Kvm), true) => mistake(
+                "--for kvm makes a disk that boots, and no archive: name the target .raw or \
+                 .qcow2, or add -O raw or -O qcow2",
+            ),
+            (Some(_), false) => mistake(
                 "--for changes the files of an archive: add -O tar, or name the target .tar, \
-                 .tar.gz or .tar.zst"
-                    .to_owned(),
-            ));
+                 .tar.gz or .tar.zst",
+            ),
         }
-        Ok(())
     }
 
     /// Refuses options that contradict each other, whatever is done with them.
     pub(super) fn refuse_contradictions(&self) -> Result<(), Usage> {
-        if self.host == Some(Host::Kvm) {
-            return Err(Usage(
-                "--for kvm is not in this version; docs/migrate-to-kvm.md has the way to a disk \
-                 that boots"
-                    .to_owned(),
-            ));
+        if let Some(option) = self.machine.given().filter(|_| !self.is_for_machine()) {
+            return Err(Usage(format!(
+                "{option} is for a disk that boots: --for kvm"
+            )));
         }
         if !self.gateway.is_empty() && self.network != NetworkKind::Keep {
             return Err(Usage(
@@ -138,24 +149,51 @@ impl GuestArgs {
         })
     }
 
-    /// How the library is to change the files.
+    /// How the library is to change the files; `None` where they stay.
     pub(super) fn options(&self, container: &Container) -> Option<GuestOptions> {
-        let network = match self.network {
+        let kind = match self.host? {
+            Host::Lxc => Kind::Lxc,
+            Host::Incus => Kind::Incus,
+            Host::Kvm => Kind::Kvm,
+        };
+        Some(GuestOptions {
+            config: container.config.clone(),
+            receiver: Receiver {
+                network: self.network(),
+                ..kind.into()
+            },
+        })
+    }
+
+    /// What `eth0` is to get.
+    pub(super) fn network(&self) -> Network {
+        match self.network {
             NetworkKind::Dhcp => Network::Dhcp,
             NetworkKind::Keep => Network::Keep {
                 gateways: self.gateway.clone(),
             },
             NetworkKind::None => Network::None,
+        }
+    }
+
+    /// The same disk with what starts it, where that was asked for.
+    pub(super) fn booting(
+        &self,
+        input: Input,
+        container: Option<&Container>,
+        workers: &Workers,
+    ) -> ploopconv::Result<(Input, Option<PlannedMachine>)> {
+        let container = container.filter(|_| self.is_for_machine());
+        let Some(guest) = container.and_then(|container| self.options(container)) else {
+            return Ok((input, None));
         };
-        let kind = match self.host? {
-            Host::Lxc => Kind::Lxc,
-            Host::Incus => Kind::Incus,
-            Host::Kvm => return None,
+        let wanted = MachineOptions {
+            guest,
+            boot: self.machine.wanted(),
+            grub: MachineArgs::grub(),
         };
-        Some(GuestOptions {
-            config: container.config.clone(),
-            receiver: Receiver { kind, network },
-        })
+        let (input, planned) = input.booting(&wanted, workers)?;
+        Ok((input, Some(planned)))
     }
 }
 

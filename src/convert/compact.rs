@@ -115,9 +115,10 @@ impl Input {
         let before = View::strict(Arc::clone(&disk));
         let view = View::strict(Arc::new(WithHoles::new(disk, holes)?));
         Ok(self.seen_as(
-            view,
+            view.clone(),
             Compaction {
                 before,
+                after: view,
                 whole: whole.into(),
             },
         ))
@@ -141,7 +142,7 @@ impl Input {
             return Ok(None);
         };
         let before = stored_bytes(&*compaction.before.stored(), workers)?;
-        let now = stored_bytes(self.disk(), workers)?;
+        let now = stored_bytes(&*compaction.after.stored(), workers)?;
         Ok(Some(before.saturating_sub(now)))
     }
 }

@@ -20,6 +20,8 @@ pub struct WholePartition {
 pub(super) struct Compaction {
     /// The disk with all that it stores.
     pub(super) before: View,
+    /// The disk without what was left out.
+    pub(super) after: View,
     pub(super) whole: Arc<[WholePartition]>,
 }
 
@@ -28,6 +30,7 @@ impl Compaction {
     pub(super) fn part(&self, start: u64, len: u64) -> Result<Self> {
         Ok(Self {
             before: self.before.part(start, len)?,
+            after: self.after.part(start, len)?,
             ..self.clone()
         })
     }

@@ -100,6 +100,21 @@ impl Input {
         }
     }
 
+    /// The same input with other bytes around its partitions, which lie `moved` bytes further on.
+    pub(super) fn around(self, view: View, moved: u64) -> Self {
+        let parts = self.parts.iter().map(|(part, range)| {
+            let start = range.start.saturating_add(moved);
+            (*part, start..range.end.saturating_add(moved))
+        });
+        Self {
+            disk: view.disk(),
+            view,
+            partition: None,
+            parts: parts.collect(),
+            ..self.clone()
+        }
+    }
+
     pub(super) fn compaction(&self) -> Option<&Compaction> {
         self.compaction.as_ref()
     }

@@ -59,6 +59,8 @@ pub fn next(
             job.docker(archive),
         ],
         Kind::Incus => vec![job.incus(archive)],
+        // It wants a disk: see `next_of_machine`.
+        Kind::Kvm => Vec::new(),
     }
 }
 
@@ -146,7 +148,7 @@ impl Job<'_> {
         let limit = config
             .processor_limit()
             .map(|part| format!("{part}ms/100ms"));
-        let starts = self.starts().map(|()| "true".to_owned());
+        let starts = starts(config, "true");
         let mut launch = Line::new("incus launch").word(&alias).word(&name);
         for value in [
             setting("limits.memory", memory),
@@ -172,31 +174,34 @@ impl Job<'_> {
         }
     }
 
-    fn starts(&self) -> Option<()> {
-        self.config
-            .starts_on_boot()
-            .filter(|starts| *starts)
-            .map(|_| ())
-    }
-
     fn disk_size(&self) -> u64 {
         let said = self.config.disk_size().unwrap_or(0);
         said.max(self.disk_size)
     }
 
-    /// A name that every host takes: letters, digits and `-`, and a letter first.
     fn name(&self) -> String {
-        let name = self.config.host_name();
-        let name = name.as_deref().and_then(|name| name.split('.').next());
-        let name = name.unwrap_or(self.id);
-        let fits = |c: char| if c.is_ascii_alphanumeric() { c } else { '-' };
-        let name: String = name.chars().map(fits).take(50).collect();
-        let name = name.trim_matches('-');
-        if name.starts_with(|c: char| c.is_ascii_alphabetic()) {
-            name.to_owned()
-        } else {
-            format!("ct{name}")
-        }
+        name(self.config, self.id)
+    }
+}
+
+/// Whether the container is to start with its host: the word for it, if so.
+fn starts(config: &Config, word: &str) -> Option<String> {
+    let starts = config.starts_on_boot().filter(|starts| *starts);
+    starts.map(|_| word.to_owned())
+}
+
+/// A name that every host takes: letters, digits and `-`, and a letter first.
+fn name(config: &Config, id: &str) -> String {
+    let name = config.host_name();
+    let name = name.as_deref().and_then(|name| name.split('.').next());
+    let name = name.unwrap_or(id);
+    let fits = |c: char| if c.is_ascii_alphanumeric() { c } else { '-' };
+    let name: String = name.chars().map(fits).take(50).collect();
+    let name = name.trim_matches('-');
+    if name.starts_with(|c: char| c.is_ascii_alphabetic()) {
+        name.to_owned()
+    } else {
+        format!("ct{name}")
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use super::machine::RootFileSystem;
+
 /// The kind of host that a container's files are changed for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -10,6 +12,8 @@ pub enum Kind {
     Lxc,
     /// Incus and LXD.
     Incus,
+    /// A machine of QEMU, libvirt or Proxmox, with a kernel of its own.
+    Kvm,
 }
 
 /// What `eth0` gets.
@@ -36,6 +40,8 @@ pub struct Receiver {
     pub kind: Kind,
     /// What `eth0` gets.
     pub network: Network,
+    /// The root file system of a machine; `None` for a container.
+    pub root: Option<RootFileSystem>,
 }
 
 impl From<Kind> for Receiver {
@@ -44,6 +50,7 @@ impl From<Kind> for Receiver {
         Self {
             kind,
             network: Network::Dhcp,
+            root: None,
         }
     }
 }

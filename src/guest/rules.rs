@@ -7,13 +7,14 @@ mod fstab;
 mod identity;
 mod leftovers;
 mod login;
+mod machine;
 mod network;
 mod services;
 
 use self::context::Context;
 use super::config::Config;
 use super::draft::Draft;
-use super::receiver::Receiver;
+use super::receiver::{Kind, Receiver};
 use super::system::System;
 use crate::error::Result;
 
@@ -31,6 +32,16 @@ const FOR_CONTAINERS: &[Rule] = &[
     identity::apply,
 ];
 
+/// The same for machines.
+const FOR_MACHINES: &[Rule] = &[
+    leftovers::apply,
+    machine::fstab,
+    machine::services,
+    machine::console,
+    network::apply,
+    identity::apply,
+];
+
 /// Applies all rules for `receiver`.
 pub(super) fn apply(
     draft: &mut Draft<'_>,
@@ -43,7 +54,11 @@ pub(super) fn apply(
         config,
         receiver,
     };
-    for rule in FOR_CONTAINERS {
+    let rules = match receiver.kind {
+        Kind::Lxc | Kind::Incus => FOR_CONTAINERS,
+        Kind::Kvm => FOR_MACHINES,
+    };
+    for rule in rules {
         rule(draft, &context)?;
     }
     Ok(())

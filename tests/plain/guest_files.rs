@@ -14,8 +14,8 @@ fn lxc(files: &Files) -> Vec<Change> {
 fn keeping(files: &Files, config: &str, gateways: &[&str]) -> Vec<Change> {
     let gateways: Vec<IpAddr> = gateways.iter().map(|ip| ip.parse().unwrap()).collect();
     let receiver = Receiver {
-        kind: Kind::Lxc,
         network: Network::Keep { gateways },
+        ..Kind::Lxc.into()
     };
     let config = Config::parse(config.as_bytes()).unwrap();
     changes(files, &config, receiver).unwrap()
@@ -161,8 +161,8 @@ fn without_a_configuration_the_addresses_are_those_of_the_guests_own_files() {
 #[test]
 fn without_a_network_only_venet0_goes() {
     let receiver = Receiver {
-        kind: Kind::Incus,
         network: Network::None,
+        ..Kind::Incus.into()
     };
     let files =
         debian("auto lo\niface lo inet loopback\n\nauto venet0\niface venet0 inet manual\n");

@@ -164,7 +164,10 @@ fn addresses_and_hardware_addresses_go_along() {
             &archive("a.tar"),
             &config,
             &debian("12.1"),
-            &Receiver { kind, network },
+            &Receiver {
+                network,
+                ..kind.into()
+            },
         );
         let line = hints[0].commands[0].clone();
         let card = line

@@ -2,42 +2,24 @@
 
 use std::process::Command;
 
-use ploopconv::guest::{
-    Config, Family, Hint, Init, Kind, MachineDisk, Network, Receiver, System, next_of_machine,
-};
+use ploopconv::guest::{Config, Hint, MachineDisk, Network, next_of_machine};
 
 const CONFIG: &str = "ONBOOT=\"yes\"\nPHYSPAGES=\"0:262145\"\nCPUS=\"2\"\nCPULIMIT=\"150\"\n\
     IP_ADDRESS=\"192.0.2.10 2001:db8::10\"\nHOSTNAME=\"www.example.org\"\n\
     NETIF=\"ifname=eth0,mac=00:18:51:AA:BB:CC\"\n";
-
-fn debian() -> System {
-    System {
-        family: Family::Debian,
-        id: "debian".to_owned(),
-        version: "12.1".to_owned(),
-        name: "Debian GNU/Linux 12".to_owned(),
-        init: Init::Systemd,
-        architecture: Some("x86_64"),
-    }
-}
 
 fn disk(path: &str) -> MachineDisk<'_> {
     MachineDisk {
         path,
         format: "qcow2",
         id: "101",
-        size: 5 << 30,
         least_memory: 512 << 20,
     }
 }
 
 fn hints(disk: &MachineDisk<'_>, config: &str, network: Network) -> Vec<Hint> {
     let config = Config::parse(config.as_bytes()).unwrap();
-    let receiver = Receiver {
-        network,
-        ..Kind::Lxc.into()
-    };
-    next_of_machine(disk, &config, &debian(), &receiver)
+    next_of_machine(disk, &config, &network)
 }
 
 /// The words that the shell hands to a program.

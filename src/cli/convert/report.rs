@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use ploopconv::convert::{
-    Account, Done, DoneImage, Plan, PlannedArchive, PlannedGuest, PlannedImage, Room,
+    Account, Done, DoneImage, Plan, PlannedGuest, PlannedImage, PlannedMachine, Room,
 };
 use ploopconv::copy::Summary;
 use ploopconv::format::tar::{TarCompression, TarWritten};
@@ -15,6 +15,7 @@ use serde::Serialize;
 use super::args::ConvertArgs;
 use super::files::{self, FilesReport};
 use super::guest::{self, GuestReport, JsonHint};
+use super::machine::{self, MachineReport};
 use crate::cli::ending::Ending;
 use crate::cli::guest::Container;
 use crate::cli::losses::{JsonAccount, complain_about};
@@ -30,6 +31,8 @@ pub(super) struct Reporter<'a> {
     pub(super) warnings: Vec<String>,
     /// What is known of a container that goes to another host.
     pub(super) container: Option<Container>,
+    /// What starts it as a machine.
+    pub(super) machine: Option<PlannedMachine>,
 }
 
 /// The report of one image.
@@ -76,6 +79,8 @@ struct Report {
     files: Option<FilesReport>,
     /// With `--for`: what is changed.
     container: Option<GuestReport>,
+    /// With `--for kvm`: what starts it.
+    machine: Option<MachineReport>,
     /// With `--for`: what to type next.
     next: Vec<JsonHint>,
 }
@@ -191,16 +196,18 @@ impl Reporter<'_> {
             ));
         }
         for image in done.images.iter().filter(|_| !args.quiet) {
-            if let Some(archive) = image.planned.archive() {
-                self.say_next(archive);
-            }
+            self.say_next(&image.planned);
         }
         Ok(verdict)
     }
 
-    /// Says what was left out of the configuration, and what to type next.
-    fn say_next(&self, archive: &PlannedArchive) {
-        let Some((container, _)) = self.guest_of(archive) else {
+    /// Says what was left out of the configuration, what to know, and what to type next.
+    fn say_next(&self, image: &PlannedImage) {
+        let machine = self.machine.iter();
+        for note in machine.flat_map(|machine| &machine.notes) {
+            write_message(&format!("note: {note}"));
+        }
+        let Some(container) = self.container.as_ref() else {
             return;
         };
         let left = container.left_out();
@@ -215,7 +222,7 @@ impl Reporter<'_> {
                 "{settings} not carried over (-v says which, and why)"
             ));
         }
-        for line in guest::lines(&self.next(archive)) {
+        for line in guest::lines(&self.next(image)) {
             write_message(&format!("next: {line}"));
         }
     }
@@ -289,16 +296,11 @@ impl Reporter<'_> {
             files: image
                 .archive()
                 .map(|archive| FilesReport::of(archive, written.archive)),
-            container: image.archive().and_then(|archive| {
-                let (container, guest) = self.guest_of(archive)?;
-                Some(container.report(guest))
-            }),
-            next: image
-                .archive()
-                .map_or_else(Vec::new, |archive| self.next(archive))
-                .into_iter()
-                .map(JsonHint::of)
-                .collect(),
+            container: self
+                .guest_of(image)
+                .map(|(container, guest)| container.report(guest)),
+            machine: self.machine.as_ref().map(MachineReport::of),
+            next: self.next(image).into_iter().map(JsonHint::of).collect(),
         }
     }
 
@@ -311,20 +313,31 @@ impl Reporter<'_> {
     }
 
     /// What is known of the container, and what is changed in its files.
-    fn guest_of<'p>(&self, archive: &'p PlannedArchive) -> Option<(&Container, &'p PlannedGuest)> {
-        self.container.as_ref().zip(archive.guest.as_ref())
+    fn guest_of<'p>(
+        &'p self,
+        image: &'p PlannedImage,
+    ) -> Option<(&'p Container, &'p PlannedGuest)> {
+        let of_archive = image.archive().and_then(|archive| archive.guest.as_ref());
+        let of_machine = self
+            .machine
+            .as_ref()
+            .and_then(|machine| machine.guest.as_ref());
+        self.container.as_ref().zip(of_archive.or(of_machine))
     }
 
-    /// What to type next; nothing where the archive went to a stream.
-    fn next(&self, archive: &PlannedArchive) -> Vec<Hint> {
+    /// What to type next; nothing where the target is a stream.
+    fn next(&self, image: &PlannedImage) -> Vec<Hint> {
         let target = &self.args.output;
         if target.as_os_str() == "-" {
             return Vec::new();
         }
-        let guest = self.guest_of(archive);
-        let packing = archive.plan.options();
-        guest.map_or_else(Vec::new, |(container, guest)| {
-            container.next(guest, target, packing)
+        if let (Some(container), Some(machine)) = (&self.container, &self.machine) {
+            let (format, network) = (self.args.format().name, self.args.guest.network());
+            return container.next_of_machine(machine, target, format, &network);
+        }
+        let archive = image.archive().zip(self.guest_of(image));
+        archive.map_or_else(Vec::new, |(archive, (container, guest))| {
+            container.next(guest, target, archive.plan.options())
         })
     }
 
@@ -341,26 +354,29 @@ impl Reporter<'_> {
             for line in files::left_out(archive) {
                 field("note:", &line)?;
             }
-            if let Some((container, guest)) = self.guest_of(archive) {
-                for change in &guest.changes {
-                    field("change:", &guest::shown(change))?;
-                    for line in self.diff(guest, change)? {
-                        field("", &line)?;
-                    }
-                }
-                for left in container.left_out() {
-                    field("left:", &left)?;
-                }
-                for line in guest::lines(&self.next(archive)) {
-                    field("next:", &line)?;
-                }
-            }
         } else {
             field("disk:", &human(image.input.disk().size()))?;
             field("stored:", &human(image.data_bytes))?;
             if let Some(left_out) = image.left_out {
                 field("unused:", &unused(left_out))?;
             }
+        }
+        for line in self.machine.iter().flat_map(machine::lines) {
+            field("boot:", &line)?;
+        }
+        if let Some((_, guest)) = self.guest_of(image) {
+            for change in &guest.changes {
+                field("change:", &guest::shown(change))?;
+                for line in self.diff(guest, change)? {
+                    field("", &line)?;
+                }
+            }
+        }
+        for left in self.container.iter().flat_map(Container::left_out) {
+            field("left:", &left)?;
+        }
+        for line in guest::lines(&self.next(image)) {
+            field("next:", &line)?;
         }
         field("needed:", &needed(image.room))?;
         if let Some(verdict) = verdict(image.room) {

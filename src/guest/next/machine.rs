@@ -1,11 +1,10 @@
 //! What to type to start a disk as a virtual machine.
 
 use super::line::Line;
-use super::proxmox::hundredths;
-use super::{Hint, Job, joined};
+use super::proxmox::{free_id, hundredths};
+use super::{Hint, joined, name, starts};
 use crate::guest::config::Config;
-use crate::guest::receiver::{Network, Receiver};
-use crate::guest::system::System;
+use crate::guest::receiver::Network;
 use crate::util::text::shell_word;
 
 /// Memory of a machine whose container had no limit, in bytes.
@@ -20,33 +19,30 @@ pub struct MachineDisk<'a> {
     pub format: &'a str,
     /// The container's number or UUID on the old host, or another word for it.
     pub id: &'a str,
-    /// Its size in bytes.
-    pub size: u64,
     /// The memory that its first boot takes, in bytes.
     pub least_memory: u64,
 }
 
 /// What to type to make a machine of `disk`, for each program that starts one.
 #[must_use]
-pub fn next_of_machine(
-    disk: &MachineDisk<'_>,
-    config: &Config,
-    system: &System,
-    receiver: &Receiver,
-) -> Vec<Hint> {
+pub fn next_of_machine(disk: &MachineDisk<'_>, config: &Config, network: &Network) -> Vec<Hint> {
     let job = Job {
-        id: disk.id,
-        disk_size: disk.size,
+        disk,
         config,
-        system,
-        receiver,
+        network,
     };
-    vec![job.proxmox_machine(disk), job.libvirt(disk), job.qemu(disk)]
+    vec![job.proxmox(), job.libvirt(), job.qemu()]
+}
+
+struct Job<'a> {
+    disk: &'a MachineDisk<'a>,
+    config: &'a Config,
+    network: &'a Network,
 }
 
 impl Job<'_> {
-    fn proxmox_machine(&self, disk: &MachineDisk<'_>) -> Hint {
-        let (mut commands, mut id) = (Vec::new(), self.proxmox_id());
+    fn proxmox(&self) -> Hint {
+        let (mut commands, mut id) = (Vec::new(), free_id(self.disk.id));
         if id.starts_with('$') {
             commands.push(format!("id={id}"));
             id = "$id".to_owned();
@@ -58,15 +54,15 @@ impl Job<'_> {
         };
         let create = Line::new("qm create")
             .shell(&id)
-            .option("name", &self.name())
-            .option("memory", &self.mebibytes(disk))
+            .option("name", &name(self.config, self.disk.id))
+            .option("memory", &self.mebibytes())
             .option("cores", &self.processors())
             .option_if("cpulimit", config.processor_limit().map(hundredths))
             .option("ostype", "l26")
             .option("net0", &card)
             .option("serial0", "socket")
-            .option_if("onboot", self.starts().map(|()| "1".to_owned()));
-        let import = Line::new("qm importdisk").shell(&id).file(disk.path);
+            .option_if("onboot", starts(config, "1"));
+        let import = Line::new("qm importdisk").shell(&id).file(self.disk.path);
         let volume = format!("--virtio0 local-lvm:vm-{id}-disk-0 --boot order=virtio0");
         commands.extend([
             create.0,
@@ -79,7 +75,7 @@ impl Job<'_> {
              bridge"
                 .to_owned(),
         ];
-        notes.extend(self.notes(disk));
+        notes.extend(self.notes());
         Hint {
             host: "Proxmox",
             commands,
@@ -87,35 +83,38 @@ impl Job<'_> {
         }
     }
 
-    fn libvirt(&self, disk: &MachineDisk<'_>) -> Hint {
+    fn libvirt(&self) -> Hint {
         let mut card = "network=default,model=virtio".to_owned();
         if let Some(mac) = self.card_address() {
             card.push_str(&format!(",mac={mac}"));
         }
         let line = Line::new("virt-install --import")
-            .option("name", &self.name())
-            .option("memory", &self.mebibytes(disk))
+            .option("name", &name(self.config, self.disk.id))
+            .option("memory", &self.mebibytes())
             .option("vcpus", &self.processors())
             .option("osinfo", "detect=on,require=off")
             .option(
                 "disk",
                 &format!(
                     "path={},format={},bus=virtio",
-                    value(disk.path),
-                    disk.format
+                    value(self.disk.path),
+                    self.disk.format
                 ),
             )
             .option("network", &card)
             .shell("--graphics none --noautoconsole");
-        let line = match self.starts() {
-            Some(()) => line.shell("--autostart"),
+        let line = match starts(self.config, "--autostart") {
+            Some(word) => line.shell(&word),
             None => line,
         };
         Hint {
             host: "libvirt",
             commands: vec![
                 line.0,
-                format!("virsh console {}", shell_word(&self.name())),
+                format!(
+                    "virsh console {}",
+                    shell_word(&name(self.config, self.disk.id))
+                ),
             ],
             notes: vec![
                 "its daemon reads the disk as a user of its own: /var/lib/libvirt/images is a \
@@ -125,14 +124,18 @@ impl Job<'_> {
         }
     }
 
-    fn qemu(&self, disk: &MachineDisk<'_>) -> Hint {
-        let drive = format!("file={},format={},if=virtio", value(disk.path), disk.format);
+    fn qemu(&self) -> Hint {
+        let drive = format!(
+            "file={},format={},if=virtio",
+            value(self.disk.path),
+            self.disk.format
+        );
         let mut card = "user,model=virtio-net-pci".to_owned();
         if let Some(mac) = self.card_address() {
             card.push_str(&format!(",mac={mac}"));
         }
         let line = Line::new("qemu-system-x86_64 -M q35 -accel kvm -cpu host -m")
-            .word(&self.mebibytes(disk))
+            .word(&self.mebibytes())
             .shell("-smp")
             .word(&self.processors())
             .shell("-nographic -drive")
@@ -146,13 +149,13 @@ impl Job<'_> {
         }
     }
 
-    fn notes(&self, disk: &MachineDisk<'_>) -> Vec<String> {
+    fn notes(&self) -> Vec<String> {
         let mut notes = Vec::new();
         match self.config.memory() {
             None => notes.push("no limit of the container's memory is known".to_owned()),
-            Some(known) if known < disk.least_memory => {
+            Some(known) if known < self.disk.least_memory => {
                 let known = known >> 20;
-                let needed = disk.least_memory.div_ceil(1 << 20);
+                let needed = self.disk.least_memory.div_ceil(1 << 20);
                 notes.push(format!(
                     "the container had {known} MiB of memory; the first boot takes {needed} MiB"
                 ));
@@ -160,7 +163,7 @@ impl Job<'_> {
             Some(_) => {}
         }
         let addresses = self.config.addresses();
-        if self.receiver.network == Network::Dhcp && !addresses.is_empty() {
+        if *self.network == Network::Dhcp && !addresses.is_empty() {
             let addresses = joined(&addresses).unwrap_or_default();
             notes.push(format!(
                 "the container had {addresses}; the machine asks for an address by DHCP"
@@ -169,9 +172,12 @@ impl Job<'_> {
         notes
     }
 
-    fn mebibytes(&self, disk: &MachineDisk<'_>) -> String {
+    fn mebibytes(&self) -> String {
         let memory = self.config.memory().unwrap_or(USUAL_MEMORY);
-        memory.max(disk.least_memory).div_ceil(1 << 20).to_string()
+        memory
+            .max(self.disk.least_memory)
+            .div_ceil(1 << 20)
+            .to_string()
     }
 
     fn processors(&self) -> String {

@@ -1,7 +1,7 @@
 //! `pct`: what to type on Proxmox.
 
 use super::line::Line;
-use super::{Archive, Hint, Job, joined};
+use super::{Archive, Hint, Job, joined, starts};
 use crate::guest::config::{v4, v6};
 use crate::guest::proxmox::{SWAP_OF_OTHERS, system_type};
 use crate::guest::receiver::{Network, first_v4, first_v6};
@@ -10,7 +10,7 @@ use crate::guest::system::Init;
 impl Job<'_> {
     /// The archive as a backup: its configuration is converted, its identity kept.
     pub(super) fn proxmox(&self, archive: &Archive<'_>) -> Hint {
-        let id = self.proxmox_id();
+        let id = free_id(self.id);
         let (link, path) = archive.for_pct();
         let line = Line::new("pct restore").shell(&id).file(&path);
         let mut notes = vec![
@@ -52,7 +52,7 @@ impl Job<'_> {
 
     /// The archive as a template.
     pub(super) fn proxmox_new(&self, archive: &Archive<'_>) -> Hint {
-        let id = self.proxmox_id();
+        let id = free_id(self.id);
         let (_, path) = archive.for_pct();
         let line = Line::new("pct create").shell(&id).file(&path);
         let note = "a new container: it gets new SSH host keys, and root has no password until one \
@@ -61,15 +61,6 @@ impl Job<'_> {
             host: "Proxmox",
             commands: vec![self.proxmox_options(line).0],
             notes: vec![note.to_owned()],
-        }
-    }
-
-    /// Proxmox's numbers begin at 100; a UUID or smaller number gets the next one that is free.
-    pub(super) fn proxmox_id(&self) -> String {
-        let number: Option<u64> = self.id.parse().ok();
-        match number.filter(|number| (100..=999_999_999).contains(number)) {
-            Some(number) => number.to_string(),
-            None => "$(pvesh get /cluster/nextid)".to_owned(),
         }
     }
 
@@ -97,7 +88,7 @@ impl Job<'_> {
             .option("net0", &self.proxmox_card())
             .option_if("nameserver", joined(&config.name_servers()))
             .option_if("searchdomain", joined(&config.search_domains()))
-            .option_if("onboot", self.starts().map(|()| "1".to_owned()));
+            .option_if("onboot", starts(config, "1"));
         let line = match system_type(self.system) {
             Some(_) => line,
             None => line.option("ostype", "unmanaged"),
@@ -180,6 +171,15 @@ fn name_for_pct(path: &str, ending: &str) -> String {
     // A name of nothing else is a hidden file.
     let stem = stem.filter(|stem| !stem.is_empty() && !stem.ends_with('/'));
     format!("{}{ending}", stem.unwrap_or(path))
+}
+
+/// Proxmox's numbers begin at 100; a UUID or smaller number gets the next one that is free.
+pub(super) fn free_id(id: &str) -> String {
+    let number: Option<u64> = id.parse().ok();
+    match number.filter(|number| (100..=999_999_999).contains(number)) {
+        Some(number) => number.to_string(),
+        None => "$(pvesh get /cluster/nextid)".to_owned(),
+    }
 }
 
 /// Per cent as processors: 150 is 1.5.

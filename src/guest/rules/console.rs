@@ -107,7 +107,7 @@ fn without_hangup(text: &str) -> String {
 }
 
 /// How a login on `tty` is started; `None` where no program of the guest does it.
-fn getty(draft: &Draft<'_>, tty: &str) -> Result<Option<String>> {
+pub(super) fn getty(draft: &Draft<'_>, tty: &str) -> Result<Option<String>> {
     for (program, call) in GETTYS {
         if draft.view.first(&[program])?.is_some() {
             return Ok(Some(without_hangup(&call.replace("TTY", tty))));
@@ -144,25 +144,25 @@ fn jobs(draft: &mut Draft<'_>, jobs: &[(&str, &str, &str)]) -> Result<()> {
     })
 }
 
-fn starts_terminals(draft: &Draft<'_>) -> Result<bool> {
+pub(super) fn starts_terminals(draft: &Draft<'_>) -> Result<bool> {
     let both = ["etc/init/start-ttys.conf", "etc/init/tty.conf"];
     Ok(draft.has(both[0])? && draft.has(both[1])?)
 }
 
-fn no_getty(draft: &mut Draft<'_>) -> Result<()> {
+pub(super) fn no_getty(draft: &mut Draft<'_>) -> Result<()> {
     let reason = "the guest has no getty: there is no login on the console";
     draft.keep("sbin", reason)
 }
 
 /// A line `id:levels:action:process`.
-struct Entry<'a> {
-    id: &'a str,
+pub(super) struct Entry<'a> {
+    pub(super) id: &'a str,
     action: &'a str,
-    process: &'a str,
+    pub(super) process: &'a str,
 }
 
 impl<'a> Entry<'a> {
-    fn parse(line: &'a str) -> Option<Self> {
+    pub(super) fn parse(line: &'a str) -> Option<Self> {
         let mut fields = line.splitn(4, ':');
         let id = fields.next().filter(|id| !id.starts_with('#'))?;
         let (_, action) = (fields.next()?, fields.next()?);
@@ -177,7 +177,7 @@ impl<'a> Entry<'a> {
         self.action == "respawn" && self.process.contains("getty")
     }
 
-    fn is_login_on(&self, tty: &str) -> bool {
+    pub(super) fn is_login_on(&self, tty: &str) -> bool {
         self.is_login() && self.process.split_whitespace().any(|word| word == tty)
     }
 }
@@ -248,7 +248,7 @@ fn busybox(draft: &mut Draft<'_>) -> Result<()> {
 }
 
 /// The text with those lines as comments.
-fn commented(text: &str, taken: impl Fn(&str) -> bool) -> String {
+pub(super) fn commented(text: &str, taken: impl Fn(&str) -> bool) -> String {
     let lines = text.split('\n').map(|line| {
         if taken(line) {
             format!("#container# {line}")
@@ -260,7 +260,7 @@ fn commented(text: &str, taken: impl Fn(&str) -> bool) -> String {
 }
 
 /// The text with lines more at its end.
-fn with_lines(text: &str, lines: impl IntoIterator<Item = String>) -> String {
+pub(super) fn with_lines(text: &str, lines: impl IntoIterator<Item = String>) -> String {
     let mut text = text.to_owned();
     for line in lines {
         if !text.is_empty() && !text.ends_with('\n') {

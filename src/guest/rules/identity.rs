@@ -1,6 +1,7 @@
 //! What makes the container the one that others know.
 
 use super::super::draft::Draft;
+use super::super::receiver::Kind;
 use super::context::Context;
 use crate::error::Result;
 
@@ -23,7 +24,8 @@ pub(super) fn apply(draft: &mut Draft<'_>, context: &Context<'_>) -> Result<()> 
             draft.keep(&path, reason)?;
         }
     }
-    if context.system.needs_cgroup_v1() {
+    // A machine's own kernel has both versions.
+    if context.receiver.kind != Kind::Kvm && context.system.needs_cgroup_v1() {
         draft.keep(
             "sbin/init",
             "this systemd knows the control groups of version 1 only: the new host has to be \

@@ -1,6 +1,7 @@
 //! Files that only OpenVZ knows.
 
 use super::super::draft::Draft;
+use super::super::receiver::Kind;
 use super::super::view::Found;
 use super::context::Context;
 use crate::error::Result;
@@ -86,7 +87,7 @@ const STARTED: &str = "told the OpenVZ host that the container had started";
 const QUOTA_FILE: &str = "the quota that users had on the OpenVZ host's disk";
 const NODES: &str = "device nodes for a container of OpenVZ: the new host makes its own";
 
-pub(super) fn apply(draft: &mut Draft<'_>, _: &Context<'_>) -> Result<()> {
+pub(super) fn apply(draft: &mut Draft<'_>, context: &Context<'_>) -> Result<()> {
     for (unit, reason) in UNITS {
         for folder in UNIT_FOLDERS {
             gone(draft, &format!("{folder}/{unit}"), reason)?;
@@ -102,6 +103,10 @@ pub(super) fn apply(draft: &mut Draft<'_>, _: &Context<'_>) -> Result<()> {
         if found.is_some_and(is_mark) {
             draft.remove(path, reason)?;
         }
+    }
+    if context.receiver.kind == Kind::Kvm {
+        // A machine has the kernel's own /dev over it, and keeps its file system.
+        return Ok(());
     }
     draft.empty(
         "dev",

@@ -82,8 +82,24 @@ const UDEV: &str =
     "a container has no devices for udev to find, and udev would hide those of the host";
 
 pub(super) fn apply(draft: &mut Draft<'_>, _: &Context<'_>) -> Result<()> {
-    masks(draft)?;
-    for (path, begins, becomes, reason) in LINES {
+    unmask(draft, UNMASKED)?;
+    change_lines(draft, LINES)?;
+    for (path, program, words, reason) in COMMANDS {
+        draft.edit(path, reason, |text| without(text, program, words))?;
+    }
+    mount_table(draft)
+}
+
+type Lines = [(
+    &'static str,
+    &'static [&'static str],
+    &'static str,
+    &'static str,
+)];
+
+/// Gives lines of files another text.
+pub(super) fn change_lines(draft: &mut Draft<'_>, table: &Lines) -> Result<()> {
+    for (path, begins, becomes, reason) in table {
         draft.edit(path, reason, |text| {
             let lines = text.split('\n').map(|line| {
                 let known = begins.iter().any(|start| line.trim() == *start);
@@ -92,20 +108,18 @@ pub(super) fn apply(draft: &mut Draft<'_>, _: &Context<'_>) -> Result<()> {
             lines.collect::<Vec<_>>().join("\n")
         })?;
     }
-    for (path, program, words, reason) in COMMANDS {
-        draft.edit(path, reason, |text| without(text, program, words))?;
-    }
-    mount_table(draft)
+    Ok(())
 }
 
-fn masks(draft: &mut Draft<'_>) -> Result<()> {
+/// Takes the masks of a table away, and says which others stay.
+pub(super) fn unmask(draft: &mut Draft<'_>, table: &[(&str, &str)]) -> Result<()> {
     let mut still: Vec<String> = Vec::new();
     for name in draft.view.names(UNITS)? {
         let path = format!("{UNITS}/{name}");
         if draft.view.link(&path)?.as_deref() != Some("/dev/null") {
             continue;
         }
-        match UNMASKED.iter().find(|(unit, _)| matches(unit, &name)) {
+        match table.iter().find(|(unit, _)| matches(unit, &name)) {
             Some((_, reason)) => draft.remove(&path, reason)?,
             None => still.push(name),
         }
@@ -137,7 +151,7 @@ fn without(text: &str, program: &str, one_of: &[&str]) -> String {
 }
 
 /// A table of mounts that an init wrote down once, and that names OpenVZ's disk for ever.
-fn mount_table(draft: &mut Draft<'_>) -> Result<()> {
+pub(super) fn mount_table(draft: &mut Draft<'_>) -> Result<()> {
     let path = "etc/mtab";
     if draft.view.link(path)?.is_some() {
         return Ok(());

@@ -1,0 +1,215 @@
+#!/bin/sh
+# Changes a container's files at its first boot as a machine: run by the initramfs, below the guest's
+# own kernel, after the journal of the root file system was replayed and before its init starts.
+#
+#   first-boot.sh [ROOT [LOG]]    ROOT: where the root file system is mounted; LOG: what gets a line
+#                                 for each change (both are found where they are not given)
+#
+# What to do lies beside this script: a folder of files for each change, so that no name of the guest
+# is ever read as a command. It may be ended at any point and run again; what it replaces is kept in
+# /root/from-container of the guest. A change that fails is told and passed over. An initramfs has
+# few programs, and each family others: cat, ln, mkdir, mount and mv are in all of them.
+# shellcheck disable=SC2317 # functions that each calls by their names
+here=${0%/*}
+root=${1:-${rootmnt:-${NEWROOT:-/sysroot}}}
+log=${2:-/dev/kmsg}
+mark=$root/root/from-container/.first-boot
+
+say() { { echo "<5>ploopconv: $*" >>"$log"; } 2>/dev/null || echo "ploopconv: $*" 2>/dev/null >/dev/console; }
+
+# can PROGRAM: whether this initramfs has it.
+can() { command -v "$1" >/dev/null 2>&1; }
+
+# all_of FILE: its bytes in $bytes, newlines at its end included.
+all_of() {
+    bytes=$(cat "$1" && echo x) || return
+    bytes=${bytes%x}
+}
+
+# plain PATH: whether folders alone lead to it: a link could lead out of the guest.
+plain() {
+    rest=$1 at=$root
+    while :; do
+        case $rest in
+        */*) at=$at/${rest%%/*} rest=${rest#*/} ;;
+        *) return 0 ;;
+        esac
+        if [ -L "$at" ] || [ ! -d "$at" ]; then return 1; fi
+    done
+}
+
+there() { [ -e "$1" ] || [ -L "$1" ]; }
+
+# drop PATH: takes a file or a folder away for good.
+drop() {
+    there "$1" || return 0
+    if can rm; then rm -rf "$1"; elif can nuke; then nuke "$1"; else return 1; fi
+}
+
+# flush: everything that was written reaches the disk.
+flush() {
+    if can sync; then
+        sync
+    else
+        mount -o remount,ro "$root" && mount -o remount,rw "$root"
+    fi
+}
+
+# mode_of CHANGE FILE: what a umask cannot give a new file.
+mode_of() {
+    if [ -e "$1/mode" ]; then
+        if can chmod; then chmod "$(cat "$1/mode")" "$2"; else chroot "$root" /bin/chmod "$(cat "$1/mode")" "${2#"$root"}"; fi || return
+    fi
+    if [ -e "$1/owner" ]; then
+        if can chown; then chown "$(cat "$1/owner")" "$2"; else chroot "$root" /bin/chown "$(cat "$1/owner")" "${2#"$root"}"; fi || return
+    fi
+}
+
+# keep CHANGE: a copy of the file that is going to be written; complete or absent, and made once.
+keep() {
+    [ "$what" = write ] && [ -f "$file" ] && [ ! -L "$file" ] || return 0
+    there "$saved" && return 0
+    (umask 077 && cat "$file" >"$saved.part") && mv "$saved.part" "$saved"
+}
+
+# away FILE AS: moves it to what is kept.
+away() {
+    if there "$2"; then
+        # From a run that was ended, or of another plan: the first one is the container's.
+        drop "$1"
+    else
+        mv "$1" "$2"
+    fi
+}
+
+# carry_out CHANGE
+carry_out() {
+    case $what in
+    write)
+        if [ -L "$file" ] || there "$file" && [ ! -f "$file" ]; then return 1; fi
+        if [ -f "$file" ] && [ ! -e "$1/alone" ]; then
+            # It keeps its owner, its mode and its attributes.
+            cat "$1/contents" >"$file"
+            return
+        fi
+        new=$file.ploopconv-new
+        drop "$new"
+        (umask "$(cat "$1/umask")" && cat "$1/contents" >"$new") && mode_of "$1" "$new" && mv "$new" "$file"
+        ;;
+    remove) if there "$file"; then away "$file" "$saved"; fi ;;
+    empty)
+        [ -d "$file" ] && [ ! -L "$file" ] || return 0
+        [ -d "$saved" ] || (umask 077 && mkdir "$saved") || return
+        for inside in "$file"/* "$file"/.[!.]* "$file"/..?*; do
+            if there "$inside"; then away "$inside" "$saved/${inside##*/}" || return; fi
+        done
+        ;;
+    link)
+        all_of "$1/target" && target=$bytes || return
+        if there "$file"; then
+            if [ -d "$file" ] && [ ! -L "$file" ]; then return 1; fi
+            away "$file" "$saved" || return
+        fi
+        ln -s "$target" "$file"
+        ;;
+    mkdir)
+        there "$file" && return 0
+        (umask "$(cat "$1/umask")" && mkdir "$file") && mode_of "$1" "$file"
+        ;;
+    esac
+}
+
+# each COMMAND: for every change, with what it is of in $what, $file, $saved.
+each() {
+    for change in "$here"/changes/*; do
+        if [ ! -d "$change" ] || [ -e "$change/failed" ]; then continue; fi
+        what=$(cat "$change/what")
+        all_of "$change/path" && path=$bytes
+        all_of "$change/saved" && saved=$root/root/from-container/$bytes
+        file=$root/$path
+        if ! plain "$path"; then
+            : >"$change/failed"
+            [ "$what" = keep ] || say "not done, its folder is another: $(cat "$change/say")"
+        elif ! "$1" "$change" 2>/dev/null; then
+            : >"$change/failed"
+            say "not done: $(cat "$change/say")"
+        elif [ "$1" = carry_out ]; then
+            say "$(cat "$change/say")"
+        fi
+    done
+}
+
+# copy FROM TO: a folder with all that is in it, by the shell alone where cp is missing.
+copy() {
+    if can cp; then
+        cp -r "$1" "$2"
+        return
+    fi
+    mkdir "$2" || return
+    for entry in "$1"/*; do
+        if [ -d "$entry" ]; then
+            copy "$entry" "$2/${entry##*/}" || return
+        elif [ -e "$entry" ]; then
+            cat "$entry" >"$2/${entry##*/}" || return
+        fi
+    done
+}
+
+# The kernel's modules; the last file of their archive tells that memory was enough for all.
+modules() {
+    [ -e "$here/modules/complete" ] || {
+        [ ! -e "$here/modules" ] || say "the kernel's modules were not unpacked: too little memory"
+        return 0
+    }
+    folder=$(cat "$here/modules/folder") version=$(cat "$here/modules/version")
+    to=$root/$folder/$version
+    if plain "$folder" && ! there "$root/$folder"; then (umask 022 && mkdir "$root/$folder"); fi
+    if ! plain "$folder/x"; then
+        say "not done: no place for the kernel's modules"
+        return 0
+    fi
+    drop "$to.ploopconv-new"
+    if there "$to"; then return 0; fi
+    if (umask 022 && copy "$here/modules/$version" "$to.ploopconv-new") 2>/dev/null && flush && mv "$to.ploopconv-new" "$to"; then
+        say "modules of the kernel $version are in /$folder"
+    else
+        drop "$to.ploopconv-new"
+        say "not done: the kernel's modules (too little room?)"
+    fi
+}
+
+is_done() { [ ! -L "$mark" ] && [ "$(cat "$mark" 2>/dev/null)" = "$(cat "$here/plan")" ]; }
+
+all() {
+    if [ -L "$root/root" ] || [ -L "$root/root/from-container" ]; then
+        say "nothing is changed: /root or /root/from-container is a link"
+        return
+    fi
+    [ -d "$root/root" ] || (umask 077 && mkdir "$root/root") || return
+    [ -d "$root/root/from-container" ] || (umask 077 && mkdir "$root/root/from-container") || return
+    each keep
+    flush
+    each carry_out
+    modules
+    flush
+    (umask 077 && cat "$here/plan" >"$mark.new") && mv "$mark.new" "$mark" && flush
+}
+
+if [ -d "$root" ] && ! is_done; then
+    was=ro
+    while read -r _ point _ options _; do
+        if [ "$point" = "$root" ]; then
+            case ,$options, in *,rw,*) was=rw ;; *) was=ro ;; esac
+        fi
+    done </proc/mounts
+    if [ $was = rw ] || mount -o remount,rw "$root"; then
+        say "the first boot as a machine: what is replaced is kept in /root/from-container"
+        all
+        [ $was = rw ] || mount -o remount,ro "$root"
+    else
+        say "nothing is changed: the root file system cannot be written"
+    fi
+fi
+# They take memory until they are gone.
+drop "$here/modules"
+exit 0

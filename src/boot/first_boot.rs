@@ -1,0 +1,168 @@
+//! What the guest does at its first boot, as a part of its initramfs.
+
+use std::collections::BTreeSet;
+
+use sha2::{Digest, Sha256};
+
+use super::cpio::Cpio;
+use crate::error::Result;
+use crate::guest::{Change, What};
+use crate::tree::{LastLink, PathError, Tree, resolve};
+use crate::util::text::safe;
+
+/// The folder of everything here, in the initramfs.
+pub(super) const FOLDER: &str = "ploopconv";
+const SCRIPT: &str = include_str!("first-boot.sh");
+
+/// What makes an initramfs run the script: files for each family, of which those whose folders are
+/// missing are passed over.
+const HOOKS: [(&str, &str); 3] = [
+    // initramfs-tools reads it before anything runs. The scripts of its last step are in the order
+    // of a file, where ours comes last: after /dev was moved.
+    (
+        "conf/conf.d/zz-ploopconv",
+        "[ ! -f /scripts/init-bottom/ORDER ] ||\n    \
+         echo 'sh /ploopconv/first-boot.sh \"$rootmnt\"' >>/scripts/init-bottom/ORDER\n",
+    ),
+    // dracut to 101, and from 102 on.
+    ("lib/dracut/hooks/pre-pivot/99-ploopconv.sh", DRACUT),
+    ("var/lib/dracut/hooks/pre-pivot/99-ploopconv.sh", DRACUT),
+];
+const DRACUT: &str = "sh /ploopconv/first-boot.sh \"$NEWROOT\"\n";
+
+/// The archive with the script, its hooks and the changes. `release` is that of the kernel, whose
+/// modules belong to what is done.
+pub(super) fn archive(
+    changes: &[Change],
+    tree: Option<&dyn Tree>,
+    release: &str,
+) -> Result<Vec<u8>> {
+    let mut cpio = Cpio::default();
+    for (path, contents) in HOOKS {
+        cpio.file(path.as_bytes(), 0o644, contents.as_bytes());
+    }
+    let mut add = Adding {
+        cpio: &mut cpio,
+        digest: Sha256::new(),
+    };
+    add.cpio.folder(FOLDER.as_bytes());
+    add.file("first-boot.sh", SCRIPT.as_bytes());
+    add.digest.update(release);
+    add.folder("changes");
+    let mut taken = BTreeSet::new();
+    for (number, change) in (1..).zip(changes) {
+        let folder = format!("changes/{number:04}");
+        let mut saved = saved_name(&change.path);
+        if !taken.insert(saved.clone()) {
+            saved.extend(format!("-{number}").bytes());
+        }
+        add.folder(&folder);
+        add.file(&format!("{folder}/saved"), &saved);
+        add.change(&folder, change, tree)?;
+    }
+    let digest = add.digest.finalize();
+    let digest: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+    let plan = format!("{FOLDER}/plan");
+    cpio.file(plan.as_bytes(), 0o644, digest.as_bytes());
+    Ok(cpio.finish())
+}
+
+struct Adding<'a> {
+    cpio: &'a mut Cpio,
+    /// Of everything that decides what is done.
+    digest: Sha256,
+}
+
+impl Adding<'_> {
+    fn folder(&mut self, path: &str) {
+        self.cpio.folder(format!("{FOLDER}/{path}").as_bytes());
+    }
+
+    fn file(&mut self, path: &str, contents: &[u8]) {
+        self.digest.update(path);
+        self.digest.update([0]);
+        self.digest.update(Sha256::digest(contents));
+        let path = format!("{FOLDER}/{path}");
+        self.cpio.file(path.as_bytes(), 0o644, contents);
+    }
+
+    /// The files of one change: see the script.
+    fn change(&mut self, folder: &str, change: &Change, tree: Option<&dyn Tree>) -> Result<()> {
+        let mut file = |name: &str, contents: &[u8]| {
+            self.file(&format!("{folder}/{name}"), contents);
+        };
+        let path = String::from_utf8_lossy(&change.path);
+        let said = format!("{} /{}: {}", change.what.name(), path, change.reason);
+        file("what", change.what.name().as_bytes());
+        file("path", &change.path);
+        // On a console, where a newline would look like another message.
+        file("say", safe(&said).as_bytes());
+        match &change.what {
+            What::Write {
+                contents,
+                mode,
+                uid,
+                gid,
+            } => {
+                file("contents", contents);
+                file("umask", umask(*mode, 0o666).as_bytes());
+                let plain = *mode & !0o666 == 0;
+                if !plain {
+                    file("mode", format!("{mode:o}").as_bytes());
+                }
+                if (*uid, *gid) != (0, 0) {
+                    file("owner", format!("{uid}:{gid}").as_bytes());
+                }
+                if has_other_names(tree, &change.path)? {
+                    file("alone", b"");
+                }
+            }
+            What::Link { target } => file("target", target),
+            What::Mkdir { mode, uid, gid } => {
+                file("umask", umask(*mode, 0o777).as_bytes());
+                if *mode & !0o777 != 0 {
+                    file("mode", format!("{mode:o}").as_bytes());
+                }
+                if (*uid, *gid) != (0, 0) {
+                    file("owner", format!("{uid}:{gid}").as_bytes());
+                }
+            }
+            What::Remove | What::Empty | What::Keep => {}
+        }
+        Ok(())
+    }
+}
+
+/// The mask that gives something new a mode, where a shell would give it `all`.
+fn umask(mode: u16, all: u16) -> String {
+    format!("{:03o}", !mode & all | !all & 0o777)
+}
+
+/// What a file is called where it is kept: no folder, and no longer than a name may be.
+fn saved_name(path: &[u8]) -> Vec<u8> {
+    const LONGEST: usize = 200;
+    let name: Vec<u8> = path
+        .iter()
+        .map(|byte| if *byte == b'/' { b'_' } else { *byte })
+        .collect();
+    if name.len() <= LONGEST {
+        return name;
+    }
+    let digest = Sha256::digest(path);
+    let digest = digest.iter().take(8).map(|byte| format!("{byte:02x}"));
+    let mut short: Vec<u8> = name.into_iter().take(LONGEST).collect();
+    short.extend(digest.collect::<String>().bytes());
+    short
+}
+
+/// Whether a file has other names, which keep the old contents.
+fn has_other_names(tree: Option<&dyn Tree>, path: &[u8]) -> Result<bool> {
+    let Some(tree) = tree else {
+        return Ok(false);
+    };
+    match resolve(tree, path, LastLink::Keep) {
+        Ok(found) => Ok(tree.node(found.inode)?.metadata().links > 1),
+        Err(error) if error.detail::<PathError>().is_some() => Ok(false),
+        Err(error) => Err(error),
+    }
+}

@@ -1,0 +1,98 @@
+//! `/etc/fstab` of a machine: the root file system by its UUID.
+
+use super::super::super::draft::Draft;
+use super::super::super::system::Init;
+use super::super::context::Context;
+use crate::error::Result;
+
+const OURS: &str = "the machine's root is the file system with this UUID";
+const OTHERS: &str = "disks and file systems of the OpenVZ host, which no machine has";
+const SHARED_MEMORY: &str = "this init does not mount /dev/shm by itself, and the container's \
+                             options need not suit a machine";
+
+pub(in super::super) fn apply(draft: &mut Draft<'_>, context: &Context<'_>) -> Result<()> {
+    let path = "etc/fstab";
+    let Some(root) = &context.receiver.root else {
+        return Ok(());
+    };
+    let source = format!("UUID={}", root.uuid);
+    let passes = checks(draft, &root.kind)?;
+    let line = format!("{source} / {} defaults 0 {passes}", root.kind);
+    let mounts_itself = context.system.init == Init::Systemd;
+    if !draft.has(path)? {
+        if !draft.view.is_directory("etc")? {
+            return Ok(());
+        }
+        draft.create(path, 0o644, "", OURS)?;
+    }
+    draft.edit(path, OTHERS, |text| {
+        let lines = text
+            .split('\n')
+            .map(|line| match is_of_the_host(line, &source) {
+                true => format!("#container# {line}"),
+                false => line.to_owned(),
+            });
+        lines.collect::<Vec<_>>().join("\n")
+    })?;
+    draft.edit(path, OURS, |text| {
+        let is_root = |line: &str| {
+            let mut words = line.split_whitespace();
+            words.next() == Some(&source) && words.next() == Some("/")
+        };
+        match text.lines().any(is_root) {
+            true => text.to_owned(),
+            false => with_line(text, &line),
+        }
+    })?;
+    if mounts_itself {
+        return Ok(());
+    }
+    draft.edit(path, SHARED_MEMORY, |text| {
+        let has = text.lines().any(|line| {
+            !line.trim_start().starts_with('#')
+                && line.split_whitespace().nth(1) == Some("/dev/shm")
+        });
+        match has {
+            true => text.to_owned(),
+            false => with_line(text, "tmpfs /dev/shm tmpfs defaults 0 0"),
+        }
+    })
+}
+
+/// Whether a line is for a disk of the host, or names the root as a container had it.
+fn is_of_the_host(line: &str, ours: &str) -> bool {
+    let mut words = line.split_whitespace();
+    let Some(source) = words.next().filter(|word| !word.starts_with('#')) else {
+        return false;
+    };
+    let target = words.next().unwrap_or_default();
+    if source == ours {
+        return false;
+    }
+    let of_host = ["/dev/ploop", "/dev/simfs", "/dev/vzfs"];
+    of_host.iter().any(|start| source.starts_with(start))
+        || ["simfs", "vzfs"].contains(&source)
+        || target == "/"
+        || target == "/dev/shm" && source != "tmpfs"
+}
+
+/// When the root is checked at boot: never where the guest has no program for it.
+fn checks(draft: &Draft<'_>, kind: &str) -> Result<u8> {
+    let programs = [
+        format!("sbin/fsck.{kind}"),
+        format!("usr/sbin/fsck.{kind}"),
+        format!("bin/fsck.{kind}"),
+        format!("usr/bin/fsck.{kind}"),
+    ];
+    let programs: Vec<&str> = programs.iter().map(String::as_str).collect();
+    Ok(u8::from(draft.view.first(&programs)?.is_some()))
+}
+
+fn with_line(text: &str, line: &str) -> String {
+    let end = if text.is_empty() || text.ends_with('\n') {
+        ""
+    } else {
+        "\n"
+    };
+    format!("{text}{end}{line}\n")
+}

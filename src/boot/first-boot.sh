@@ -51,9 +51,12 @@ flush() {
     if can sync; then
         sync
     else
-        mount -o remount,ro "$root" && mount -o remount,rw "$root"
+        remount ro && remount rw
     fi
 }
+
+# remount ro|rw: klibc's mount wants a device, too.
+remount() { mount -o "remount,$1" "$device" "$root"; }
 
 # mode_of CHANGE FILE: what a umask cannot give a new file.
 mode_of() {
@@ -196,16 +199,17 @@ all() {
 }
 
 if [ -d "$root" ] && ! is_done; then
-    was=ro
-    while read -r _ point _ options _; do
+    was=ro device=none
+    while read -r source point _ options _; do
         if [ "$point" = "$root" ]; then
+            device=$source
             case ,$options, in *,rw,*) was=rw ;; *) was=ro ;; esac
         fi
     done </proc/mounts
-    if [ $was = rw ] || mount -o remount,rw "$root"; then
+    if [ $was = rw ] || remount rw; then
         say "the first boot as a machine: what is replaced is kept in /root/from-container"
         all
-        [ $was = rw ] || mount -o remount,ro "$root"
+        [ $was = rw ] || remount ro
     else
         say "nothing is changed: the root file system cannot be written"
     fi

@@ -116,7 +116,7 @@ impl Grub {
         let (config, image) = (folder.path().join("config"), folder.path().join("image"));
         let (high, low) = (serial >> 16, serial & 0xffff);
         let text = format!(
-            "search --no-floppy --fs-uuid --set=root {high:04X}-{low:04X}\n\
+            "search.fs_uuid {high:04X}-{low:04X} root\n\
              set prefix=($root)/grub\nconfigfile ($root)/grub/grub.cfg\n"
         );
         fs::write(&config, text).map_err(|source| Error::io("writing", &config, source))?;

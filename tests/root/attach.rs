@@ -106,9 +106,9 @@ fn this_machine_attaches_by_a_loop_device_with_errors_where_bytes_are_lost() {
         .arg(&damaged)
         .run()
         .done();
-    let devices = attached.stdout_text();
+    let devices = String::from_utf8(attached.stdout).unwrap();
     let device = devices.lines().next().unwrap().to_owned();
-    let detached = AtEnd(device.clone());
+    let detaching = AtEnd(device.clone());
     let raw = std::fs::read(source.join("plain.raw")).unwrap();
     let file = std::fs::File::open(&device).unwrap();
     let mut at = 0;
@@ -126,7 +126,7 @@ fn this_machine_attaches_by_a_loop_device_with_errors_where_bytes_are_lost() {
     }
     assert_eq!(at, number_of_bytes(&file));
     drop(file);
-    drop(detached);
+    drop(detaching);
     Program::new(["detach", &device])
         .run()
         .refused(1, &["nothing is attached as"]);

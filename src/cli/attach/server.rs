@@ -32,6 +32,9 @@ pub(super) struct Server {
     connection: Connection,
     threads: Vec<JoinHandle<()>>,
     log: Arc<ServerLog>,
+    /// Whether others still have the device open that was taken from them: a loop device then keeps
+    /// its file until they have gone.
+    lingers: bool,
 }
 
 impl Server {
@@ -104,6 +107,7 @@ impl Server {
             connection,
             threads,
             log,
+            lingers: false,
         }
     }
 
@@ -184,18 +188,22 @@ impl Server {
         if !taken_away && let Err(error) = self.attached.tidy_up() {
             self.log.say(&story(&error.into()));
         }
-        self.wait();
+        // The end of this process gives them errors.
+        if !self.lingers {
+            self.wait();
+        }
         Ok(Verdict::Done)
     }
 
     /// Detaches the device; says why, where it is not done.
-    fn take_away(&self, force: Force) -> bool {
+    fn take_away(&mut self, force: Force) -> bool {
         let error = match self.attached.detach(force) {
             Ok(()) => return true,
             // Those who still use it get errors, and the device is free when they have gone.
             Err(error @ AttachError::Lingering { .. }) => {
                 self.log.say(&story(&error.into()));
                 let _ = self.attached.record.clean_up(self.attached.device);
+                self.lingers = true;
                 return true;
             }
             Err(error) => error,

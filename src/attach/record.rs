@@ -312,7 +312,10 @@ mod tests {
         let device = Device::new(Driver::Nbd, 3);
         record.save_in(dir.path(), device).unwrap();
         assert_eq!(Record::load_from(dir.path(), device), Some(record));
-        assert_eq!(Record::load_from(dir.path(), Device::new(Driver::Loop, 3)), None);
+        assert_eq!(
+            Record::load_from(dir.path(), Device::new(Driver::Loop, 3)),
+            None
+        );
     }
 
     #[test]

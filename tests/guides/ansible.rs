@@ -94,7 +94,12 @@ fn the_role_converts_what_is_on_three_hosts_and_changes_nothing_the_second_time(
     );
     let said = run(&hosts, &page);
     page.compare(&said);
-    for (host, id) in [("node1", 101), ("node2", 202), ("node2", 203), ("node3", 304)] {
+    for (host, id) in [
+        ("node1", 101),
+        ("node2", 202),
+        ("node2", 203),
+        ("node3", 304),
+    ] {
         let vz = hosts.join(host).join("vz");
         let target = vz.join(format!("converted/{id}.qcow2"));
         let raw = scratch.out().join("witness.raw");
@@ -106,7 +111,10 @@ fn the_role_converts_what_is_on_three_hosts_and_changes_nothing_the_second_time(
         let mut convert = Command::new("qemu-img");
         convert.args(["convert", "-f", "parallels", "-O", "raw"]);
         tool("qemu-utils", convert.arg(image).arg(&expected));
-        assert!(fs::read(raw).unwrap() == fs::read(expected).unwrap(), "{id}");
+        assert!(
+            fs::read(raw).unwrap() == fs::read(expected).unwrap(),
+            "{id}"
+        );
     }
     drop(guards);
 }

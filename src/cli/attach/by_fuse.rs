@@ -6,9 +6,7 @@ use std::sync::Arc;
 use anyhow::Context;
 use ploopconv::Error;
 use ploopconv::attach::{LoopDevices, LoopRequest, STATE_DIR};
-use ploopconv::fuse::{
-    Audience, DiskFiles, FuseEvent, FuseRequest, MountLabel, Shown, UnseenFile,
-};
+use ploopconv::fuse::{Audience, DiskFiles, FuseEvent, FuseRequest, MountLabel, Shown, UnseenFile};
 use ploopconv::util::bytes::to_usize;
 
 use super::super::output::story;

@@ -76,14 +76,16 @@ impl Server {
         };
         let remembered = record.overlay.clone();
         let result = served.map(|served| Self::of(served, record, log));
-        let result = result
-        .and_then(|mut server| match server.prepare(&plan, read_ahead, events) {
-            Ok(()) => Ok(server),
-            Err(error) => {
-                server.give_up();
-                Err(error)
-            }
-        });
+        let result =
+            result.and_then(
+                |mut server| match server.prepare(&plan, read_ahead, events) {
+                    Ok(()) => Ok(server),
+                    Err(error) => {
+                        server.give_up();
+                        Err(error)
+                    }
+                },
+            );
         if let (Err(_), Some(overlay)) = (&result, &remembered) {
             let _ = overlay.remove();
         }

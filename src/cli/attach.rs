@@ -1,9 +1,6 @@
 //! `ploopconv attach`: a disk as a block device of this machine.
 
 mod args;
-mod by_fuse;
-mod by_nbd;
-mod overlay;
 mod plan;
 mod server;
 mod way;

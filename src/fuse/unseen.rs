@@ -1,4 +1,4 @@
-//! A mount that nobody sees: only the file in it is used, by who opened it.
+//! A mount that is not seen: only the file in it is used, by who opened it.
 
 use std::fs::File;
 use std::path::Path;
@@ -66,7 +66,7 @@ fn open(mut request: FuseRequest, name: &str, say: &Sender<FuseMount>) -> Result
         .map_err(|error| failed("having a view of one's own of", error.into()))?;
     request.dir = dir.to_owned();
     let mount = FuseMount::new(request)?;
-    // Where nobody takes it, it is dropped, and opening fails.
+    // where it is not taken, it is dropped, and opening fails.
     let _ = say.send(mount);
     File::open(dir.join(name)).map_err(|source| failed("opening", source))
 }

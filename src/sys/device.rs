@@ -216,7 +216,7 @@ pub(crate) fn attach_loop(device: &File, what: &LoopFile<'_>) -> io::Result<()> 
     Ok(())
 }
 
-/// Lets a loop device forget its file, as soon as nobody has the device open.
+/// Lets a loop device forget its file, as soon as the device is open no more.
 pub(crate) fn detach_loop(device: &File) -> io::Result<()> {
     // SAFETY: the request takes no argument; the descriptor is open while `device` is borrowed.
     Errno::result(unsafe { libc::ioctl(device.as_raw_fd(), number::LOOP_CLR_FD) })?;

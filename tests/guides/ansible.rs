@@ -28,8 +28,8 @@ fn package(program: &Path, folder: &Path, to: &Path) {
     fs::copy(program, folder.join("usr/bin/ploopconv")).unwrap();
     let architecture = tool("dpkg", Command::new("dpkg").arg("--print-architecture"));
     let control = format!(
-        "Package: ploopconv\nVersion: 0.1.0-1\nArchitecture: {}\nMaintainer: nobody \
-         <nobody@example.org>\nDescription: of a test\n",
+        "Package: ploopconv\nVersion: 0.1.0-1\nArchitecture: {}\nMaintainer: tests \
+         <tests@example.org>\nDescription: of a test\n",
         architecture.trim()
     );
     fs::write(folder.join("DEBIAN/control"), control).unwrap();

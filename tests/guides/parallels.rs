@@ -14,6 +14,7 @@ use std::process::Command;
 /// In the order of the page.
 const BLOCKS: [&str; 4] = [
     "parallels-look",
+    "parallels-all",
     "parallels-suspended",
     "parallels-qemu",
     "parallels-others",

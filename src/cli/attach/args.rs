@@ -2,12 +2,15 @@
 
 use std::path::PathBuf;
 
+use anyhow::bail;
 use clap::ValueEnum;
 use ploopconv::attach::{Device, Driver};
+use ploopconv::served::PrivateLayer;
 
 use crate::cli::number::number;
 use crate::cli::open::OpenArgs;
 use crate::cli::outcome::Usage;
+use crate::cli::scratch::scratch_folder;
 
 /// By which driver of the kernel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -83,6 +86,19 @@ impl AttachArgs {
             return Err(Usage(format!("{name} is a device for --via {word}")).into());
         }
         Ok(Some(device))
+    }
+
+    /// Makes the private layer that was asked for.
+    pub(super) fn private_layer(&self) -> anyhow::Result<Option<PrivateLayer>> {
+        let Some(path) = &self.overlay else {
+            return Ok(None);
+        };
+        if let Some(path) = path.as_ref().filter(|path| path.is_dir()) {
+            let name = path.display();
+            bail!("{name} is a directory; --overlay=FILE names a file that does not exist yet");
+        }
+        let layer = PrivateLayer::create(path.as_deref(), &scratch_folder())?;
+        Ok(Some(layer))
     }
 
     /// An option that only the NBD driver can do, where one was given.

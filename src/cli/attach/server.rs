@@ -9,15 +9,14 @@ use ploopconv::attach::{
     AttachError, Attached, Connection, Device, Force, MountMode, Record, log_file, mount_on,
 };
 use ploopconv::convert::Input;
+use ploopconv::served::{DeviceRequest, ServedDevice};
 
 use super::super::output::{finish, line, results, story, write_message};
 use super::super::report::warn;
 use super::super::server::{Event, Events, ServerLog, report};
 use super::args::AttachArgs;
-use super::overlay::OverlayPlace;
 use super::plan::Plan;
-use super::way::{Served, ToServe, Way};
-use super::{by_fuse, by_nbd};
+use super::way::Way;
 use crate::cli::outcome::Verdict;
 
 /// How far the kernel reads ahead, in KiB: what one reader asks for is then enough for all
@@ -54,26 +53,21 @@ impl Server {
             false => READ_AHEAD,
         };
         let mut record = remember(args, &opened);
-        let overlay = args
-            .overlay
-            .as_ref()
-            .map(|file| OverlayPlace::create(file.as_deref()))
-            .transpose()?;
+        let overlay = args.private_layer()?;
         record.overlay = overlay.as_ref().and_then(|overlay| overlay.named.clone());
         let log = Arc::new(ServerLog::new(args.trace));
-        let what = ToServe {
-            args,
+        let workers = args.open.workers()?;
+        let what = DeviceRequest {
             device: wanted,
-            input: opened,
+            view: opened.view(),
             block_size: plan.block_size,
-            record: &record,
-            log: &log,
-            events,
+            name: &record.backend,
+            connections: args.connections,
+            workers: &workers,
         };
-        let served = match &way {
-            Way::Nbd(kernel) => by_nbd::connect(kernel, &what, overlay),
-            Way::Fuse(loops) => by_fuse::connect(loops, &what),
-        };
+        let served = way
+            .connect(&what, overlay, (&record, &log, events))
+            .map_err(anyhow::Error::from);
         let remembered = record.overlay.clone();
         let result = served.map(|served| Self::of(served, record, log));
         let result =
@@ -92,8 +86,8 @@ impl Server {
         result
     }
 
-    fn of(served: Served, mut record: Record, log: Arc<ServerLog>) -> Self {
-        let Served {
+    fn of(served: ServedDevice, mut record: Record, log: Arc<ServerLog>) -> Self {
+        let ServedDevice {
             connection,
             threads,
         } = served;

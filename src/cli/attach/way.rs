@@ -1,20 +1,18 @@
 //! By which driver of the kernel a disk is attached.
 
 use std::sync::Arc;
-use std::thread::JoinHandle;
 
 use anyhow::bail;
 use ploopconv::Error;
-use ploopconv::attach::{AttachError, Connection, Device, Driver, Kernel, LoopDevices, Record};
-use ploopconv::convert::Input;
+use ploopconv::attach::{AttachError, Device, Driver, Kernel, LoopDevices, Record};
+use ploopconv::fuse::{FuseEvent, MountLabel, Shown};
+use ploopconv::overlay::Overlay;
+use ploopconv::served::{DeviceRequest, PrivateLayer, ServedDevice, by_fuse, by_nbd};
 
-use super::super::output::write_message;
-use super::super::server::{Events, ServerLog};
+use super::super::output::{story, write_message};
+use super::super::server::{Event, Events, ServerLog};
 use super::args::{AttachArgs, Via};
 use crate::cli::outcome::Usage;
-
-/// How many requests of a connection are answered at the same time.
-pub(super) const WORKERS: usize = 4;
 
 /// A way through the kernel.
 #[derive(Debug)]
@@ -23,24 +21,6 @@ pub(super) enum Way {
     Nbd(Kernel),
     /// A loop device on a file of FUSE.
     Fuse(LoopDevices),
-}
-
-/// What is to be served, for either way.
-pub(super) struct ToServe<'a> {
-    pub(super) args: &'a AttachArgs,
-    pub(super) device: Option<Device>,
-    pub(super) input: Input,
-    /// The size of the device's sectors, in bytes.
-    pub(super) block_size: u32,
-    pub(super) record: &'a Record,
-    pub(super) log: &'a Arc<ServerLog>,
-    pub(super) events: &'a Events,
-}
-
-/// A connected device, and the threads that answer for it.
-pub(super) struct Served {
-    pub(super) connection: Connection,
-    pub(super) threads: Vec<JoinHandle<()>>,
 }
 
 impl Way {
@@ -66,6 +46,38 @@ impl Way {
         }
     }
 
+    /// Connects a device; `overlay` is for the NBD driver alone.
+    pub(super) fn connect(
+        &self,
+        what: &DeviceRequest<'_>,
+        overlay: Option<PrivateLayer>,
+        (record, log, events): (&Record, &Arc<ServerLog>, &Events),
+    ) -> ploopconv::Result<ServedDevice> {
+        let (hears, say) = (Arc::clone(log), events.sender());
+        match self {
+            Self::Nbd(kernel) => {
+                let layer = overlay
+                    .map(|place| Overlay::new(what.view.trusted(), place.file, &place.path))
+                    .transpose()?;
+                let ended = move |why: Option<String>| {
+                    why.iter().for_each(|why| hears.say(why));
+                    let _ = say.send(Event::Ended);
+                };
+                by_nbd(kernel, what, layer.map(Arc::new), log, ended)
+            }
+            Self::Fuse(loops) => {
+                let tells = Arc::clone(log);
+                let ended = move |why: Option<Error>| {
+                    why.into_iter()
+                        .for_each(|why| hears.say(&story(&why.into())));
+                    let _ = say.send(Event::Ended);
+                };
+                let listener = move |event: &FuseEvent<'_>| tells.files(event);
+                by_fuse(loops, what, label(record), listener, ended)
+            }
+        }
+    }
+
     /// The other way, where the kernel has no NBD driver.
     fn instead(args: &AttachArgs, why: String) -> anyhow::Result<Self> {
         let missing = AttachError::NoModule { why };
@@ -84,6 +96,17 @@ impl Way {
             "{missing}; attaching by FUSE and a loop device instead"
         ));
         Ok(Self::Fuse(loops))
+    }
+}
+
+fn label(record: &Record) -> MountLabel {
+    MountLabel {
+        pid: record.pid,
+        started: record.started,
+        shown: Shown::Disk,
+        image: record.image.clone().unwrap_or_else(|| record.given.clone()),
+        snapshot: record.snapshot.clone(),
+        partition: record.partition,
     }
 }
 

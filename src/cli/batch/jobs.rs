@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use ploopconv::Workers;
-use ploopconv::host::{self, Container, FoundDisk, Scope, VeLayout};
-use ploopconv::ploop::DEFAULT_PRIVATE_DIRS;
+use ploopconv::host::{self, Container, FoundDisk, Scope, VeLayout, area_of};
 
 use super::args::BatchArgs;
 use crate::cli::output::story_of;
@@ -28,13 +27,18 @@ pub(super) struct Job {
 /// The disks of all containers that were asked for.
 pub(super) fn jobs(args: &BatchArgs) -> anyhow::Result<Vec<Job>> {
     let workers = Workers::new(16)?;
+    let dirs: Vec<_> = args
+        .convert
+        .values("private_dir")
+        .map(PathBuf::from)
+        .collect();
     let search = match (&args.containers[..], args.all) {
         ([], _) => Scope::host(),
         (folders, true) => Scope::below(folders),
         (named, false) => Scope::below(
             &named
                 .iter()
-                .map(|one| folder(one, args))
+                .map(|one| area_of(one, &dirs))
                 .collect::<Vec<_>>(),
         ),
     };
@@ -49,21 +53,6 @@ pub(super) fn jobs(args: &BatchArgs) -> anyhow::Result<Vec<Job>> {
         .collect();
     refuse_one_name_for_two(&all)?;
     Ok(all)
-}
-
-/// The private area of an id, where no such path is there.
-fn folder(container: &Path, args: &BatchArgs) -> PathBuf {
-    if container.exists() {
-        return container.to_owned();
-    }
-    let given: Vec<&str> = args.convert.values("private_dir").collect();
-    let folders = match &given[..] {
-        [] => &DEFAULT_PRIVATE_DIRS[..],
-        given => given,
-    };
-    let areas = folders.iter().map(|dir| Path::new(dir).join(container));
-    let mut areas = areas.filter(|area| area.is_dir());
-    areas.next().unwrap_or_else(|| container.to_owned())
 }
 
 fn of_container(container: &Container, args: &BatchArgs, extension: &str) -> Vec<Job> {

@@ -71,6 +71,12 @@ impl ConvertArgs {
                  instead of --partitions",
             );
         }
+        if self.disks {
+            return mistake(
+                "-O tar makes one archive of one file system; choose its disk with --disk NAME \
+                 instead of --disks",
+            );
+        }
         if matches!(target, Target::Device(_)) {
             return mistake("an archive of files goes to a file or a stream, and not to a device");
         }

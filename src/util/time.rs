@@ -98,6 +98,7 @@ impl fmt::Display for UtcTime {
 
 #[cfg(test)]
 mod tests {
+    use super::UtcTime;
     use super::iso;
 
     #[test]

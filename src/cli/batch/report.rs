@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use ploopconv::convert::checksum_line;
 use ploopconv::host::replace;
 use ploopconv::util::size::short;
+use ploopconv::util::text::safe;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -273,30 +274,28 @@ impl Report {
                 .name
                 .as_deref()
                 .map_or_else(String::new, |name| format!(" ({name})"));
+            // Names of containers and of files may be anything, also several lines.
+            let name = format!("{}{name}", entry.id);
             text += &format!(
-                "\n{}{name}\n  from {}\n  {}\n",
-                entry.id,
-                entry.image,
-                entry.line()
+                "\n{}\n  from {}\n  {}\n",
+                safe(&name),
+                safe(&entry.image),
+                safe(&entry.line())
             );
             if let Some(digest) = entry.text("digest") {
                 let algorithm = entry.text("algorithm").unwrap_or_default();
                 text += &format!("  {algorithm} {digest}\n");
             }
             for warning in entry.list("warnings") {
-                text += &format!("  {warning}\n");
+                text += &format!("  {}\n", safe(&warning));
             }
             for hint in entry.hints.as_array().into_iter().flatten() {
-                text += &format!("  help: {}\n", command(hint));
+                text += &format!("  help: {}\n", safe(&command(hint)));
             }
             for next in entry.list("next") {
-                text += &format!("  next: {next}\n");
+                text += &format!("  next: {}\n", safe(&next));
             }
         }
-        // Names of containers and of files may be anything.
-        let lines = text
-            .lines()
-            .map(|line| ploopconv::util::text::safe(line).into_owned() + "\n");
-        lines.collect()
+        text
     }
 }

@@ -11,12 +11,8 @@ mod run;
 mod show;
 mod words;
 
-use std::fs::File;
-use std::path::Path;
-
 use anyhow::Context;
-use nix::errno::Errno;
-use nix::fcntl::{Flock, FlockArg};
+use ploopconv::host::FolderLock;
 
 pub(crate) use self::args::BatchArgs;
 
@@ -26,22 +22,6 @@ use self::run::Batch;
 use super::ending::Ending;
 use super::outcome::{Usage, Verdict};
 use super::output::write_message;
-
-/// Keeps other batches out of a folder, as long as what is given lives: each would take the targets
-/// of the other for somebody's, and lose lines of its reports. `None` where the file system has no
-/// locks.
-fn alone_in(folder: &Path) -> anyhow::Result<Option<Flock<File>>> {
-    let open = File::open(folder);
-    let open = open.with_context(|| format!("opening {}", folder.display()))?;
-    match Flock::lock(open, FlockArg::LockExclusiveNonblock) {
-        Ok(lock) => Ok(Some(lock)),
-        Err((_, Errno::EWOULDBLOCK)) => anyhow::bail!(
-            "another batch writes to {}: let it end first, or choose another folder",
-            folder.display()
-        ),
-        Err(_) => Ok(None),
-    }
-}
 
 pub(crate) fn run(args: &BatchArgs) -> anyhow::Result<Verdict> {
     args.convert.refuse_nonsense().map_err(Usage)?;
@@ -63,10 +43,15 @@ pub(crate) fn run(args: &BatchArgs) -> anyhow::Result<Verdict> {
         let made = std::fs::create_dir_all(&args.output);
         made.with_context(|| format!("making {}", args.output.display()))?;
     }
-    let _alone = match args.dry_run {
-        true => None,
-        false => alone_in(&args.output)?,
-    };
+    // Two would each take the targets of the other for somebody's, and lose lines of its reports.
+    let lock = (!args.dry_run).then(|| FolderLock::take(&args.output));
+    let lock = lock.transpose()?;
+    if matches!(lock, Some(None)) {
+        anyhow::bail!(
+            "another batch writes to {}: let it end first, or choose another folder",
+            args.output.display()
+        );
+    }
     let batch = Batch::new(args, found)?;
     let done = batch.run()?;
     let verdict = done.verdict();

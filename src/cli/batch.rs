@@ -35,7 +35,10 @@ pub(crate) fn run(args: &BatchArgs) -> anyhow::Result<Verdict> {
             file.display()
         );
     }
-    let found = jobs(args)?;
+    let (found, problems) = jobs(args)?;
+    for problem in &problems {
+        write_message(problem);
+    }
     if found.is_empty() {
         anyhow::bail!("no container and no disk to convert was found");
     }
@@ -52,7 +55,7 @@ pub(crate) fn run(args: &BatchArgs) -> anyhow::Result<Verdict> {
             args.output.display()
         );
     }
-    let batch = Batch::new(args, found)?;
+    let batch = Batch::new(args, found, problems)?;
     let done = batch.run()?;
     let verdict = done.verdict();
     for line in done.last_words() {

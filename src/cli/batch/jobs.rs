@@ -24,8 +24,9 @@ pub(super) struct Job {
     pub(super) is_first: bool,
 }
 
-/// The disks of all containers that were asked for.
-pub(super) fn jobs(args: &BatchArgs) -> anyhow::Result<Vec<Job>> {
+/// The disks of all containers that were asked for, and what could not be looked through among
+/// them: that stops the others only where it was named.
+pub(super) fn jobs(args: &BatchArgs) -> anyhow::Result<(Vec<Job>, Vec<String>)> {
     let workers = Workers::new(16)?;
     let dirs: Vec<_> = args
         .convert
@@ -43,8 +44,10 @@ pub(super) fn jobs(args: &BatchArgs) -> anyhow::Result<Vec<Job>> {
         ),
     };
     let found = host::list(&search, &workers);
-    if let Some(problem) = found.problems.first() {
-        anyhow::bail!("{}", story_of(problem));
+    let problems: Vec<_> = found.problems.iter().map(story_of).collect();
+    let are_there = args.containers.iter().all(|folder| folder.is_dir());
+    if let Some(problem) = problems.first().filter(|_| !args.all || !are_there) {
+        anyhow::bail!("{problem}");
     }
     let extension = args.convert.extension();
     let containers = found.containers.iter();
@@ -52,7 +55,7 @@ pub(super) fn jobs(args: &BatchArgs) -> anyhow::Result<Vec<Job>> {
         .flat_map(|one| of_container(one, args, extension))
         .collect();
     refuse_one_name_for_two(&all)?;
-    Ok(all)
+    Ok((all, problems))
 }
 
 fn of_container(container: &Container, args: &BatchArgs, extension: &str) -> Vec<Job> {

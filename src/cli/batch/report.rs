@@ -18,6 +18,8 @@ pub(super) struct Report {
     pub(super) output: String,
     pub(super) dry_run: bool,
     pub(super) seconds: f64,
+    /// Folders that could not be looked through.
+    pub(super) problems: Vec<String>,
     pub(super) disks: Vec<Entry>,
     /// The signal that ended it.
     #[serde(skip)]
@@ -161,7 +163,8 @@ impl Report {
             return Verdict::Status(128 + signal);
         }
         let statuses = self.disks.iter().map(|entry| entry.status);
-        match statuses.max().unwrap_or(0) {
+        let of_problems = self.problems.iter().map(|_| 1);
+        match statuses.chain(of_problems).max().unwrap_or(0) {
             0 => Verdict::Done,
             1 => Verdict::Incomplete,
             3 => Verdict::Damaged,
@@ -206,7 +209,8 @@ impl Report {
             let report = folder.join("report.txt").display().to_string();
             words.push(format!("the report is {report}"));
         }
-        let is_missing = self.signal.is_some() || self.count(Fate::Failed) > 0;
+        let is_missing =
+            self.signal.is_some() || self.count(Fate::Failed) + self.problems.len() > 0;
         if is_missing && !self.dry_run {
             words.push("the same command again does what is missing".to_owned());
         }
@@ -269,6 +273,9 @@ impl Report {
 
     fn for_people(&self) -> String {
         let mut text = format!("{} in {:.1} s\n", self.summary(), self.seconds);
+        for problem in &self.problems {
+            text += &format!("{}\n", safe(problem));
+        }
         for entry in &self.disks {
             let name = entry
                 .name

@@ -23,6 +23,7 @@ use crate::cli::signals::is_ignored;
 pub(super) struct Batch<'a> {
     args: &'a BatchArgs,
     jobs: Vec<Job>,
+    problems: Vec<String>,
     program: Program,
     /// The signal that came, or 0.
     signal: Arc<AtomicUsize>,
@@ -42,7 +43,11 @@ enum Wanted {
 }
 
 impl<'a> Batch<'a> {
-    pub(super) fn new(args: &'a BatchArgs, jobs: Vec<Job>) -> anyhow::Result<Self> {
+    pub(super) fn new(
+        args: &'a BatchArgs,
+        jobs: Vec<Job>,
+        problems: Vec<String>,
+    ) -> anyhow::Result<Self> {
         let signal = Arc::new(AtomicUsize::new(0));
         for number in [SIGINT, SIGTERM, SIGHUP]
             .into_iter()
@@ -55,6 +60,7 @@ impl<'a> Batch<'a> {
         Ok(Self {
             args,
             jobs,
+            problems,
             program: Program::new()?,
             signal,
             started: Instant::now(),
@@ -115,6 +121,7 @@ impl<'a> Batch<'a> {
             output: self.args.output.display().to_string(),
             dry_run: self.args.dry_run,
             seconds,
+            problems: self.problems.clone(),
             disks,
             signal: u8::try_from(signal).ok().filter(|signal| *signal != 0),
         }

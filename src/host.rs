@@ -65,8 +65,8 @@ pub fn list(search: &Scope, workers: &Workers) -> Inventory {
     }
 }
 
-/// All disks of the one container or virtual machine in a folder, the one that it starts from first.
-/// Of a container without a disk that folder: opening it says why there is none.
+/// All disks of the one container or virtual machine in a folder, the one that it starts from
+/// first. Of a container without a disk that folder: opening it says why there is none.
 ///
 /// # Errors
 ///

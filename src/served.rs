@@ -1,5 +1,5 @@
-//! A disk that is served to a device of this machine, by either driver of the kernel: over sockets to
-//! the one for NBD, or as a file of FUSE to a loop device.
+//! A disk that is served to a device of this machine, by either driver of the kernel: over sockets
+//! to the one for NBD, or as a file of FUSE to a loop device.
 
 mod by_fuse;
 mod by_nbd;

@@ -20,8 +20,8 @@ use super::way::Way;
 use crate::cli::outcome::Verdict;
 
 /// How far the kernel reads ahead, in KiB: what one reader asks for is then enough for all
-/// workers. Newer kernels keep what they read ahead in pieces of up to 2 MiB and, where a byte of one
-/// is lost, give none of it: where losses are known they read nothing ahead.
+/// workers. Newer kernels keep what they read ahead in pieces of up to 2 MiB and, where a byte of
+/// one is lost, give none of it: where losses are known they read nothing ahead.
 const READ_AHEAD: u32 = 4096;
 
 /// A disk that is attached, served by this process.

@@ -44,7 +44,7 @@ pub(super) fn jobs(args: &BatchArgs) -> anyhow::Result<(Vec<Job>, Vec<String>)> 
         ),
     };
     let found = host::list(&search, &workers);
-    let problems: Vec<_> = found.problems.iter().map(story_of).collect();
+    let problems: Vec<_> = found.problems.iter().map(|one| story_of(one)).collect();
     let are_there = args.containers.iter().all(|folder| folder.is_dir());
     if let Some(problem) = problems.first().filter(|_| !args.all || !are_there) {
         anyhow::bail!("{problem}");

@@ -20,7 +20,7 @@ use ploopconv::convert::{Input, Target, clear_leftovers, plan};
 pub(crate) use self::args::ConvertArgs;
 
 use self::report::Reporter;
-use self::steps::{carry_out, failed, open, resources};
+use self::steps::{finish, open, resources};
 use super::guest::Container;
 use super::outcome::Verdict;
 use super::output::write_message;
@@ -73,27 +73,13 @@ pub(crate) fn run(args: &ConvertArgs) -> anyhow::Result<Verdict> {
         args.options(guest),
         &resources(&workers, &signals, &()),
     );
-    let plan = match (planned, signals.interrupted()) {
-        (Err(_), Some(interrupted)) => return Err(interrupted.into()),
-        (planned, _) => planned.with_context(|| doing.clone())?,
-    };
     let reporter = Reporter {
         args,
         started,
         warnings,
         container,
     };
-    if args.dry_run {
-        return reporter.dry_run(&plan).with_context(|| doing.clone());
-    }
-    let room = plan.room();
-    match carry_out(args, plan, &workers, &signals) {
-        Ok(done) => reporter.done(&done),
-        Err(failure) => Err(match signals.interrupted() {
-            Some(interrupted) => interrupted.leaving(fate).into(),
-            None => failed(failure, doing, room, fate),
-        }),
-    }
+    finish(&reporter, planned, (&workers, &signals), doing, fate)
 }
 
 /// What is known of a container that goes to another host; what is wrong with its configuration is

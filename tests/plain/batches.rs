@@ -537,30 +537,3 @@ fn names_that_are_no_text_and_names_of_several_lines_are_names() {
         "{text}"
     );
 }
-
-#[test]
-fn a_folder_that_cannot_be_looked_through_stops_only_who_named_it() {
-    let scratch = Scratch::new();
-    let private = scratch.source().join("private");
-    let expected = sound(&private, 1);
-    let circle = private.join("999");
-    fs::create_dir(&circle).unwrap();
-    std::os::unix::fs::symlink("DiskDescriptor.xml", circle.join("DiskDescriptor.xml")).unwrap();
-    let out = scratch.out().join("disks");
-    batch(&private, &out).run().status(1).says(["/999"]);
-    let report = report(&out);
-    assert_eq!(report["status"], 1);
-    assert_eq!(report["problems"].as_array().unwrap().len(), 1, "{report}");
-    for (name, bytes) in &expected {
-        assert!(fs::read(out.join(name)).unwrap() == *bytes, "{name}");
-    }
-    assert!(text_of(&out).contains("/999"));
-    // Who names it wants it.
-    let other = scratch.out().join("other");
-    let named = Program::new(["batch"]).arg(&circle).arg("-o").arg(&other);
-    named.run().status(1);
-    assert!(!other.exists());
-    batch(&private.join("nowhere"), &other)
-        .run()
-        .refused(1, &["nowhere"]);
-}

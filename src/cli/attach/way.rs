@@ -5,7 +5,7 @@ use std::sync::Arc;
 use anyhow::bail;
 use ploopconv::Error;
 use ploopconv::attach::{AttachError, Device, Driver, Kernel, LoopDevices, Record};
-use ploopconv::fuse::{FuseEvent, MountLabel, Shown};
+use ploopconv::fuse::FuseEvent;
 use ploopconv::overlay::Overlay;
 use ploopconv::served::{DeviceRequest, PrivateLayer, ServedDevice, by_fuse, by_nbd};
 
@@ -73,7 +73,7 @@ impl Way {
                     let _ = say.send(Event::Ended);
                 };
                 let listener = move |event: &FuseEvent<'_>| tells.files(event);
-                by_fuse(loops, what, label(record), listener, ended)
+                by_fuse(loops, what, record.into(), listener, ended)
             }
         }
     }
@@ -96,17 +96,6 @@ impl Way {
             "{missing}; attaching by FUSE and a loop device instead"
         ));
         Ok(Self::Fuse(loops))
-    }
-}
-
-fn label(record: &Record) -> MountLabel {
-    MountLabel {
-        pid: record.pid,
-        started: record.started,
-        shown: Shown::Disk,
-        image: record.image.clone().unwrap_or_else(|| record.given.clone()),
-        snapshot: record.snapshot.clone(),
-        partition: record.partition,
     }
 }
 

@@ -10,7 +10,7 @@ use ploopconv::host::{FoundDisk, area_of, disks_of};
 
 use super::args::ConvertArgs;
 use super::report::Reporter;
-use super::steps::{carry_out, failed, open as open_one, resources};
+use super::steps::{finish, open as open_one, resources};
 use crate::cli::outcome::{Usage, Verdict};
 use crate::cli::signals::Guard;
 
@@ -63,26 +63,12 @@ pub(super) fn convert(
         args.options(None),
         &resources(workers, signals, &()),
     );
-    let plan = match (planned, signals.interrupted()) {
-        (Err(_), Some(interrupted)) => return Err(interrupted.into()),
-        (planned, _) => planned.with_context(|| doing.clone())?,
-    };
     let reporter = Reporter {
         args,
         started,
         warnings: disks.warnings,
         container: None,
     };
-    if args.dry_run {
-        return reporter.dry_run(&plan).with_context(|| doing.clone());
-    }
-    let room = plan.room();
     let fate = "nothing was left behind";
-    match carry_out(args, plan, workers, signals) {
-        Ok(done) => reporter.done(&done),
-        Err(failure) => Err(match signals.interrupted() {
-            Some(interrupted) => interrupted.leaving(fate).into(),
-            None => failed(failure, doing, room, fate),
-        }),
-    }
+    finish(&reporter, planned, (workers, signals), doing, fate)
 }

@@ -1,5 +1,6 @@
 //! The steps of a conversion, of one disk or several.
 
+use anyhow::Context;
 use ploopconv::convert::{ConvertFailure, Input, Plan, Resources, Room};
 use ploopconv::observe::Progress;
 use ploopconv::ploop::Severity;
@@ -8,9 +9,10 @@ use ploopconv::util::size::human;
 use ploopconv::{Error, Workers};
 
 use super::args::ConvertArgs;
+use super::report::Reporter;
 use super::warnings::of_contents;
 use crate::cli::compact::{DiskArgs, of_whole_partitions};
-use crate::cli::outcome::Noted;
+use crate::cli::outcome::{Noted, Verdict};
 use crate::cli::output::write_message;
 use crate::cli::progress::Display;
 use crate::cli::report::warnings;
@@ -45,7 +47,32 @@ pub(super) fn open(
     Ok((input, warnings))
 }
 
-pub(super) fn carry_out(
+/// Does what was planned, or only says it.
+pub(super) fn finish(
+    reporter: &Reporter<'_>,
+    planned: ploopconv::Result<Plan>,
+    (workers, signals): (&Workers, &Guard),
+    doing: String,
+    fate: &'static str,
+) -> anyhow::Result<Verdict> {
+    let plan = match (planned, signals.interrupted()) {
+        (Err(_), Some(interrupted)) => return Err(interrupted.into()),
+        (planned, _) => planned.with_context(|| doing.clone())?,
+    };
+    if reporter.args.dry_run {
+        return reporter.dry_run(&plan).with_context(|| doing);
+    }
+    let room = plan.room();
+    match carry_out(reporter.args, plan, workers, signals) {
+        Ok(done) => reporter.done(&done),
+        Err(failure) => Err(match signals.interrupted() {
+            Some(interrupted) => interrupted.leaving(fate).into(),
+            None => failed(failure, doing, room, fate),
+        }),
+    }
+}
+
+fn carry_out(
     args: &ConvertArgs,
     plan: Plan,
     workers: &Workers,
@@ -71,12 +98,7 @@ pub(super) fn resources<'a>(
 }
 
 /// The error of a conversion that did not come to its end.
-pub(super) fn failed(
-    failure: ConvertFailure,
-    doing: String,
-    room: Room,
-    fate: &str,
-) -> anyhow::Error {
+fn failed(failure: ConvertFailure, doing: String, room: Room, fate: &str) -> anyhow::Error {
     let notes = notes(&failure.error, room, fate);
     let error = anyhow::Error::from(failure.error);
     let error = match failure.image {

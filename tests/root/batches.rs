@@ -86,12 +86,13 @@ fn a_folder_that_may_not_be_looked_through_stops_only_who_named_it() {
     let bytes = disk(&private.join("101/root.hdd"), 1);
     let closed = private.join("999");
     std::fs::create_dir(&closed).unwrap();
-    let nobody = |args: &[&OsStr], out: &str| {
+    std::fs::set_permissions(&closed, Permissions::from_mode(0o700)).unwrap();
+    let _guard = SourceGuard::new(&private.join("101"));
+    let as_other = |args: &[&OsStr], out: &str| {
         let mut program = scratch.as_nobody();
         let out = scratch.path().join(out);
         std::fs::create_dir_all(&out).unwrap();
         std::fs::set_permissions(&out, Permissions::from_mode(0o777)).unwrap();
-        std::fs::set_permissions(&closed, Permissions::from_mode(0o700)).unwrap();
         let output = program.args(args).arg("-o").arg(&out).output().unwrap();
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         assert_eq!(output.status.code(), Some(1), "{said}");
@@ -111,6 +112,6 @@ fn a_folder_that_may_not_be_looked_through_stops_only_who_named_it() {
     assert!(text.contains("999"), "{text}");
     // Who names it wants it.
     let open = private.join("101");
-    let out = nobody(&["batch".as_ref(), open.as_ref(), closed.as_ref()], "named");
+    let out = as_other(&["batch".as_ref(), open.as_ref(), closed.as_ref()], "named");
     assert_eq!(names_in(&out), [""; 0]);
 }

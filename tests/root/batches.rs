@@ -99,7 +99,7 @@ fn a_folder_that_may_not_be_looked_through_stops_only_who_named_it() {
         assert!(said.contains("999"), "{said}");
         out
     };
-    let out = nobody(
+    let out = as_other(
         &["batch".as_ref(), "--all".as_ref(), private.as_ref()],
         "all",
     );

@@ -65,7 +65,7 @@ pub fn list(search: &Scope, workers: &Workers) -> Inventory {
     }
 }
 
-/// All disks of the one container or virtual machine in a folder, the one that it starts from
+/// All disks of the one container or virtual machine in a folder, of a container the root disk
 /// first. Of a container without a disk that folder: opening it says why there is none.
 ///
 /// # Errors

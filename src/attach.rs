@@ -1,4 +1,5 @@
-//! A disk as a block device of this machine, through the kernel's NBD driver.
+//! A disk as a block device of this machine, through the kernel's NBD driver or, where there is
+//! none, a loop device that reads a file of FUSE.
 //!
 //! The kernel gets one end of a socket pair, and the translator answers at the other. The kernel
 //! is asked through generic netlink; where it does not know that way, through the ioctls of the
@@ -13,6 +14,7 @@ mod holders;
 mod ioctl;
 mod kernel;
 mod list;
+mod loops;
 mod mounts;
 mod netlink;
 mod record;
@@ -20,7 +22,7 @@ mod request;
 
 pub use self::detach::Force;
 pub(crate) use self::detach::PASSING_BY;
-pub use self::device::{Device, DeviceNode};
+pub use self::device::{Device, DeviceNode, Driver};
 pub(crate) use self::device::{PATIENCE, wait_until};
 pub use self::error::AttachError;
 pub use self::holder::Holder;
@@ -28,8 +30,10 @@ pub use self::holders::start_time;
 pub(crate) use self::holders::users_of;
 pub use self::kernel::{Connection, Kernel};
 pub use self::list::{Attached, attached, find};
+pub use self::loops::{LoopDevices, LoopRequest};
 pub(crate) use self::mounts::{Mount, mounts_of};
 pub use self::mounts::{MountMode, can_mount, mount_on};
+pub(crate) use self::record::make_folder;
 pub use self::record::{OverlayFile, Record, STATE_DIR, log_file, old_log_file};
 pub use self::request::AttachRequest;
 

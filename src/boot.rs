@@ -1,9 +1,9 @@
 //! A disk that boots, made around a disk whose partitions stay as they are.
 //!
 //! A container has no kernel, no boot loader and no machine around it. The root partition is taken
-//! as it is; what starts it is added to the disk: a boot partition with a kernel and an initramfs of
-//! the operator's host, and GRUB for BIOS and UEFI. What the container lacks is changed by the guest
-//! itself, at its first boot, after its journal was replayed.
+//! as it is; what starts it is added to the disk: a boot partition with a kernel and an initramfs
+//! of the operator's host, and GRUB for BIOS and UEFI. What the container lacks is changed by the
+//! guest itself, at its first boot, after its journal was replayed.
 
 mod cpio;
 mod disk;

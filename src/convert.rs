@@ -54,7 +54,7 @@ pub use self::guest::PlannedGuest;
 pub use self::input::Input;
 pub use self::machine::{MachineError, MachineOptions, PlannedMachine};
 pub use self::options::{ConvertOptions, GuestOptions, Sparse};
-pub use self::plan::{Plan, PlannedImage, clear_leftovers, plan};
+pub use self::plan::{Plan, PlannedImage, clear_leftovers, plan, plan_disks};
 pub use self::read_back::{FirstDifference, Held, ReadBack, compare_target};
 pub use self::resources::Resources;
 pub use self::room::Room;

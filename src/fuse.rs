@@ -21,6 +21,7 @@ mod log_file;
 mod mount;
 mod mounted;
 mod unmount;
+mod unseen;
 
 pub use self::audience::Audience;
 pub use self::disk_files::DiskFiles;
@@ -30,3 +31,4 @@ pub use self::label::{MountLabel, Shown};
 pub use self::log_file::log_file_of;
 pub use self::mount::{FuseMount, FuseRequest};
 pub use self::mounted::{Mounted, mounted};
+pub use self::unseen::UnseenFile;

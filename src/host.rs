@@ -6,16 +6,22 @@
 mod container;
 mod disk;
 mod find;
+mod lock;
+mod one;
 mod scope;
 mod state;
 
 pub use self::container::{Container, VeLayout};
 pub use self::disk::{FoundDisk, Shape};
+pub use self::lock::FolderLock;
+pub use self::one::{OneError, area_of};
 pub use self::scope::Scope;
 pub use self::state::{TargetState, is_left_alone, replace};
 
+use std::path::Path;
+
 use self::find::find;
-use crate::error::Error;
+use crate::error::{Error, Result};
 use crate::workers::Workers;
 
 /// What was found.
@@ -56,5 +62,35 @@ pub fn list(search: &Scope, workers: &Workers) -> Inventory {
     Inventory {
         containers,
         problems: found.problems,
+    }
+}
+
+/// All disks of the one container or virtual machine in a folder, of a container the root disk
+/// first. Of a container without a disk that folder: opening it says why there is none.
+///
+/// # Errors
+///
+/// [`OneError`], and the first problem of looking.
+pub fn disks_of(folder: &Path, workers: &Workers) -> Result<Vec<FoundDisk>> {
+    let path = || folder.to_owned();
+    if !folder.is_dir() {
+        return Err(OneError::NoFolder { path: path() }.into());
+    }
+    let found = list(&Scope::below(&[path()]), workers);
+    if let Some(problem) = found.problems.into_iter().next() {
+        return Err(problem);
+    }
+    let count = found.containers.len();
+    let mut containers = found.containers.into_iter();
+    match (containers.next(), count) {
+        (Some(container), 1) => Ok(match container.layout {
+            VeLayout::Ploop(disks) => disks,
+            VeLayout::Simfs(_) => vec![disk::look(&container.area).disk],
+        }),
+        _ => Err(OneError::NotOne {
+            path: path(),
+            found: count,
+        }
+        .into()),
     }
 }

@@ -41,6 +41,7 @@
 //! | learn what a container's files need on another host | [`guest`] |
 //! | find the containers of a host, and what stands in their way | [`host`] |
 //! | serve a disk to NBD clients | [`nbd`] |
+//! | attach a disk to a device of this machine | [`attach`], [`served`] |
 //! | read over damage | [`salvage`] |
 //! | read the files of a container | [`ext4`], [`tree`] |
 //! | write them into a directory | [`extract`](mod@extract) |
@@ -96,6 +97,7 @@ pub mod partition;
 pub mod ploop;
 
 pub mod salvage;
+pub mod served;
 pub mod sink;
 pub mod source;
 mod sys;

@@ -14,7 +14,8 @@ use nix::errno::Errno;
 use nix::libc;
 
 pub(crate) use device::{
-    NbdIoctl, add_partition, become_io_flusher, delete_partition, nbd_ioctl, reread_partitions,
+    LoopFile, NbdIoctl, add_partition, attach_loop, become_io_flusher, delete_partition,
+    detach_loop, free_loop, nbd_ioctl, reread_partitions,
 };
 pub(crate) use sha::sha256_of_four;
 

@@ -27,7 +27,7 @@ pub(crate) const COMMANDS: [&str; 18] = [
 
 /// Every option, as it is typed, its short form and where its value stands.
 #[rustfmt::skip]
-const OPTIONS: [(&str, Option<char>, Takes); 54] = [
+const OPTIONS: [(&str, Option<char>, Takes); 56] = [
     ("disk", None, Takes::Next),
     ("disk", None, Takes::Nothing),
     ("disk-name", None, Takes::Next),
@@ -50,6 +50,7 @@ const OPTIONS: [(&str, Option<char>, Takes); 54] = [
     ("reflink", None, Takes::Equals),
     ("force", Some('f'), Takes::Nothing),
     ("partitions", None, Takes::Nothing),
+    ("disks", None, Takes::Nothing),
     ("checksum", None, Takes::Equals),
     ("dry-run", None, Takes::Nothing),
     ("no-sync", None, Takes::Nothing),
@@ -68,6 +69,7 @@ const OPTIONS: [(&str, Option<char>, Takes); 54] = [
     ("tcp", None, Takes::Next),
     ("stdio", None, Takes::Nothing),
     ("mount", None, Takes::Next),
+    ("via", None, Takes::Next),
     ("overlay", None, Takes::Equals),
     ("device", None, Takes::Next),
     ("connections", None, Takes::Next),

@@ -35,7 +35,7 @@ impl Attached {
     pub fn detach(&self, force: Force) -> Result<(), AttachError> {
         may_administrate()?;
         if self.connected {
-            let kernel = Kernel::as_it_is();
+            let kernel = Kernel::as_it_is(self.device);
             self.take_away(&kernel, force)?;
             self.wait_until_free(&kernel)?;
         }

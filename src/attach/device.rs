@@ -1,4 +1,4 @@
-//! One NBD device of this machine: its node, and what sysfs says of it.
+//! One NBD or loop device of this machine: its node, and what sysfs says of it.
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -12,12 +12,37 @@ use super::error::AttachError;
 use crate::partition::PartitionLayout;
 use crate::sys;
 
+/// Where sysfs has the file that a loop device reads, while there is one.
+const BACKING_FILE: &str = "loop/backing_file";
+
 /// How long nodes in `/dev` and a device's end are waited for.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 
-/// One of the kernel's NBD devices.
+/// Which driver of the kernel a device belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Driver {
+    /// The one that asks a server over a socket.
+    Nbd,
+    /// The one that reads a file.
+    Loop,
+}
+
+impl Driver {
+    const ALL: [Self; 2] = [Self::Nbd, Self::Loop];
+
+    /// What the names of its devices begin with.
+    fn prefix(self) -> &'static str {
+        match self {
+            Self::Nbd => "nbd",
+            Self::Loop => "loop",
+        }
+    }
+}
+
+/// One of the kernel's NBD or loop devices.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Device {
+    driver: Driver,
     index: u32,
 }
 
@@ -33,18 +58,22 @@ pub struct DeviceNode {
 impl Device {
     /// The device with this number, whether there is one or not.
     #[must_use]
-    pub fn new(index: u32) -> Self {
-        Self { index }
+    pub fn new(driver: Driver, index: u32) -> Self {
+        Self { driver, index }
     }
 
-    /// The device that a name stands for: `/dev/nbd3`, `nbd3`, or one of its partitions.
+    /// The device that a name stands for: `/dev/nbd3`, `nbd3`, `/dev/loop3`, or one of its
+    /// partitions.
     #[must_use]
     pub fn named(name: &Path) -> Option<Self> {
         let folder = name.parent()?;
         if folder != Path::new("/dev") && folder != Path::new("") {
             return None;
         }
-        let rest = name.file_name()?.to_str()?.strip_prefix("nbd")?;
+        let name = name.file_name()?.to_str()?;
+        let (driver, rest) = Driver::ALL
+            .into_iter()
+            .find_map(|driver| Some((driver, name.strip_prefix(driver.prefix())?)))?;
         let index = match rest.split_once('p') {
             Some((index, partition)) => {
                 number(partition)?;
@@ -52,7 +81,7 @@ impl Device {
             }
             None => rest,
         };
-        number(index).map(Self::new)
+        number(index).map(|index| Self::new(driver, index))
     }
 
     /// All devices of this machine, in the order of their numbers.
@@ -60,10 +89,25 @@ impl Device {
         let names = names_in(Path::new("/sys/block"));
         let mut all: Vec<_> = names
             .iter()
-            .filter_map(|name| number(name.strip_prefix("nbd")?).map(Self::new))
+            .filter_map(|name| {
+                let device = Self::named(Path::new(name))?;
+                (device.name() == *name).then_some(device)
+            })
             .collect();
         all.sort();
         all
+    }
+
+    /// The driver of the device.
+    #[must_use]
+    pub fn driver(self) -> Driver {
+        self.driver
+    }
+
+    /// The name that the kernel gives it.
+    #[must_use]
+    pub fn name(self) -> String {
+        format!("{}{}", self.driver.prefix(), self.index)
     }
 
     /// The number of the device.
@@ -75,11 +119,11 @@ impl Device {
     /// The node of the device.
     #[must_use]
     pub fn path(self) -> PathBuf {
-        PathBuf::from(format!("/dev/nbd{}", self.index))
+        Path::new("/dev").join(self.name())
     }
 
     fn sysfs(self, name: &str) -> PathBuf {
-        PathBuf::from(format!("/sys/block/nbd{}/{name}", self.index))
+        Path::new("/sys/block").join(self.name()).join(name)
     }
 
     fn sysfs_text(self, name: &str) -> Option<String> {
@@ -87,9 +131,21 @@ impl Device {
         Some(text.trim_end_matches('\n').to_owned())
     }
 
-    /// The backend string in sysfs, which the server set when it connected the device.
+    /// What the server called itself when it connected the device, as sysfs has it: the backend
+    /// string of an NBD device, the name of the file that a loop device reads.
     pub(super) fn backend(self) -> Option<String> {
-        self.sysfs_text("backend")
+        match self.driver {
+            Driver::Nbd => self.sysfs_text("backend"),
+            Driver::Loop => {
+                let file = PathBuf::from(self.sysfs_text(BACKING_FILE)?);
+                Some(file.file_name()?.to_string_lossy().into_owned())
+            }
+        }
+    }
+
+    /// Whether a loop device reads its file past the page cache of that file's own.
+    pub(super) fn reads_directly(self) -> bool {
+        self.sysfs_text("loop/dio").as_deref() == Some("1")
     }
 
     /// The process that connected the device, or its thread that did so by ioctls; it need not
@@ -108,7 +164,11 @@ impl Device {
 
     /// Whether something is connected to it.
     pub(super) fn is_connected(self) -> bool {
-        self.sysfs("pid").exists()
+        self.sysfs(match self.driver {
+            Driver::Nbd => "pid",
+            Driver::Loop => BACKING_FILE,
+        })
+        .exists()
     }
 
     /// The numbers that the kernel knows the device and its partitions by, as `major:minor`.
@@ -122,7 +182,7 @@ impl Device {
 
     /// The names of the partitions that the kernel sees, such as `nbd0p1`.
     fn partition_names(self) -> Vec<String> {
-        let prefix = format!("nbd{}p", self.index);
+        let prefix = format!("{}p", self.name());
         let mut names = names_in(&self.sysfs(""));
         names.retain(|name| name.strip_prefix(&prefix).and_then(number).is_some());
         names
@@ -140,7 +200,7 @@ impl Device {
     /// The partitions that the kernel sees, in the order of their numbers.
     #[must_use]
     pub fn partitions(self) -> Vec<DeviceNode> {
-        let prefix = format!("nbd{}p", self.index);
+        let prefix = format!("{}p", self.name());
         let mut nodes: Vec<_> = self
             .partition_names()
             .iter()
@@ -152,6 +212,11 @@ impl Device {
             .collect();
         nodes.sort();
         nodes
+    }
+
+    /// Waits until the device has its node.
+    pub(super) fn wait_for_node(self) -> Result<(), AttachError> {
+        wait_for_node(&self.path())
     }
 
     /// Opens the node for reading.
@@ -297,8 +362,14 @@ mod tests {
         assert_eq!(named("/dev/nbd0"), Some(0));
         assert_eq!(named("nbd12"), Some(12));
         assert_eq!(named("/dev/nbd3p15"), Some(3));
+        let driver = |name: &str| Device::named(Path::new(name)).map(Device::driver);
+        assert_eq!(driver("/dev/nbd0"), Some(Driver::Nbd));
+        assert_eq!(driver("/dev/loop7p1"), Some(Driver::Loop));
+        assert_eq!(named("/dev/loop7p1"), Some(7));
         for other in [
             "/dev/nbd",
+            "/dev/loop-control",
+            "/dev/loop",
             "/dev/nbd+1",
             "/dev/nbd1p",
             "/dev/nbdp1",

@@ -17,12 +17,29 @@ pub enum AttachError {
         /// What loading it said.
         why: String,
     },
+    /// The kernel has no loop devices.
+    #[error("there are no loop devices here: {why}")]
+    NoLoop {
+        /// What is missing.
+        why: String,
+    },
     /// The caller may not ask the kernel for devices.
     #[error("attaching and detaching disks needs root (CAP_SYS_ADMIN, and not in a container)")]
     NotPermitted,
     /// The device that was asked for is in use.
     #[error("{} is in use by something else", path.display())]
     Taken {
+        /// The device.
+        path: PathBuf,
+    },
+    /// The kernel would read the file of a loop device through the page cache, where a range that
+    /// cannot be read may become zeros.
+    #[error(
+        "{} would not pass on every error in reading: this kernel does not read files of FUSE \
+         directly",
+        path.display()
+    )]
+    NotDirect {
         /// The device.
         path: PathBuf,
     },
@@ -138,6 +155,8 @@ impl Detail for AttachError {
             }
             Self::NotMountable { .. } => ErrorKind::Unsupported,
             Self::NoModule { .. }
+            | Self::NoLoop { .. }
+            | Self::NotDirect { .. }
             | Self::NotPermitted
             | Self::NoneFree
             | Self::Connect { .. }

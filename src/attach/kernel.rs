@@ -11,12 +11,12 @@ use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 
-use super::device::Device;
+use super::device::{Device, Driver};
 use super::error::AttachError;
 use super::ioctl;
 use super::netlink::{Connect, Netlink};
 use super::request::AttachRequest;
-use crate::sys::{NbdIoctl, nbd_ioctl};
+use crate::sys::{NbdIoctl, detach_loop, nbd_ioctl};
 
 /// How long a device that was asked for by name may be in use for a moment: a program that has
 /// its node open, udev for example, makes it busy.
@@ -40,7 +40,7 @@ impl Kernel {
         may_administrate()?;
         let driver = Path::new("/sys/module/nbd");
         if !driver.exists() {
-            let loaded = load_module();
+            let loaded = load_module("nbd");
             if !driver.exists() {
                 // Asking for the family makes newer kernels load the module by themselves.
                 let netlink = Self::find_netlink();
@@ -57,10 +57,13 @@ impl Kernel {
         })
     }
 
-    /// The driver as it is, for disconnecting.
-    pub(super) fn as_it_is() -> Self {
+    /// The driver of a device as it is, for disconnecting.
+    pub(super) fn as_it_is(device: Device) -> Self {
         Self {
-            netlink: Self::find_netlink(),
+            netlink: match device.driver() {
+                Driver::Nbd => Self::find_netlink(),
+                Driver::Loop => None,
+            },
         }
     }
 
@@ -127,7 +130,7 @@ impl Kernel {
             }
         };
         Ok(Connection {
-            device: Device::new(index),
+            device: Device::new(Driver::Nbd, index),
             served: None,
         })
     }
@@ -136,6 +139,7 @@ impl Kernel {
     /// connected.
     pub(super) fn disconnect(&self, device: Device, node: &File, by_ioctl: bool) -> io::Result<()> {
         match &self.netlink {
+            _ if device.driver() == Driver::Loop => detach_loop(node),
             Some(netlink) if !by_ioctl => netlink.disconnect(device.index()),
             _ => nbd_ioctl(node, NbdIoctl::Disconnect),
         }
@@ -160,6 +164,12 @@ pub struct Connection {
 }
 
 impl Connection {
+    /// A device that needs no thread of this process.
+    pub(super) fn of(device: Device) -> Self {
+        let served = None;
+        Self { device, served }
+    }
+
     /// The device.
     #[must_use]
     pub fn device(&self) -> Device {
@@ -195,15 +205,15 @@ pub(super) fn may_administrate() -> Result<(), AttachError> {
     }
 }
 
-/// Loads the module with the program that the kernel itself uses for that.
-fn load_module() -> Result<(), String> {
+/// Loads a module with the program that the kernel itself uses for that.
+pub(super) fn load_module(name: &str) -> Result<(), String> {
     let program = std::fs::read_to_string("/proc/sys/kernel/modprobe").unwrap_or_default();
     let program = match program.trim() {
         "" => "/sbin/modprobe",
         program => program,
     };
     let output = Command::new(program)
-        .arg("nbd")
+        .arg(name)
         .stdin(Stdio::null())
         .output()
         .map_err(|error| format!("{program} cannot be run: {error}"))?;
@@ -213,7 +223,7 @@ fn load_module() -> Result<(), String> {
     let said = String::from_utf8_lossy(&output.stderr);
     let said = said.lines().next().unwrap_or("").trim().to_owned();
     Err(match &said[..] {
-        "" => format!("{program} nbd: {}", output.status),
+        "" => format!("{program} {name}: {}", output.status),
         _ => format!("{program} says: {said}"),
     })
 }

@@ -189,6 +189,7 @@ pub(super) fn unmount(dir: &Path) -> Result<bool, AttachError> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::device::Driver;
     use super::*;
 
     #[test]
@@ -201,9 +202,9 @@ mod tests {
         assert_eq!(mounts.len(), 2);
         assert_eq!(mounts[0].point, Path::new("/mnt/a b\\c"));
         assert_eq!((&*mounts[0].kind, &*mounts[0].options), ("ext4", "rw"));
-        assert!(mounts[0].is_on(Device::new(7), &["43:1".to_owned()]));
-        assert!(!mounts[0].is_on(Device::new(1), &["43:2".to_owned()]));
+        assert!(mounts[0].is_on(Device::new(Driver::Nbd, 7), &["43:1".to_owned()]));
+        assert!(!mounts[0].is_on(Device::new(Driver::Nbd, 1), &["43:2".to_owned()]));
         // btrfs has numbers of its own.
-        assert!(mounts[1].is_on(Device::new(1), &[]));
+        assert!(mounts[1].is_on(Device::new(Driver::Nbd, 1), &[]));
     }
 }

@@ -80,7 +80,7 @@ impl OverlayFile {
 }
 
 fn file(dir: &Path, device: Device) -> PathBuf {
-    dir.join(format!("nbd{}", device.index()))
+    dir.join(device.name())
 }
 
 /// Where the server of a device writes what went wrong when it is in the background.
@@ -96,7 +96,7 @@ pub fn old_log_file(device: Device) -> PathBuf {
 }
 
 /// Makes the folder of the records.
-pub(super) fn make_folder(dir: &Path) -> Result<(), AttachError> {
+pub(crate) fn make_folder(dir: &Path) -> Result<(), AttachError> {
     let mut builder = DirBuilder::new();
     builder
         .recursive(true)
@@ -283,6 +283,7 @@ impl Record {
 
 #[cfg(test)]
 mod tests {
+    use super::super::device::Driver;
     use super::*;
 
     #[test]
@@ -308,10 +309,13 @@ mod tests {
             log: Some("/run/x.log".into()),
             ioctl: Some(9),
         };
-        let device = Device::new(3);
+        let device = Device::new(Driver::Nbd, 3);
         record.save_in(dir.path(), device).unwrap();
         assert_eq!(Record::load_from(dir.path(), device), Some(record));
-        assert_eq!(Record::load_from(dir.path(), Device::new(4)), None);
+        assert_eq!(
+            Record::load_from(dir.path(), Device::new(Driver::Loop, 3)),
+            None
+        );
     }
 
     #[test]

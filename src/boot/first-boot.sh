@@ -142,16 +142,29 @@ each() {
     done
 }
 
-# copy FROM TO: a folder with all that is in it, by the shell alone where cp is missing.
+# copy FROM TO: a folder with all that is in it. Without cp the guest's own sees it for a moment.
 copy() {
     if can cp; then
         cp -r "$1" "$2"
         return
     fi
+    seen=root/from-container/.seen
+    if can chroot && [ -x "$root/bin/cp" ] && mkdir -p "$root/$seen" && mount -o bind "$1" "$root/$seen"; then
+        chroot "$root" /bin/cp -r "/$seen" "${2#"$root"}"
+        copied=$?
+        umount "$root/$seen"
+        [ $copied = 0 ] && return
+        drop "$2"
+    fi
+    copy_slowly "$1" "$2"
+}
+
+# The same by the shell alone.
+copy_slowly() {
     mkdir "$2" || return
     for entry in "$1"/*; do
         if [ -d "$entry" ]; then
-            copy "$entry" "$2/${entry##*/}" || return
+            copy_slowly "$entry" "$2/${entry##*/}" || return
         elif [ -e "$entry" ]; then
             cat "$entry" >"$2/${entry##*/}" || return
         fi

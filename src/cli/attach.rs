@@ -1,12 +1,13 @@
 //! `ploopconv attach`: a disk as a block device of this machine.
 
 mod args;
-mod overlay;
 mod plan;
 mod server;
+mod way;
 
 use anyhow::Context;
 use ploopconv::attach::AttachError;
+use ploopconv::fuse::FuseError;
 use ploopconv::{Error, attach};
 
 pub(crate) use self::args::AttachArgs;
@@ -38,13 +39,24 @@ pub(crate) fn run(args: &AttachArgs) -> anyhow::Result<Verdict> {
 /// Where there is no way through the kernel, one line says what is missing and what works.
 fn without_kernel(args: &AttachArgs, error: anyhow::Error) -> anyhow::Error {
     let typed = Typed::here(&args.open.image);
-    match error.downcast_ref().and_then(Error::detail) {
-        Some(source @ (AttachError::NotPermitted | AttachError::NoModule { .. })) => {
-            anyhow::anyhow!(
-                "{source}; without it: ploopconv serve {} --socket PATH",
-                typed.what_is_read()
-            )
-        }
+    let cause: Option<&Error> = error.downcast_ref();
+    let missing = match cause.and_then(Error::detail) {
+        Some(
+            AttachError::NotPermitted
+            | AttachError::NoModule { .. }
+            | AttachError::NoLoop { .. }
+            | AttachError::NotDirect { .. },
+        ) => true,
+        _ => matches!(
+            cause.and_then(Error::detail),
+            Some(FuseError::NoFuse { .. })
+        ),
+    };
+    match cause {
+        Some(source) if missing => anyhow::anyhow!(
+            "{source}; without it: ploopconv serve {} --socket PATH",
+            typed.what_is_read()
+        ),
         _ => error,
     }
 }

@@ -12,6 +12,7 @@ mod show;
 mod words;
 
 use anyhow::Context;
+use ploopconv::host::FolderLock;
 
 pub(crate) use self::args::BatchArgs;
 
@@ -34,7 +35,10 @@ pub(crate) fn run(args: &BatchArgs) -> anyhow::Result<Verdict> {
             file.display()
         );
     }
-    let found = jobs(args)?;
+    let (found, problems) = jobs(args)?;
+    for problem in &problems {
+        write_message(problem);
+    }
     if found.is_empty() {
         anyhow::bail!("no container and no disk to convert was found");
     }
@@ -42,7 +46,16 @@ pub(crate) fn run(args: &BatchArgs) -> anyhow::Result<Verdict> {
         let made = std::fs::create_dir_all(&args.output);
         made.with_context(|| format!("making {}", args.output.display()))?;
     }
-    let batch = Batch::new(args, found)?;
+    // Two would each take the targets of the other for somebody's, and lose lines of its reports.
+    let lock = (!args.dry_run).then(|| FolderLock::take(&args.output));
+    let lock = lock.transpose()?;
+    if matches!(lock, Some(None)) {
+        anyhow::bail!(
+            "another batch writes to {}: let it end first, or choose another folder",
+            args.output.display()
+        );
+    }
+    let batch = Batch::new(args, found, problems)?;
     let done = batch.run()?;
     let verdict = done.verdict();
     for line in done.last_words() {

@@ -1,6 +1,7 @@
 //! `ploopconv IMAGE -o TARGET`: the main job.
 
 mod args;
+mod disks;
 mod files;
 mod format;
 mod guest;
@@ -8,32 +9,23 @@ mod machine;
 mod packing;
 mod refuse;
 mod report;
+mod steps;
 mod target;
 mod warnings;
 
 use std::time::Instant;
 
 use anyhow::Context;
-use ploopconv::convert::{
-    ConvertFailure, Input, Plan, Resources, Room, Target, clear_leftovers, plan,
-};
-use ploopconv::ext4::IfDirty;
-use ploopconv::observe::Progress;
-use ploopconv::ploop::Severity;
-use ploopconv::sink::{Limit, TargetError};
-use ploopconv::util::size::human;
-use ploopconv::{Error, Workers};
+use ploopconv::convert::{Input, Target, clear_leftovers, plan};
 
 pub(crate) use self::args::ConvertArgs;
 
 use self::report::Reporter;
-use self::warnings::of_contents;
-use super::compact::of_whole_partitions;
+use self::steps::{finish, open, resources};
 use super::guest::Container;
-use super::outcome::{Noted, Verdict};
+use super::outcome::Verdict;
 use super::output::write_message;
-use super::progress::{Display, When};
-use super::report::warnings;
+use super::progress::When;
 use super::signals::{Guard, end_with_parent};
 
 pub(crate) fn run(args: &ConvertArgs) -> anyhow::Result<Verdict> {
@@ -52,7 +44,11 @@ pub(crate) fn run(args: &ConvertArgs) -> anyhow::Result<Verdict> {
     }
     let workers = args.open.workers()?;
     let opening = || format!("converting {}", args.open.name());
-    let (input, mut warnings) = open(args, &workers).with_context(opening)?;
+    if args.disks {
+        let inputs = disks::open(args, &workers).with_context(opening)?;
+        return disks::convert(args, inputs, &workers, &signals, started);
+    }
+    let (input, mut warnings) = open(args, &args.open, &workers).with_context(opening)?;
     target.refuse_files_of(&input).with_context(opening)?;
     promise?;
     args.refuse_place_of_list(&target, &input)?;
@@ -80,10 +76,6 @@ pub(crate) fn run(args: &ConvertArgs) -> anyhow::Result<Verdict> {
         args.options(guest),
         &resources(&workers, &signals, &()),
     );
-    let plan = match (planned, signals.interrupted()) {
-        (Err(_), Some(interrupted)) => return Err(interrupted.into()),
-        (planned, _) => planned.with_context(|| doing.clone())?,
-    };
     let reporter = Reporter {
         args,
         started,
@@ -91,47 +83,7 @@ pub(crate) fn run(args: &ConvertArgs) -> anyhow::Result<Verdict> {
         container,
         machine,
     };
-    if args.dry_run {
-        return reporter.dry_run(&plan).with_context(|| doing.clone());
-    }
-    let room = plan.room();
-    match carry_out(args, plan, &workers, &signals) {
-        Ok(done) => reporter.done(&done),
-        Err(failure) => Err(match signals.interrupted() {
-            Some(interrupted) => interrupted.leaving(fate).into(),
-            None => failed(failure, doing, room, fate),
-        }),
-    }
-}
-
-/// Opens the image, and says what a user should know about it; that is given, too.
-fn open(args: &ConvertArgs, workers: &Workers) -> anyhow::Result<(Input, Vec<String>)> {
-    let examined = args.open.examine(workers)?;
-    let least = if args.verbose {
-        Severity::Info
-    } else {
-        Severity::Warning
-    };
-    let mut warnings = warnings(&examined, least, args.open.if_in_use());
-    // Before the image may be refused.
-    let say = |line: &String| {
-        if !args.quiet {
-            write_message(line);
-        }
-    };
-    warnings.iter().for_each(say);
-    // A machine replays the journal before it starts.
-    let if_dirty = match args.guest.is_for_machine() {
-        true => IfDirty::Replay,
-        false => IfDirty::Refuse,
-    };
-    let input = args.open.disk_with(examined, if_dirty, workers)?;
-    let is_read = args.tar_options().is_some() || args.guest.is_for_machine();
-    let mut more = of_contents(input.disk(), input.partition(), is_read);
-    more.extend(of_whole_partitions(&input));
-    more.iter().for_each(say);
-    warnings.extend(more);
-    Ok((input, warnings))
+    finish(&reporter, planned, (&workers, &signals), doing, fate)
 }
 
 /// What is known of a container that goes to another host; what is wrong with its configuration is
@@ -162,58 +114,4 @@ fn say_what_was_left(args: &ConvertArgs, target: &Target) {
             path.display()
         ));
     }
-}
-
-fn carry_out(
-    args: &ConvertArgs,
-    plan: Plan,
-    workers: &Workers,
-    signals: &Guard,
-) -> Result<ploopconv::convert::Done, ConvertFailure> {
-    let progress = Display::new(args.progress, args.quiet, plan.work());
-    let done = plan.run(&resources(workers, signals, &progress));
-    progress.clear();
-    done
-}
-
-fn resources<'a>(
-    workers: &'a Workers,
-    signals: &'a Guard,
-    progress: &'a dyn Progress,
-) -> Resources<'a> {
-    Resources {
-        workers,
-        stop: signals.stop(),
-        partials: signals.partials(),
-        progress,
-    }
-}
-
-/// The error of a conversion that did not come to its end.
-fn failed(failure: ConvertFailure, doing: String, room: Room, fate: &str) -> anyhow::Error {
-    let notes = notes(&failure.error, room, fate);
-    let error = anyhow::Error::from(failure.error);
-    let error = match failure.image {
-        Some(path) => error.context(path.display().to_string()),
-        None => error,
-    };
-    error.context(Noted { doing, notes })
-}
-
-/// What there is to say about a target that has no room left: what became of it, and how much room
-/// it needs. Nothing, where something else went wrong.
-fn notes(error: &Error, room: Room, fate: &str) -> Vec<String> {
-    let Some(TargetError::Full { limit, .. }) = error.detail() else {
-        return Vec::new();
-    };
-    let needed = format!("{fate}; at most {} are needed", human(room.most));
-    vec![match (limit, room.free) {
-        (Limit::FileSystem(_), Some(free)) => format!("{needed}, and {} were free", human(free)),
-        (Limit::FileSystem(_) | Limit::Device | Limit::Quota(_), _) => needed,
-        (Limit::Inodes(_), _) => format!("{fate}; the file system has no inode left"),
-        (Limit::FileSize, _) => format!(
-            "{fate}; the file system, or a limit of this shell (ulimit -f), takes no file of this \
-             size"
-        ),
-    }]
 }

@@ -148,6 +148,11 @@ impl OpenArgs {
         Ok(Some((layout, partition)))
     }
 
+    /// Where containers are that are named by their number.
+    pub(crate) fn private_dirs(&self) -> &[PathBuf] {
+        &self.private_dir
+    }
+
     /// The same options for another image.
     pub(crate) fn of(&self, image: &Path) -> Self {
         Self {

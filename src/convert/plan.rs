@@ -93,37 +93,90 @@ pub fn plan(
     options: ConvertOptions,
     resources: &Resources<'_>,
 ) -> Result<Plan> {
-    target.refuse_files_of(&input)?;
-    let is_directory = matches!(target, Target::Directory(_));
-    if let Some(path) = checksum_path(&options, target.name(), is_directory)
-        && input.is_file_of_it(&path)
-    {
-        return Err(ConvertError::TargetIsSource { path }.into());
-    }
+    refuse_own_files(&target, &options, &input)?;
     let mut folder = NewFolder::default();
     let images = match &target {
         Target::Directory(path) => {
             let parts = input.divide()?;
             folder = NewFolder::make(path)?;
-            let extension = options.format.name();
-            let images = parts.into_iter().map(|(name, part)| {
-                let file = Target::File(path.join(format!("{name}.{extension}")));
-                PlannedImage::new(part, &file, &options, resources)
-            });
-            images.collect::<Result<_>>()?
+            planned_in(path, parts, &options, resources)?
         }
         other => vec![PlannedImage::new(input, other, &options, resources)?],
     };
-    // One file system takes them all.
-    let rooms = images.iter().map(|image| image.room);
-    let room = rooms.reduce(Room::and).unwrap_or_default();
-    Ok(Plan {
-        target,
-        options,
-        images,
-        room,
-        folder,
-    })
+    Ok(Plan::new(target, options, images, folder))
+}
+
+/// Plans the conversion of several disks into one directory, each under the name that stands beside
+/// it, complete or absent all together; as [`plan`].
+///
+/// # Errors
+///
+/// As [`plan`]: no file of any of the disks is written over.
+pub fn plan_disks(
+    inputs: Vec<(String, Input)>,
+    path: &Path,
+    options: ConvertOptions,
+    resources: &Resources<'_>,
+) -> Result<Plan> {
+    let target = Target::Directory(path.to_owned());
+    let extension = options.format.name();
+    for (_, input) in &inputs {
+        refuse_own_files(&target, &options, input)?;
+        for (name, _) in &inputs {
+            let file = path.join(format!("{name}.{extension}"));
+            refuse_own_files(&Target::File(file), &options, input)?;
+        }
+    }
+    let folder = NewFolder::make(path)?;
+    let images = planned_in(path, inputs, &options, resources)?;
+    Ok(Plan::new(target, options, images, folder))
+}
+
+/// Refuses a target, or a checksum file, that is a file of the source.
+fn refuse_own_files(target: &Target, options: &ConvertOptions, input: &Input) -> Result<()> {
+    target.refuse_files_of(input)?;
+    let is_directory = matches!(target, Target::Directory(_));
+    match checksum_path(options, target.name(), is_directory) {
+        Some(path) if input.is_file_of_it(&path) => {
+            Err(ConvertError::TargetIsSource { path }.into())
+        }
+        _ => Ok(()),
+    }
+}
+
+/// An image of each disk in a directory.
+fn planned_in(
+    path: &Path,
+    disks: Vec<(String, Input)>,
+    options: &ConvertOptions,
+    resources: &Resources<'_>,
+) -> Result<Vec<PlannedImage>> {
+    let extension = options.format.name();
+    let images = disks.into_iter().map(|(name, disk)| {
+        let file = Target::File(path.join(format!("{name}.{extension}")));
+        PlannedImage::new(disk, &file, options, resources)
+    });
+    images.collect()
+}
+
+impl Plan {
+    fn new(
+        target: Target,
+        options: ConvertOptions,
+        images: Vec<PlannedImage>,
+        folder: NewFolder,
+    ) -> Self {
+        // One file system takes them all.
+        let rooms = images.iter().map(|image| image.room);
+        let room = rooms.reduce(Room::and).unwrap_or_default();
+        Self {
+            target,
+            options,
+            images,
+            room,
+            folder,
+        }
+    }
 }
 
 impl PlannedImage {

@@ -60,6 +60,19 @@ impl DiskFiles {
                 }
             }
         }
+        Ok((Self::named(disks, view, workers)?, problem))
+    }
+
+    /// The disk alone, as a file of this name.
+    ///
+    /// # Errors
+    ///
+    /// What the disk says of what it stores.
+    pub fn alone(view: &View, name: &str, workers: &Workers) -> Result<Self> {
+        Self::named(vec![(name.to_owned(), view.clone())], view, workers)
+    }
+
+    fn named(disks: Vec<(String, View)>, view: &View, workers: &Workers) -> Result<Self> {
         let root = metadata(ROOT, FileType::Directory, newest(&*view.stored()));
         let files = (ROOT + 1..).zip(disks).map(|(inode, (name, view))| {
             // What is lost is nothing that is stored.
@@ -76,7 +89,7 @@ impl DiskFiles {
             })
         });
         let files = files.collect::<Result<_>>()?;
-        Ok((Self { root, files }, problem))
+        Ok(Self { root, files })
     }
 }
 

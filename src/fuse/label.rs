@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
+use crate::attach::Record;
 use crate::util::percent;
 
 /// What sources of our mounts begin with.
@@ -40,6 +41,20 @@ pub struct MountLabel {
     pub snapshot: Option<String>,
     /// The partition that was asked for.
     pub partition: Option<u32>,
+}
+
+/// Of the file behind an attached disk.
+impl From<&Record> for MountLabel {
+    fn from(record: &Record) -> Self {
+        Self {
+            pid: record.pid,
+            started: record.started,
+            shown: Shown::Disk,
+            image: record.image.clone().unwrap_or_else(|| record.given.clone()),
+            snapshot: record.snapshot.clone(),
+            partition: record.partition,
+        }
+    }
 }
 
 impl MountLabel {

@@ -1,9 +1,9 @@
 //! What a target was made from, in a file beside it (`TARGET.ploopconv`): a later run keeps what is
 //! right already.
 
-use std::fs::{Metadata, Permissions};
+use std::fs::{File, Metadata};
 use std::io::Write as _;
-use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -27,10 +27,41 @@ pub struct TargetState {
 /// A file as it was.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Known {
+    #[serde(with = "exact")]
     path: PathBuf,
     size: u64,
     /// Seconds and nanoseconds.
     modified: (i64, i64),
+}
+
+/// A path as text or, where it is none, as its bytes.
+mod exact {
+    use std::ffi::OsString;
+    use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+    use std::path::{Path, PathBuf};
+
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Form {
+        Text(String),
+        Bytes(Vec<u8>),
+    }
+
+    pub(super) fn serialize<S: Serializer>(path: &Path, to: S) -> Result<S::Ok, S::Error> {
+        match path.to_str() {
+            Some(text) => text.serialize(to),
+            None => path.as_os_str().as_bytes().serialize(to),
+        }
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<PathBuf, D::Error> {
+        Ok(match Form::deserialize(from)? {
+            Form::Text(text) => text.into(),
+            Form::Bytes(bytes) => OsString::from_vec(bytes).into(),
+        })
+    }
 }
 
 impl Known {
@@ -129,11 +160,20 @@ pub fn is_left_alone(target: &Path) -> bool {
 /// What the operating system says.
 pub fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
     let failed = |error| Error::io("writing", path, error);
-    let mut file = tempfile::Builder::new()
+    // What was said of a name that means nothing to people.
+    let mut said = None;
+    let made = tempfile::Builder::new()
         .prefix(".ploopconv-report-")
-        .permissions(Permissions::from_mode(0o644))
-        .tempfile_in(folder_of(path))
-        .map_err(failed)?;
+        .make_in(folder_of(path), |name| {
+            let made = File::options()
+                .write(true)
+                .create_new(true)
+                .mode(0o644)
+                .open(name);
+            made.inspect_err(|error| said = error.raw_os_error())
+        });
+    let mut file =
+        made.map_err(|error| failed(said.map_or(error, std::io::Error::from_raw_os_error)))?;
     file.write_all(bytes).map_err(failed)?;
     file.persist(path).map_err(|error| failed(error.error))?;
     Ok(())
@@ -168,6 +208,16 @@ mod tests {
         std::fs::remove_file(&source).unwrap();
         let gone = TargetState::of(&target, &files, options.to_vec(), &report);
         assert!(!gone.fits(&target, &files, &options));
+    }
+
+    #[test]
+    fn what_cannot_be_written_is_said_of_the_name_that_was_meant() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("nowhere/report.json");
+        let error = replace(&path, b"").unwrap_err();
+        let source = std::error::Error::source(&error).unwrap().to_string();
+        assert!(error.to_string().contains("nowhere/report.json"), "{error}");
+        assert!(!source.contains(".ploopconv-report-"), "{source}");
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 use nix::errno::Errno;
 use nix::libc;
 
-/// Numbers of ioctls, from `linux/nbd.h` and `linux/fs.h`.
+/// Numbers of ioctls, from `linux/nbd.h`, `linux/fs.h` and `linux/loop.h`.
 mod number {
     use nix::libc::Ioctl;
 
@@ -22,6 +22,9 @@ mod number {
     pub(super) const NBD_SET_FLAGS: Ioctl = 0xab0a;
     pub(super) const BLKRRPART: Ioctl = 0x125f;
     pub(super) const BLKPG: Ioctl = 0x1269;
+    pub(super) const LOOP_CLR_FD: Ioctl = 0x4c01;
+    pub(super) const LOOP_CONFIGURE: Ioctl = 0x4c0a;
+    pub(super) const LOOP_CTL_GET_FREE: Ioctl = 0x4c82;
 }
 
 /// What an NBD device is told through its node, in the order of `linux/nbd.h`.
@@ -121,6 +124,102 @@ fn blkpg(device: &File, op: c_int, number: u32, start: u64, len: u64) -> io::Res
     // SAFETY: the request takes a `blkpg_ioctl_arg` whose `data` points to a `blkpg_partition`;
     // both live until the call returns, and the kernel only reads them.
     Errno::result(unsafe { libc::ioctl(device.as_raw_fd(), number::BLKPG, &raw mut argument) })?;
+    Ok(())
+}
+
+/// `struct loop_info64` of `linux/loop.h`.
+#[repr(C)]
+struct LoopInfo {
+    device: u64,
+    inode: u64,
+    rdevice: u64,
+    offset: u64,
+    size_limit: u64,
+    number: u32,
+    encrypt_type: u32,
+    encrypt_key_size: u32,
+    flags: u32,
+    file_name: [u8; 64],
+    crypt_name: [u8; 64],
+    encrypt_key: [u8; 32],
+    init: [u64; 2],
+}
+
+/// `struct loop_config` of `linux/loop.h`.
+#[repr(C)]
+struct LoopConfig {
+    fd: u32,
+    block_size: u32,
+    info: LoopInfo,
+    reserved: [u64; 8],
+}
+
+/// What a loop device is to read, and how.
+#[derive(Debug)]
+pub(crate) struct LoopFile<'file> {
+    pub(crate) file: &'file File,
+    /// The size of a sector in bytes.
+    pub(crate) block_size: u32,
+    /// What `losetup` shows where it cannot see the name of the file: up to 63 bytes of it.
+    pub(crate) name: &'file str,
+}
+
+/// The number of a loop device that is free: the kernel makes one where none is. `control` is
+/// `/dev/loop-control`.
+pub(crate) fn free_loop(control: &File) -> io::Result<u32> {
+    // SAFETY: the request takes no argument; the descriptor is open while `control` is borrowed.
+    let number = unsafe { libc::ioctl(control.as_raw_fd(), number::LOOP_CTL_GET_FREE) };
+    u32::try_from(Errno::result(number)?).map_err(io::Error::other)
+}
+
+/// Lets a loop device read a file, with partitions, never write it, and read it directly:
+/// not through the page cache (Linux 5.8 and later).
+pub(crate) fn attach_loop(device: &File, what: &LoopFile<'_>) -> io::Result<()> {
+    const READ_ONLY: u32 = 1;
+    const PARTITIONS: u32 = 8;
+    const DIRECTLY: u32 = 16;
+    let mut file_name = [0; 64];
+    let last = file_name.len() - 1;
+    for (to, from) in file_name[..last].iter_mut().zip(what.name.bytes()) {
+        *to = from;
+    }
+    let config = LoopConfig {
+        fd: u32::try_from(what.file.as_raw_fd()).map_err(io::Error::other)?,
+        block_size: what.block_size,
+        info: LoopInfo {
+            device: 0,
+            inode: 0,
+            rdevice: 0,
+            offset: 0,
+            size_limit: 0,
+            number: 0,
+            encrypt_type: 0,
+            encrypt_key_size: 0,
+            flags: READ_ONLY | PARTITIONS | DIRECTLY,
+            file_name,
+            crypt_name: [0; 64],
+            encrypt_key: [0; 32],
+            init: [0; 2],
+        },
+        reserved: [0; 8],
+    };
+    // SAFETY: the request takes a `loop_config`, which lives until the call returns and which the
+    // kernel only reads; both descriptors are open while the files are borrowed.
+    let result = unsafe {
+        libc::ioctl(
+            device.as_raw_fd(),
+            number::LOOP_CONFIGURE,
+            &raw const config,
+        )
+    };
+    Errno::result(result)?;
+    Ok(())
+}
+
+/// Lets a loop device forget its file, as soon as the device is open no more.
+pub(crate) fn detach_loop(device: &File) -> io::Result<()> {
+    // SAFETY: the request takes no argument; the descriptor is open while `device` is borrowed.
+    Errno::result(unsafe { libc::ioctl(device.as_raw_fd(), number::LOOP_CLR_FD) })?;
     Ok(())
 }
 

@@ -1,5 +1,7 @@
 //! Days and times of day.
 
+use std::fmt;
+
 /// A moment as the calendar and the clock give it, in UTC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct UtcTime {
@@ -76,8 +78,27 @@ pub fn iso(seconds: i64) -> String {
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
 }
 
+/// As ISO 8601 writes it.
+impl fmt::Display for UtcTime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            year,
+            month,
+            day,
+            hour,
+            minute,
+            second,
+        } = self;
+        write!(
+            f,
+            "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z"
+        )
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use super::UtcTime;
     use super::iso;
 
     #[test]
@@ -93,5 +114,21 @@ mod tests {
             assert_eq!(iso(seconds), date);
         }
         assert!(iso(i64::MIN).starts_with("-292277022657-"));
+    }
+
+    #[test]
+    fn times_are_those_of_date() {
+        // date -u -d @SECONDS +%FT%TZ
+        for (seconds, text) in [
+            (0, "1970-01-01T00:00:00Z"),
+            (951_782_399, "2000-02-28T23:59:59Z"),
+            (951_782_400, "2000-02-29T00:00:00Z"),
+            (951_868_800, "2000-03-01T00:00:00Z"),
+            (1_795_409_999, "2026-11-23T04:59:59Z"),
+            (4_107_542_399, "2100-02-28T23:59:59Z"),
+            (4_107_542_400, "2100-03-01T00:00:00Z"),
+        ] {
+            assert_eq!(UtcTime::from_unix(seconds).to_string(), text);
+        }
     }
 }

@@ -12,6 +12,7 @@
 extern crate support;
 use support::tools;
 
+mod ansible;
 mod compact;
 mod guide;
 mod hosts;

@@ -13,11 +13,12 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// README and the pages of `docs/`, by their path.
+/// README, that of the role for Ansible, and the pages of `docs/`, by their path.
 fn pages() -> Vec<String> {
     let docs = names_in(&root().join("docs")).into_iter();
     let docs: Vec<_> = docs.map(|name| format!("docs/{name}")).collect();
-    [vec!["README.md".to_owned()], docs].concat()
+    let others = ["README.md", "packaging/ansible/README.md"].map(str::to_owned);
+    [others.to_vec(), docs].concat()
 }
 
 /// The text of every test, without what they share.

@@ -12,8 +12,9 @@ use std::path::Path;
 use std::process::Command;
 
 /// In the order of the page.
-const BLOCKS: [&str; 4] = [
+const BLOCKS: [&str; 5] = [
     "parallels-look",
+    "parallels-all",
     "parallels-suspended",
     "parallels-qemu",
     "parallels-others",

@@ -44,6 +44,11 @@ const ROOMS: &[(&str, &[&str])] = &[
         "fuse",
         &["attach", "disk", "ext4", "partition", "salvage", "tree"],
     ),
+    // An attached disk, served by either driver of the kernel.
+    (
+        "served",
+        &["attach", "disk", "fuse", "nbd", "overlay", "salvage"],
+    ),
     // What starts a container as a machine, and the disk with it.
     ("boot", &["disk", "ext4", "guest", "partition", "tree"]),
     // The job: all of the above but serving and attaching.

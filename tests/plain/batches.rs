@@ -8,7 +8,9 @@ use crate::support::{Outcome, Program, Scratch, SourceGuard, names_in, program, 
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -488,4 +490,50 @@ fn a_report_says_how_many_became_what() {
     assert_eq!(printed, report(&out));
     assert_eq!(printed["disks"][0]["name"], json!(null));
     assert_eq!(printed["status"], 0);
+}
+
+#[test]
+fn a_second_batch_into_the_same_folder_is_refused_while_the_first_one_runs() {
+    let scratch = Scratch::new();
+    let out = scratch.out().join("disks");
+    sound(&scratch.source(), 2);
+    fs::create_dir(&out).unwrap();
+    let folder = fs::File::open(&out).unwrap();
+    folder.lock().unwrap();
+    let refused = batch(&scratch.source(), &out).run();
+    refused.refused(1, &["another batch writes to", "disks"]);
+    assert_eq!(names_in(&out), [""; 0]);
+    // A look writes nothing.
+    batch(&scratch.source(), &out)
+        .arg("--dry-run")
+        .run()
+        .status(0);
+    drop(folder);
+    batch(&scratch.source(), &out).run().status(0);
+}
+
+#[test]
+fn names_that_are_no_text_and_names_of_several_lines_are_names() {
+    let scratch = Scratch::new();
+    let private = scratch.source().join(OsStr::from_bytes(b"priv\xffate"));
+    let bytes = disk(&private.join("a\n301.raw: done").join("root.hdd"), 1);
+    let other = disk(
+        &private.join(OsStr::from_bytes(b"\xfe")).join("root.hdd"),
+        2,
+    );
+    let out = scratch.out().join(OsStr::from_bytes(b"disks\xff"));
+    for _ in 0..2 {
+        batch(&private, &out).arg("--verify").run().status(0);
+        assert!(fs::read(out.join("a\n301.raw: done.raw")).unwrap() == bytes);
+        assert!(fs::read(out.join("\u{fffd}.raw")).unwrap() == other);
+    }
+    // What is there without a word of where it is from is compared.
+    fs::remove_file(out.join("\u{fffd}.raw.ploopconv")).unwrap();
+    batch(&private, &out).run().status(0);
+    let text = text_of(&out);
+    assert!(text.contains("a\\u{a}301.raw: done\n"), "{text}");
+    assert!(
+        text.lines().all(|line| !line.starts_with("301.raw")),
+        "{text}"
+    );
 }

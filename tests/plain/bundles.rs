@@ -3,10 +3,16 @@
 use crate::support::field;
 use crate::support::hints::{Right, follow, quoted};
 use crate::support::split::{Part, SplitBuilder};
-use crate::support::{ChainBuilder, ImageBuilder, Program, Scratch, convert};
+use crate::support::{ChainBuilder, ImageBuilder, Program, Scratch, convert, names_in};
+use sha2::{Digest as _, Sha256};
 use std::fs;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
+
+fn sha256(bytes: &[u8]) -> String {
+    let digest = Sha256::digest(bytes);
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+}
 
 /// A disk of two layers whose content is its seed's.
 fn disk(seed: u64) -> ChainBuilder {
@@ -116,6 +122,109 @@ fn several_disks_without_a_choice_lead_to_a_command_for_each() {
             follow(&scratch, &typed, 1, &right).says(["no disk called nothing"]);
         }
     }
+}
+
+#[test]
+fn all_disks_are_converted_together_under_their_names() {
+    let scratch = Scratch::new();
+    let (pvm, contents) = bundle(&scratch, &["a.hdd", "b.hdd"]);
+    let disks = [("a.hdd", "System", 1), ("b.hdd", "Data", 0)];
+    fs::write(pvm.join("config.pvs"), config(&disks)).unwrap();
+    let run = convert(&pvm, &scratch.target()).run();
+    run.refused(1, &["--disks, with a folder as the target"]);
+    let folder = scratch.out().join("all");
+    let all = |more: &[&str]| convert(&pvm, &folder).arg("--disks").args(more).run();
+    let report = all(&["--dry-run", "--json"]).status(0).json();
+    assert_eq!(report["images"].as_array().unwrap().len(), 2);
+    assert!(!folder.exists());
+    let report = all(&["--checksum", "--verify", "--json"]).status(0).json();
+    for (at, name) in ["a", "b"].iter().enumerate() {
+        let target = folder.join(format!("{name}.raw"));
+        assert!(fs::read(&target).unwrap() == contents[at], "{name}");
+        let images = report["images"].as_array().unwrap();
+        let image = images
+            .iter()
+            .find(|image| image["target"] == target.to_str().unwrap());
+        let image = image.unwrap()["image"].as_str().unwrap();
+        assert!(image.ends_with(&format!("{name}.hdd")), "{image}");
+    }
+    let sums = fs::read_to_string(folder.join("SHA256SUMS")).unwrap();
+    for content in &contents {
+        let line = sums.lines().any(|line| line.starts_with(&sha256(content)));
+        assert!(line, "{sums}");
+    }
+    assert_eq!(names_in(&folder), ["SHA256SUMS", "a.raw", "b.raw"]);
+    // What is there stays, and nothing else is made.
+    fs::remove_file(folder.join("b.raw")).unwrap();
+    all(&["--checksum"]).refused(1, &["exists"]);
+    assert_eq!(names_in(&folder), ["SHA256SUMS", "a.raw"]);
+    all(&["--checksum", "-f"]).status(0);
+    assert!(fs::read(folder.join("b.raw")).unwrap() == contents[1]);
+}
+
+#[test]
+fn one_disk_that_cannot_be_read_keeps_all_from_being_made() {
+    let scratch = Scratch::new();
+    let (pvm, contents) = bundle(&scratch, &["a.hdd", "b.hdd"]);
+    let folder = scratch.out().join("all");
+    let all = |more: &[&str]| convert(&pvm, &folder).arg("--disks").args(more).run();
+    let chain = disk(11).write(&pvm.join("b.hdd"));
+    let top = fs::File::options().write(true).open(&chain.files[1]);
+    let top = top.unwrap();
+    top.write_all_at(&field::DIRTY.to_le_bytes(), field::IN_USE)
+        .unwrap();
+    all(&[]).refused(4, &["b.hdd", "in use"]);
+    assert!(!folder.exists());
+    all(&["--allow-dirty"]).status(0);
+    assert!(fs::read(folder.join("b.raw")).unwrap() == contents[1]);
+    fs::remove_dir_all(&folder).unwrap();
+    let base = fs::File::options().write(true).open(&chain.files[0]);
+    base.unwrap().set_len(70_000).unwrap();
+    all(&["--allow-dirty"]).status(3);
+    assert!(!folder.exists());
+    let lost = all(&["--allow-dirty", "--salvage"]).status(5);
+    lost.says(["b.raw"]);
+    assert!(fs::read(folder.join("a.raw")).unwrap() == contents[0]);
+}
+
+#[test]
+fn all_disks_are_those_of_one_machine_and_no_file_of_theirs_is_written() {
+    let scratch = Scratch::new();
+    let (pvm, contents) = bundle(&scratch, &["root.hdd", "b.hdd"]);
+    let folder = scratch.out().join("all");
+    let all = |image: &Path, more: &[&str]| convert(image, &folder).arg("--disks").args(more).run();
+    // A container's: the root disk, and the others.
+    all(&pvm, &[]).status(0);
+    assert!(fs::read(folder.join("root.raw")).unwrap() == contents[0]);
+    assert!(fs::read(folder.join("b.raw")).unwrap() == contents[1]);
+    fs::remove_dir_all(&folder).unwrap();
+    for option in [
+        "--for=lxc",
+        "--partitions",
+        "--disk=b",
+        "--snapshot=x",
+        "-Otar",
+    ] {
+        all(&pvm, &[option]).status(2);
+    }
+    let mut to_stdout = Program::new(["convert", "-o", "-", "--disks"]).arg(&pvm);
+    to_stdout = to_stdout.arg("--no-sync");
+    to_stdout.run().refused(2, &["has to be a directory"]);
+    fs::create_dir_all(scratch.source().join("two")).unwrap();
+    disk(51).write(&scratch.source().join("two/c.hdd"));
+    all(&scratch.source(), &[]).refused(1, &["one virtual machine or container"]);
+    all(&pvm.join("nowhere"), &[]).refused(1, &["nowhere"]);
+    fs::write(&folder, "").unwrap();
+    all(&pvm, &[]).refused(1, &["--disks needs a directory"]);
+    fs::remove_file(&folder).unwrap();
+    // A target that is a file of another of the disks.
+    fs::create_dir(&folder).unwrap();
+    let file = fs::read_dir(pvm.join("b.hdd")).unwrap().flatten();
+    let file = file
+        .map(|entry| entry.path())
+        .find(|path| path.extension().is_some_and(|it| it == "hds"));
+    std::os::unix::fs::symlink(file.unwrap(), folder.join("root.raw")).unwrap();
+    all(&pvm, &["-f"]).refused(1, &["is a file of the image"]);
 }
 
 #[test]

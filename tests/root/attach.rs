@@ -5,6 +5,8 @@ use crate::support::guide::Guide;
 use crate::support::vm::Vm;
 use crate::support::{Program, Scratch, SourceGuard};
 use crate::tools::tool;
+use std::io::{Seek, SeekFrom};
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::process::Command;
 
@@ -61,6 +63,86 @@ fn the_kernel_of_debian_13_does_the_same() {
     let images = images();
     let vm = guest(Some("trixie"), &images.source());
     assert_parts(vm, &["basic", "choices", "ends", "overlay", "without"]);
+}
+
+/// Runs the script for kernels without NBD; the guest has no such module.
+#[track_caller]
+fn assert_by_loop_device(suite: Option<&str>) {
+    let images = images();
+    let said = Vm::new(env!("CARGO_TARGET_TMPDIR"), suite)
+        .with(
+            "--binary",
+            &["stat", "timeout", "dd", "cmp", "losetup", "sha256sum"],
+        )
+        .with("--module", &["loop", "fuse", "ext4", "vfat"])
+        .file(&images.source(), "/images")
+        .run("loop-guest", &[]);
+    let fine = said.lines().filter(|line| line.starts_with("ok")).count();
+    assert!(fine >= 150, "{said}");
+}
+
+#[test]
+fn without_the_nbd_module_a_loop_device_does_the_same() {
+    assert_by_loop_device(None);
+}
+
+#[test]
+fn without_the_nbd_module_the_kernel_of_debian_13_does_the_same() {
+    assert_by_loop_device(Some("trixie"));
+}
+
+#[test]
+fn this_machine_attaches_by_a_loop_device_with_errors_where_bytes_are_lost() {
+    let images = images();
+    let source = images.source();
+    let _guard = SourceGuard::new(&source);
+    let number = |name: &str| -> u64 {
+        let text = std::fs::read_to_string(source.join(name)).unwrap();
+        text.trim().parse().unwrap()
+    };
+    let (lost, len) = (number("lost.offset"), number("lost.length"));
+    let damaged = source.join("damaged.hdd");
+    let attached = Program::new(["attach", "--via", "fuse", "--salvage"])
+        .arg(&damaged)
+        .run()
+        .done();
+    let devices = String::from_utf8(attached.stdout).unwrap();
+    let device = devices.lines().next().unwrap().to_owned();
+    let detaching = AtEnd(device.clone());
+    let raw = std::fs::read(source.join("plain.raw")).unwrap();
+    let file = std::fs::File::open(&device).unwrap();
+    let mut at = 0;
+    for piece in raw.chunks(4096) {
+        let mut bytes = vec![0; piece.len()];
+        let read = file.read_exact_at(&mut bytes, at);
+        if (lost..lost + len).contains(&at) {
+            let error = read.expect_err("lost bytes cannot be read");
+            assert_eq!(error.raw_os_error(), Some(nix::libc::EIO), "at {at}");
+        } else {
+            read.unwrap_or_else(|error| panic!("at {at}: {error}"));
+            assert!(bytes == piece, "at {at}");
+        }
+        at += 4096;
+    }
+    assert_eq!(at, number_of_bytes(&file));
+    drop(file);
+    drop(detaching);
+    Program::new(["detach", &device])
+        .run()
+        .refused(1, &["nothing is attached as"]);
+}
+
+fn number_of_bytes(mut file: &std::fs::File) -> u64 {
+    file.seek(SeekFrom::End(0)).unwrap()
+}
+
+/// A device that is detached at the end, also of a test that fails.
+struct AtEnd(String);
+
+impl Drop for AtEnd {
+    fn drop(&mut self) {
+        Program::new(["detach", &self.0]).run().done();
+    }
 }
 
 #[test]

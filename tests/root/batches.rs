@@ -5,6 +5,9 @@ use crate::support::image::ImageBuilder;
 use crate::support::samples::disk;
 use crate::support::system::Mounted;
 use crate::support::{Program, Scratch, SourceGuard, names_in};
+use std::ffi::OsStr;
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 fn batch(private: &Path, out: &Path) -> Program {
@@ -74,4 +77,41 @@ fn room_for_all_is_looked_at_before_the_first_and_a_target_that_fills_up_is_abse
         .into_iter()
         .filter(|name| name.ends_with(".raw"));
     assert_eq!(targets.collect::<Vec<_>>(), ["1.raw", "2.raw"]);
+}
+
+#[test]
+fn a_folder_that_may_not_be_looked_through_stops_only_who_named_it() {
+    let scratch = Scratch::new();
+    let private = scratch.source().join("private");
+    let bytes = disk(&private.join("101/root.hdd"), 1);
+    let closed = private.join("999");
+    std::fs::create_dir(&closed).unwrap();
+    std::fs::set_permissions(&closed, Permissions::from_mode(0o700)).unwrap();
+    let _guard = SourceGuard::new(&private.join("101"));
+    let as_other = |args: &[&OsStr], out: &str| {
+        let mut program = scratch.as_nobody();
+        let out = scratch.path().join(out);
+        std::fs::create_dir_all(&out).unwrap();
+        std::fs::set_permissions(&out, Permissions::from_mode(0o777)).unwrap();
+        let output = program.args(args).arg("-o").arg(&out).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        assert!(said.contains("999"), "{said}");
+        out
+    };
+    let out = as_other(
+        &["batch".as_ref(), "--all".as_ref(), private.as_ref()],
+        "all",
+    );
+    assert!(std::fs::read(out.join("101.raw")).unwrap() == bytes);
+    let report = std::fs::read(out.join("report.json")).unwrap();
+    let report: serde_json::Value = serde_json::from_slice(&report).unwrap();
+    assert_eq!(report["status"], 1);
+    assert_eq!(report["problems"].as_array().unwrap().len(), 1, "{report}");
+    let text = std::fs::read_to_string(out.join("report.txt")).unwrap();
+    assert!(text.contains("999"), "{text}");
+    // Who names it wants it.
+    let open = private.join("101");
+    let out = as_other(&["batch".as_ref(), open.as_ref(), closed.as_ref()], "named");
+    assert_eq!(names_in(&out), [""; 0]);
 }

@@ -271,6 +271,7 @@ fn chains(cases: &mut Cases) {
     cases.folder("two/b.hdd");
     cases.converts("several-disks", 1, &cases.folder("two"), &[]);
     cases.converts("no-such-disk", 1, &cases.folder("two"), &["--disk", "c"]);
+    cases.converts("not-one-container", 1, &empty, &["--disks"]);
     let files = cases.folder("simfs/fs");
     for name in [
         "bin", "etc", "usr", "var", "root", "dev", "proc", "sbin", "lib",

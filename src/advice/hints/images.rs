@@ -96,7 +96,13 @@ fn several_disks(dir: &Path, disks: &[PathBuf], typed: &Typed) -> Vec<Hint> {
         Hint::run(format!("to read {text}"), typed.again(path))
     };
     let there = disks.iter().filter(|path| path.exists());
-    there.take(MOST).map(hint).collect()
+    let mut hints: Vec<_> = there.take(MOST).map(hint).collect();
+    if matches!(typed.command(), None | Some("convert")) && !typed.has("disk") && hints.len() > 1 {
+        hints.push(Hint::say(
+            "to convert all of them: --disks, with a folder as the target",
+        ));
+    }
+    hints
 }
 
 /// The table that an interrupted version conversion saved, where it is there.

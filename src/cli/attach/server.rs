@@ -1,35 +1,27 @@
 //! The server of a device: from the connection to the kernel to the end.
 
-use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
-use std::sync::mpsc::Sender;
 use std::thread::JoinHandle;
 
-use anyhow::Context;
 use ploopconv::Error;
 use ploopconv::attach::{
-    AttachError, AttachRequest, Attached, Connection, Device, Force, Kernel, MountMode, Record,
-    log_file, mount_on,
+    AttachError, Attached, Connection, Device, Force, MountMode, Record, log_file, mount_on,
 };
 use ploopconv::convert::Input;
-use ploopconv::disk::VirtualDisk;
-use ploopconv::nbd::{Ended, Export, Service, Stream, serve_kernel};
-use ploopconv::overlay::Overlay;
+use ploopconv::served::{DeviceRequest, ServedDevice};
 
 use super::super::output::{finish, line, results, story, write_message};
 use super::super::report::warn;
 use super::super::server::{Event, Events, ServerLog, report};
 use super::args::AttachArgs;
-use super::overlay::OverlayPlace;
 use super::plan::Plan;
+use super::way::Way;
 use crate::cli::outcome::Verdict;
 
-/// How many requests of a connection are answered at the same time.
-const WORKERS: usize = 4;
 /// How far the kernel reads ahead, in KiB: what one reader asks for is then enough for all
-/// workers.
+/// workers. Newer kernels keep what they read ahead in pieces of up to 2 MiB and, where a byte of
+/// one is lost, give none of it: where losses are known they read nothing ahead.
 const READ_AHEAD: u32 = 4096;
 
 /// A disk that is attached, served by this process.
@@ -39,6 +31,9 @@ pub(super) struct Server {
     connection: Connection,
     threads: Vec<JoinHandle<()>>,
     log: Arc<ServerLog>,
+    /// Whether others still have the device open that was taken from them: a loop device then keeps
+    /// its file until they have gone.
+    lingers: bool,
 }
 
 impl Server {
@@ -52,80 +47,50 @@ impl Server {
         let opened = open(args)?;
         let plan = Plan::of(args, opened.disk())?;
         events.check()?;
-        let kernel = Kernel::open().map_err(Error::from)?;
+        let way = Way::choose(args, wanted)?;
+        let read_ahead = match opened.view().is_over_damage() {
+            true => 0,
+            false => READ_AHEAD,
+        };
         let mut record = remember(args, &opened);
-        let overlay = args
-            .overlay
-            .as_ref()
-            .map(|file| OverlayPlace::create(file.as_deref()))
-            .transpose()?;
+        let overlay = args.private_layer()?;
         record.overlay = overlay.as_ref().and_then(|overlay| overlay.named.clone());
-        let result = Self::connect(
-            args,
-            wanted,
-            &kernel,
-            (opened, overlay),
-            &plan,
-            record.clone(),
-            events,
-        )
-        .and_then(|mut server| match server.prepare(&plan, events) {
-            Ok(()) => Ok(server),
-            Err(error) => {
-                server.give_up();
-                Err(error)
-            }
-        });
-        if let (Err(_), Some(overlay)) = (&result, &record.overlay) {
+        let log = Arc::new(ServerLog::new(args.trace));
+        let workers = args.open.workers()?;
+        let what = DeviceRequest {
+            device: wanted,
+            view: opened.view(),
+            block_size: plan.block_size,
+            name: &record.backend,
+            connections: args.connections,
+            workers: &workers,
+        };
+        let served = way
+            .connect(&what, overlay, (&record, &log, events))
+            .map_err(anyhow::Error::from);
+        let remembered = record.overlay.clone();
+        let result = served.map(|served| Self::of(served, record, log));
+        let result =
+            result.and_then(
+                |mut server| match server.prepare(&plan, read_ahead, events) {
+                    Ok(()) => Ok(server),
+                    Err(error) => {
+                        server.give_up();
+                        Err(error)
+                    }
+                },
+            );
+        if let (Err(_), Some(overlay)) = (&result, &remembered) {
             let _ = overlay.remove();
         }
         result
     }
 
-    fn connect(
-        args: &AttachArgs,
-        wanted: Option<Device>,
-        kernel: &Kernel,
-        (opened, overlay): (Input, Option<OverlayPlace>),
-        plan: &Plan,
-        mut record: Record,
-        events: &Events,
-    ) -> anyhow::Result<Self> {
-        let disk = opened.view().trusted();
-        let mut export = match overlay {
-            None => Export::new(disk),
-            Some(place) => {
-                let layer = Overlay::new(disk, place.file, &place.path)?;
-                let layer = Arc::new(layer);
-                let disk: Arc<dyn VirtualDisk> = layer.clone();
-                Export::new(disk).writable(layer)
-            }
-        };
-        export = export.block_sizes(512, 4096);
-        let request = AttachRequest {
-            device: wanted,
-            size: export.disk().size(),
-            block_size: plan.block_size,
-            flags: export.flags(),
-            backend: record.backend.clone(),
-        };
-        let log = Arc::new(ServerLog::new(args.trace));
-        let export = Arc::new(export);
-        let mut ends = Vec::new();
-        let mut threads = Vec::new();
-        for number in 1..=u64::from(args.connections) {
-            let (near, far) = UnixStream::pair().context("making a socket pair")?;
-            ends.push(far);
-            threads.push(start_connection(
-                number,
-                near,
-                &export,
-                &log,
-                events.sender(),
-            )?);
-        }
-        // Where the kernel refuses, the far ends are closed, and the threads end.
-        let connection = kernel.connect(&request, ends).map_err(Error::from)?;
+    fn of(served: ServedDevice, mut record: Record, log: Arc<ServerLog>) -> Self {
+        let ServedDevice {
+            connection,
+            threads,
+        } = served;
         record.ioctl = connection.thread();
         let attached = Attached {
             device: connection.device(),
@@ -133,21 +98,22 @@ impl Server {
             mounts: Vec::new(),
             connected: true,
         };
-        Ok(Self {
+        Self {
             attached,
             connection,
             threads,
             log,
-        })
+            lingers: false,
+        }
     }
 
     /// Makes the device fit for use: partitions, read-ahead, the mount.
-    fn prepare(&mut self, plan: &Plan, events: &Events) -> anyhow::Result<()> {
+    fn prepare(&mut self, plan: &Plan, read_ahead: u32, events: &Events) -> anyhow::Result<()> {
         let device = self.attached.device;
         self.attached.record.read_ahead = device.read_ahead();
         // From here on anybody can find out what this is, and take it away.
         self.save()?;
-        device.set_read_ahead(READ_AHEAD);
+        device.set_read_ahead(read_ahead);
         device
             .find_partitions(plan.layout.as_ref())
             .map_err(Error::from)?;
@@ -218,18 +184,22 @@ impl Server {
         if !taken_away && let Err(error) = self.attached.tidy_up() {
             self.log.say(&story(&error.into()));
         }
-        self.wait();
+        // The end of this process gives them errors.
+        if !self.lingers {
+            self.wait();
+        }
         Ok(Verdict::Done)
     }
 
     /// Detaches the device; says why, where it is not done.
-    fn take_away(&self, force: Force) -> bool {
+    fn take_away(&mut self, force: Force) -> bool {
         let error = match self.attached.detach(force) {
             Ok(()) => return true,
             // Those who still use it get errors, and the device is free when they have gone.
             Err(error @ AttachError::Lingering { .. }) => {
                 self.log.say(&story(&error.into()));
                 let _ = self.attached.record.clean_up(self.attached.device);
+                self.lingers = true;
                 return true;
             }
             Err(error) => error,
@@ -294,35 +264,4 @@ fn remember(args: &AttachArgs, opened: &Input) -> Record {
         writable: args.overlay.is_some(),
         ..Attached::record_of_this_process()
     }
-}
-
-/// Answers one connection of the kernel on a thread of its own.
-fn start_connection(
-    number: u64,
-    near: UnixStream,
-    export: &Arc<Export>,
-    log: &Arc<ServerLog>,
-    say: Sender<Event>,
-) -> anyhow::Result<JoinHandle<()>> {
-    let (export, log) = (Arc::clone(export), Arc::clone(log));
-    let serve = move || {
-        let stop = AtomicBool::new(false);
-        let service = Service {
-            workers: WORKERS,
-            connection: number,
-            ..Service::new(&export, &stop, log.as_ref())
-        };
-        let stream: &dyn Stream = &near;
-        let ended = serve_kernel(stream, &service);
-        // Whatever is left of the connection: readers must not wait for it.
-        stream.hang_up();
-        if !matches!(ended, Ended::Disconnected | Ended::Closed) {
-            log.say(&format!("connection {number} to the kernel: {ended}"));
-        }
-        let _ = say.send(Event::Ended);
-    };
-    std::thread::Builder::new()
-        .name(format!("connection {number}"))
-        .spawn(serve)
-        .context("starting a thread")
 }

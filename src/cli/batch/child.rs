@@ -1,5 +1,6 @@
 //! A process that converts one disk.
 
+use std::ffi::OsString;
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::PathBuf;
@@ -42,7 +43,7 @@ impl Program {
     /// in all. Once `signal` is one, the process is sent it, too.
     pub(super) fn run(
         &self,
-        words: &[String],
+        words: &[OsString],
         signal: &AtomicUsize,
         progress: impl Fn(u64, u64) + Sync,
     ) -> anyhow::Result<Outcome> {

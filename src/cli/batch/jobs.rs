@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use ploopconv::Workers;
-use ploopconv::host::{self, Container, FoundDisk, Scope, VeLayout};
-use ploopconv::ploop::DEFAULT_PRIVATE_DIRS;
+use ploopconv::host::{self, Container, FoundDisk, Scope, VeLayout, area_of};
 
 use super::args::BatchArgs;
 use crate::cli::output::story_of;
@@ -25,22 +24,30 @@ pub(super) struct Job {
     pub(super) is_first: bool,
 }
 
-/// The disks of all containers that were asked for.
-pub(super) fn jobs(args: &BatchArgs) -> anyhow::Result<Vec<Job>> {
+/// The disks of all containers that were asked for, and what could not be looked through among
+/// them: that stops the others only where it was named.
+pub(super) fn jobs(args: &BatchArgs) -> anyhow::Result<(Vec<Job>, Vec<String>)> {
     let workers = Workers::new(16)?;
+    let dirs: Vec<_> = args
+        .convert
+        .values("private_dir")
+        .map(PathBuf::from)
+        .collect();
     let search = match (&args.containers[..], args.all) {
         ([], _) => Scope::host(),
         (folders, true) => Scope::below(folders),
         (named, false) => Scope::below(
             &named
                 .iter()
-                .map(|one| folder(one, args))
+                .map(|one| area_of(one, &dirs))
                 .collect::<Vec<_>>(),
         ),
     };
     let found = host::list(&search, &workers);
-    if let Some(problem) = found.problems.first() {
-        anyhow::bail!("{}", story_of(problem));
+    let problems: Vec<_> = found.problems.iter().map(|one| story_of(one)).collect();
+    let are_there = args.containers.iter().all(|folder| folder.is_dir());
+    if let Some(problem) = problems.first().filter(|_| !args.all || !are_there) {
+        anyhow::bail!("{problem}");
     }
     let extension = args.convert.extension();
     let containers = found.containers.iter();
@@ -48,22 +55,7 @@ pub(super) fn jobs(args: &BatchArgs) -> anyhow::Result<Vec<Job>> {
         .flat_map(|one| of_container(one, args, extension))
         .collect();
     refuse_one_name_for_two(&all)?;
-    Ok(all)
-}
-
-/// The private area of an id, where no such path is there.
-fn folder(container: &Path, args: &BatchArgs) -> PathBuf {
-    if container.exists() {
-        return container.to_owned();
-    }
-    let given: Vec<&str> = args.convert.values("private_dir").collect();
-    let folders = match &given[..] {
-        [] => &DEFAULT_PRIVATE_DIRS[..],
-        given => given,
-    };
-    let areas = folders.iter().map(|dir| Path::new(dir).join(container));
-    let mut areas = areas.filter(|area| area.is_dir());
-    areas.next().unwrap_or_else(|| container.to_owned())
+    Ok((all, problems))
 }
 
 fn of_container(container: &Container, args: &BatchArgs, extension: &str) -> Vec<Job> {

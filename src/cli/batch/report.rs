@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use ploopconv::convert::checksum_line;
 use ploopconv::host::replace;
 use ploopconv::util::size::short;
+use ploopconv::util::text::safe;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -17,6 +18,8 @@ pub(super) struct Report {
     pub(super) output: String,
     pub(super) dry_run: bool,
     pub(super) seconds: f64,
+    /// Folders that could not be looked through.
+    pub(super) problems: Vec<String>,
     pub(super) disks: Vec<Entry>,
     /// The signal that ended it.
     #[serde(skip)]
@@ -160,7 +163,8 @@ impl Report {
             return Verdict::Status(128 + signal);
         }
         let statuses = self.disks.iter().map(|entry| entry.status);
-        match statuses.max().unwrap_or(0) {
+        let of_problems = self.problems.iter().map(|_| 1);
+        match statuses.chain(of_problems).max().unwrap_or(0) {
             0 => Verdict::Done,
             1 => Verdict::Incomplete,
             3 => Verdict::Damaged,
@@ -205,7 +209,8 @@ impl Report {
             let report = folder.join("report.txt").display().to_string();
             words.push(format!("the report is {report}"));
         }
-        let is_missing = self.signal.is_some() || self.count(Fate::Failed) > 0;
+        let is_missing =
+            self.signal.is_some() || self.count(Fate::Failed) + self.problems.len() > 0;
         if is_missing && !self.dry_run {
             words.push("the same command again does what is missing".to_owned());
         }
@@ -268,35 +273,36 @@ impl Report {
 
     fn for_people(&self) -> String {
         let mut text = format!("{} in {:.1} s\n", self.summary(), self.seconds);
+        for problem in &self.problems {
+            text += &format!("{}\n", safe(problem));
+        }
         for entry in &self.disks {
             let name = entry
                 .name
                 .as_deref()
                 .map_or_else(String::new, |name| format!(" ({name})"));
+            // Names of containers and of files may be anything, also several lines.
+            let name = format!("{}{name}", entry.id);
             text += &format!(
-                "\n{}{name}\n  from {}\n  {}\n",
-                entry.id,
-                entry.image,
-                entry.line()
+                "\n{}\n  from {}\n  {}\n",
+                safe(&name),
+                safe(&entry.image),
+                safe(&entry.line())
             );
             if let Some(digest) = entry.text("digest") {
                 let algorithm = entry.text("algorithm").unwrap_or_default();
                 text += &format!("  {algorithm} {digest}\n");
             }
             for warning in entry.list("warnings") {
-                text += &format!("  {warning}\n");
+                text += &format!("  {}\n", safe(&warning));
             }
             for hint in entry.hints.as_array().into_iter().flatten() {
-                text += &format!("  help: {}\n", command(hint));
+                text += &format!("  help: {}\n", safe(&command(hint)));
             }
             for next in entry.list("next") {
-                text += &format!("  next: {next}\n");
+                text += &format!("  next: {}\n", safe(&next));
             }
         }
-        // Names of containers and of files may be anything.
-        let lines = text
-            .lines()
-            .map(|line| ploopconv::util::text::safe(line).into_owned() + "\n");
-        lines.collect()
+        text
     }
 }

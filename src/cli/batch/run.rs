@@ -1,5 +1,6 @@
 //! Looks at all disks first, then converts them.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -22,6 +23,7 @@ use crate::cli::signals::is_ignored;
 pub(super) struct Batch<'a> {
     args: &'a BatchArgs,
     jobs: Vec<Job>,
+    problems: Vec<String>,
     program: Program,
     /// The signal that came, or 0.
     signal: Arc<AtomicUsize>,
@@ -41,7 +43,11 @@ enum Wanted {
 }
 
 impl<'a> Batch<'a> {
-    pub(super) fn new(args: &'a BatchArgs, jobs: Vec<Job>) -> anyhow::Result<Self> {
+    pub(super) fn new(
+        args: &'a BatchArgs,
+        jobs: Vec<Job>,
+        problems: Vec<String>,
+    ) -> anyhow::Result<Self> {
         let signal = Arc::new(AtomicUsize::new(0));
         for number in [SIGINT, SIGTERM, SIGHUP]
             .into_iter()
@@ -54,6 +60,7 @@ impl<'a> Batch<'a> {
         Ok(Self {
             args,
             jobs,
+            problems,
             program: Program::new()?,
             signal,
             started: Instant::now(),
@@ -114,6 +121,7 @@ impl<'a> Batch<'a> {
             output: self.args.output.display().to_string(),
             dry_run: self.args.dry_run,
             seconds,
+            problems: self.problems.clone(),
             disks,
             signal: u8::try_from(signal).ok().filter(|signal| *signal != 0),
         }
@@ -194,13 +202,13 @@ impl<'a> Batch<'a> {
         }
     }
 
-    fn convert_words(&self, job: &Job, more: &[&str]) -> Vec<String> {
-        let path = |path: &std::path::Path| path.to_string_lossy().into_owned();
-        let mut words = vec!["convert".to_owned()];
-        words.extend(self.args.convert.all(job.is_first));
-        words.extend(self.own_words(job, more));
-        words.extend(["-o".to_owned(), path(&self.place(job))]);
-        words.extend(["--".to_owned(), path(&job.image)]);
+    fn convert_words(&self, job: &Job, more: &[&str]) -> Vec<OsString> {
+        let mut words = vec![OsString::from("convert")];
+        let options = self.args.convert.all(job.is_first).into_iter();
+        words.extend(options.map(OsString::from));
+        words.extend(self.own_words(job, more).into_iter().map(OsString::from));
+        words.extend(["-o".into(), self.place(job).into()]);
+        words.extend(["--".into(), job.image.clone().into()]);
         words
     }
 
@@ -301,11 +309,12 @@ impl<'a> Batch<'a> {
         known: Entry,
         progress: impl Fn(u64, u64) + Sync,
     ) -> anyhow::Result<Entry> {
-        let path = |path: &std::path::Path| path.to_string_lossy().into_owned();
-        let mut words = vec!["verify".to_owned(), "--json".to_owned()];
-        words.extend(self.args.convert.of_comparison(job.is_first));
-        words.push(format!("--against={}", path(&job.image)));
-        words.extend(["--".to_owned(), path(&job.target)]);
+        let mut words: Vec<OsString> = vec!["verify".into(), "--json".into()];
+        let options = self.args.convert.of_comparison(job.is_first).into_iter();
+        words.extend(options.map(OsString::from));
+        let mut against = OsString::from("--against=");
+        against.push(&job.image);
+        words.extend([against, "--".into(), job.target.clone().into()]);
         let outcome = self.program.run(&words, &self.signal, progress)?;
         if outcome.status == 0 {
             return self.remember(job, known);
@@ -323,9 +332,8 @@ impl<'a> Batch<'a> {
         if known.report.is_some() {
             return Ok(known);
         }
-        let words = ["verify", "--json", "--"].map(str::to_owned);
-        let target = job.target.to_string_lossy().into_owned();
-        let words: Vec<_> = words.into_iter().chain([target]).collect();
+        let target = job.target.clone().into();
+        let words = ["verify".into(), "--json".into(), "--".into(), target];
         let Outcome { status, report } = self.program.run(&words, &self.signal, |_, _| {})?;
         let report = match status {
             0 => json!({"digest": report["found"], "algorithm": report["algorithm"]}),

@@ -6,7 +6,7 @@ use clap::{Arg, ArgMatches, Args, Command, FromArgMatches};
 use crate::cli::convert::ConvertArgs;
 
 /// Options of `convert` that name one disk, one target or one way of reporting.
-const OF_ONE: [&str; 15] = [
+const OF_ONE: [&str; 16] = [
     "image",
     "disk_name",
     "output",
@@ -15,6 +15,7 @@ const OF_ONE: [&str; 15] = [
     "layers",
     "partition",
     "partitions",
+    "disks",
     "use_idx",
     "config",
     "dry_run",

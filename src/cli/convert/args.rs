@@ -60,6 +60,22 @@ pub(crate) struct ConvertArgs {
     /// Write every partition to TARGET/p1.raw, p2.raw and so on; TARGET is a directory
     #[arg(long, conflicts_with = "partition", help_heading = "Writing")]
     pub(crate) partitions: bool,
+    /// Write every disk of IMAGE, a machine or container with several, to TARGET/NAME.raw;
+    /// TARGET is a directory
+    #[arg(
+        long,
+        conflicts_with_all = [
+            "partitions",
+            "partition",
+            "disk_name",
+            "snapshot",
+            "single_layer",
+            "layers",
+            "use_idx",
+        ],
+        help_heading = "Writing"
+    )]
+    pub(crate) disks: bool,
     /// Write TARGET.sha256 (or TARGET.blkhash), computed while converting
     #[arg(
         long,
@@ -155,9 +171,14 @@ impl ConvertArgs {
     /// What is written where it is no archive, for messages.
     pub(crate) const DISK: &str = "disk";
 
+    /// Whether the target is a directory for several images.
+    pub(super) fn makes_several(&self) -> bool {
+        self.partitions || self.disks
+    }
+
     pub(super) fn format(&self) -> &'static KnownFormat {
         // A directory has no format; its name says nothing.
-        let by_name = || by_extension(&self.output).filter(|_| !self.partitions);
+        let by_name = || by_extension(&self.output).filter(|_| !self.makes_several());
         self.format.or_else(by_name).unwrap_or(raw())
     }
 
@@ -225,7 +246,7 @@ impl ConvertArgs {
 
     /// What the target's name promises and is not written, where the name alone decides.
     pub(crate) fn promised(&self) -> Option<Promised> {
-        if self.format.is_some() || self.partitions {
+        if self.format.is_some() || self.makes_several() {
             return None;
         }
         Promised::by_name(&self.output)

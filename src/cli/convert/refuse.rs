@@ -65,10 +65,10 @@ impl ConvertArgs {
     /// Refuses what says something about a disk where only its files are wanted.
     fn refuse_for_files(&self, target: &Target) -> Result<(), Usage> {
         let mistake = |text: &str| Err(Usage(text.to_owned()));
-        if self.partitions {
+        if self.makes_several() {
             return mistake(
-                "-O tar makes one archive of one file system; choose it with --partition N \
-                 instead of --partitions",
+                "-O tar makes one archive of one file system; choose it with --disk NAME and \
+                 --partition N instead of --partitions or --disks",
             );
         }
         if matches!(target, Target::Device(_)) {

@@ -117,7 +117,7 @@ impl Reporter<'_> {
         let images = plan.images();
         // Unreadable sectors show when the disk is read.
         let account = match images {
-            [only] if only.input.view().is_over_damage() && !self.args.partitions => {
+            [only] if only.input.view().is_over_damage() && !self.args.makes_several() => {
                 Some(Account::of(&only.input)?)
             }
             _ => None,
@@ -132,7 +132,7 @@ impl Reporter<'_> {
                 format!("{} are needed, and {free} are free", human(room.least))
             });
             self.print(&ending, reports.collect(), room)?;
-        } else if self.args.partitions {
+        } else if self.args.makes_several() {
             show_all(images, room)?;
         } else if let [only] = images {
             self.show(only, account.as_ref())?;
@@ -149,7 +149,7 @@ impl Reporter<'_> {
         };
         let seconds = self.seconds();
         for image in done.images.iter().filter(|_| !args.quiet) {
-            let name = match args.partitions {
+            let name = match args.makes_several() {
                 true => path(&image.planned.path),
                 false => path(&args.output),
             };
@@ -163,7 +163,7 @@ impl Reporter<'_> {
                     .iter()
                     .for_each(|line| write_message(&format!("{name}: {line}")));
             }
-            if args.partitions {
+            if args.makes_several() {
                 let (size, written) = (image.planned.input.disk().size(), words(image));
                 let name = image.planned.path.display();
                 write_message(&format!("{name}: {}, {written}", short(size)));
@@ -184,7 +184,10 @@ impl Reporter<'_> {
             self.print(&Ending::of(verdict, lost), reports.collect(), done.room)?;
         }
         let to_stdout = args.output.as_os_str() == "-";
-        if let ([image], false) = (&done.images[..], args.quiet || args.partitions || to_stdout) {
+        if let ([image], false) = (
+            &done.images[..],
+            args.quiet || args.makes_several() || to_stdout,
+        ) {
             let what = match image.planned.archive() {
                 Some(archive) => files::held(archive.plan.contents()),
                 None => format!("{} disk", short(image.planned.input.disk().size())),
@@ -235,7 +238,7 @@ impl Reporter<'_> {
     /// Prints the report for scripts.
     fn print(&self, ending: &Ending, mut images: Vec<Report>, room: Room) -> anyhow::Result<()> {
         let args = self.args;
-        if !args.partitions && images.len() == 1 {
+        if !args.makes_several() && images.len() == 1 {
             return ending.print(&images.remove(0));
         }
         ending.print(&Reports {
@@ -264,8 +267,8 @@ impl Reporter<'_> {
         let qcow2 = args.qcow2_options();
         let checksum = written.checksum.filter(|_| written.digest.is_some());
         Report {
-            image: args.open.name().to_string(),
-            target: match args.partitions {
+            image: image.input.name().to_owned(),
+            target: match args.makes_several() {
                 true => image.path.display().to_string(),
                 false => args.output.display().to_string(),
             },

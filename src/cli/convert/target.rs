@@ -20,7 +20,18 @@ use crate::cli::outcome::Usage;
 pub(super) fn of(args: &ConvertArgs) -> anyhow::Result<Target> {
     let path = &args.output;
     if args.partitions {
-        return directory(path);
+        return directory(
+            path,
+            "--partitions writes several files; its target has to be a directory",
+            "--partitions needs a directory",
+        );
+    }
+    if args.disks {
+        return directory(
+            path,
+            "--disks writes several files; its target has to be a directory",
+            "--disks needs a directory",
+        );
     }
     if path == OsStr::new("-") {
         return stdout_of(args).map(Target::Open);
@@ -32,16 +43,16 @@ pub(super) fn of(args: &ConvertArgs) -> anyhow::Result<Target> {
     Ok(Target::at(path, args.if_exists())?)
 }
 
-/// The directory of `--partitions`.
-fn directory(path: &Path) -> anyhow::Result<Target> {
+/// The directory of `--partitions` and `--disks`; `mistake` is for stdout, and `why` for something
+/// else than a directory.
+fn directory(path: &Path, mistake: &str, why: &'static str) -> anyhow::Result<Target> {
     if path == OsStr::new("-") {
-        let mistake = "--partitions writes several files; its target has to be a directory";
         return Err(Usage(mistake.to_owned()).into());
     }
     match std::fs::metadata(path) {
         Ok(meta) if !meta.is_dir() => Err(Error::from(TargetError::Kind {
             path: path.to_owned(),
-            why: "--partitions needs a directory",
+            why,
         })
         .into()),
         _ => Ok(Target::Directory(path.to_owned())),

@@ -4,6 +4,7 @@ mod compact;
 mod files;
 mod hint;
 mod images;
+mod machine;
 mod retry;
 
 use std::ffi::OsStr;
@@ -52,6 +53,15 @@ pub(crate) fn hint(error: &Error, typed: &Typed) -> Vec<Hint> {
     }
     if let Some(error) = error.detail() {
         return compact::of_compaction(error, typed);
+    }
+    if let Some(error) = error.detail() {
+        return machine::of_machine(error, typed);
+    }
+    if let Some(error) = error.detail() {
+        return machine::of_boot(error);
+    }
+    if let Some(error) = error.detail() {
+        return machine::of_payload(error);
     }
     if let Some(error) = error.detail() {
         return of_image(error, typed);

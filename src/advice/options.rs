@@ -27,7 +27,7 @@ pub(crate) const COMMANDS: [&str; 18] = [
 
 /// Every option, as it is typed, its short form and where its value stands.
 #[rustfmt::skip]
-const OPTIONS: [(&str, Option<char>, Takes); 56] = [
+const OPTIONS: [(&str, Option<char>, Takes); 60] = [
     ("disk", None, Takes::Next),
     ("disk", None, Takes::Nothing),
     ("disk-name", None, Takes::Next),
@@ -58,6 +58,10 @@ const OPTIONS: [(&str, Option<char>, Takes); 56] = [
     ("config", None, Takes::Next),
     ("network", None, Takes::Next),
     ("gateway", None, Takes::Next),
+    ("kernel", None, Takes::Next),
+    ("initrd", None, Takes::Next),
+    ("modules", None, Takes::Next),
+    ("append", None, Takes::Next),
     ("verify", None, Takes::Nothing),
     ("json", None, Takes::Nothing),
     ("quiet", Some('q'), Takes::Nothing),

@@ -60,7 +60,7 @@ impl Detail for BootError {
 
     fn code(&self) -> &'static str {
         match self {
-            Self::NothingToBoot => "nothing-to-boot",
+            Self::NothingToBoot => "no-system",
             Self::PartitionNumber { .. } => "partition-number",
             Self::TooLarge => "disk-too-large",
             Self::CommandLine { .. } => "kernel-command-line",

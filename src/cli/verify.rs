@@ -7,7 +7,10 @@ mod digest;
 use std::path::Path;
 
 use anyhow::Context;
-use ploopconv::convert::{FirstDifference, ReadBack, Resources, Tally, compare_target};
+use ploopconv::Workers;
+use ploopconv::convert::{FirstDifference, Input, ReadBack, Resources, Tally, compare_target};
+use ploopconv::ext4::IfDirty;
+use ploopconv::ploop::Examined;
 use ploopconv::util::size::{human, short};
 use serde::Serialize;
 
@@ -71,7 +74,7 @@ pub(crate) fn run(args: &VerifyArgs) -> anyhow::Result<Verdict> {
     }
     let examined = args.open.examine(&workers).with_context(context)?;
     warn(&examined, args.open.if_in_use());
-    let source = args.open.disk(examined, &workers).with_context(context)?;
+    let source = source(args, examined, &workers).with_context(context)?;
     let size = source.disk().size();
     forget_cached(&args.target).with_context(context)?;
     if let Some(options) = archive::options_of(&args.target) {
@@ -92,7 +95,7 @@ pub(crate) fn run(args: &VerifyArgs) -> anyhow::Result<Verdict> {
         }
         return archive::report(args, found, &lost);
     }
-    if args.guest.is_given() {
+    if args.guest.is_given() && !args.guest.is_for_machine() {
         return Err(not_an_archive(&args.target).into());
     }
     let target = AnyDisk::file(&args.target).with_context(context)?;
@@ -136,6 +139,17 @@ pub(crate) fn run(args: &VerifyArgs) -> anyhow::Result<Verdict> {
         print(&found, &args.target, size)?;
     }
     Ok(verdict)
+}
+
+/// What the target should hold: the disk, with what starts it where it was made to boot.
+fn source(args: &VerifyArgs, examined: Examined, workers: &Workers) -> anyhow::Result<Input> {
+    if !args.guest.is_for_machine() {
+        return Ok(args.open.disk(examined, workers)?);
+    }
+    let input = args.open.disk_with(examined, IfDirty::Replay, workers)?;
+    let container = args.guest.container(&input, &args.open.image)?;
+    let (input, _) = args.guest.booting(input, Some(&container), workers)?;
+    Ok(input)
 }
 
 fn not_an_archive(target: &Path) -> Usage {

@@ -2,6 +2,7 @@
 //! stdout, with the exit status, a stable code and what stderr says.
 
 mod files;
+mod machines;
 
 use crate::support::guide::listed;
 use crate::support::imports::rust_files;
@@ -50,9 +51,10 @@ fn codes() -> BTreeSet<String> {
 }
 
 /// Those that no command line leads to here, and why.
-const NOT_PROVOKED: [(&str, &str); 9] = [
+const NOT_PROVOKED: [(&str, &str); 10] = [
     ("attach", "attach and detach have no report"),
     ("compressor", "zstd refuses to start only without memory"),
+    ("disk-too-large", "it takes a disk of 2^63 bytes"),
     (
         "lost",
         "only the library reads what is lost without --salvage",
@@ -156,6 +158,14 @@ impl Cases {
         let args: Vec<OsString> = args.iter().map(|arg| arg.into()).collect();
         let outcome = Program::new(args).arg("--json").run();
         self.is(code, &outcome.refused(status, &[]));
+    }
+
+    /// The same where programs are looked for elsewhere.
+    #[track_caller]
+    fn fails_with_path(&mut self, folder: &Path, code: &str, args: &[&Path]) {
+        let args: Vec<OsString> = args.iter().map(|arg| arg.into()).collect();
+        let outcome = Program::new(args).arg("--json").env("PATH", folder).run();
+        self.is(code, &outcome.refused(1, &[]));
     }
 
     #[track_caller]
@@ -549,6 +559,7 @@ fn every_failure_has_a_report_with_a_code() {
     files::packed_files(&mut cases);
     files::free_blocks(&mut cases);
     files::listed_files(&mut cases);
+    machines::disks_that_boot(&mut cases);
     targets(&mut cases);
     rooms(&mut cases);
     ends(&mut cases);

@@ -273,9 +273,9 @@ fn a_disk_that_boots_nothing_is_refused() {
     };
     let grub = Grub::default();
     let empty = Raw::new(4 * MIB);
-    assert_eq!(refused(&empty.path, &payload(), &grub), "nothing-to-boot");
+    assert_eq!(refused(&empty.path, &payload(), &grub), "no-system");
     let table = Raw::sgdisk(4 * MIB, &[]);
-    assert_eq!(refused(&table.path, &payload(), &grub), "nothing-to-boot");
+    assert_eq!(refused(&table.path, &payload(), &grub), "no-system");
     let many = Raw::sgdisk(8 * MIB, &["--resize-table=256", "--new=200:4096:0"]);
     assert_eq!(refused(&many.path, &payload(), &grub), "partition-number");
 

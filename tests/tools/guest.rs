@@ -369,7 +369,13 @@ fn options_that_say_nothing_are_refused() {
             &["--for", "lxc"][..],
             "--for changes the files of an archive",
         ),
-        ("a.tar", &["--for", "kvm"], "kvm"),
+        ("a.tar", &["--for", "kvm"], "and no archive"),
+        ("a.raw", &["--kernel", "x"], "--for"),
+        (
+            "a.tar",
+            &["--for", "lxc", "--kernel", "x"],
+            "--kernel is for a disk that boots",
+        ),
         ("a.tar", &["--network", "keep"], "--for"),
         (
             "a.tar",

@@ -101,7 +101,7 @@ pub(super) fn packed_files(cases: &mut Cases) {
 }
 
 /// A raw disk in an image of its own.
-fn as_ploop(cases: &Cases, raw: &Path) -> PathBuf {
+pub(super) fn as_ploop(cases: &Cases, raw: &Path) -> PathBuf {
     let name = raw.file_name().unwrap();
     let image = cases.scratch.source().join(name).with_extension("hds");
     let mut convert = Command::new("qemu-img");

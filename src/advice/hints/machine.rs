@@ -1,0 +1,57 @@
+//! What to do about a disk that cannot be made to boot.
+
+use ploopconv::boot::{BootError, PayloadError};
+use ploopconv::convert::MachineError;
+
+use super::hint::Hint;
+use super::retry::Typed;
+
+/// Advice for a disk that has no system to start, several, or one that starts by itself.
+pub(super) fn of_machine(error: &MachineError, typed: &Typed) -> Vec<Hint> {
+    match error {
+        MachineError::BootsItself { .. } => vec![Hint::run(
+            "to convert the disk as it is",
+            typed.dropping("host"),
+        )],
+        MachineError::SeveralSystems { .. } => vec![Hint::say(
+            "--partition N makes a disk of one of them, without the others",
+        )],
+        MachineError::UnnamedRoot { .. } => vec![Hint::say(
+            "--append root=/dev/VG/LV names it, and the initramfs needs the program that finds it",
+        )],
+        _ => vec![Hint::run(
+            "to convert the disk as it is",
+            typed.dropping("host"),
+        )],
+    }
+}
+
+/// Advice for a boot loader that is missing.
+pub(super) fn of_boot(error: &BootError) -> Vec<Hint> {
+    let text = match error {
+        BootError::NoGrub => "apt install grub-common grub-pc-bin grub-efi-amd64-bin",
+        BootError::NoPlatform { package, .. } => {
+            return vec![Hint::say(format!("apt install {package}"))];
+        }
+        _ => return Vec::new(),
+    };
+    vec![Hint::say(text)]
+}
+
+/// Advice for a kernel that is missing or the wrong one.
+pub(super) fn of_payload(error: &PayloadError) -> Vec<Hint> {
+    let text = match error {
+        PayloadError::NoKernel { .. } | PayloadError::OtherProcessor { .. } => {
+            "a kernel of another host serves: --kernel FILE, with --initrd FILE and --modules DIR"
+        }
+        PayloadError::NoInitramfs { .. } => "--initrd FILE names it",
+        PayloadError::NoModules { .. } => "--modules none leaves them out",
+        PayloadError::NoDriver { .. } => "--kernel FILE takes another kernel",
+        PayloadError::NoDriverInInitramfs { .. } => {
+            "mkinitramfs with MODULES=most, or dracut --no-hostonly, makes one for any machine; \
+             --initrd FILE names it"
+        }
+        _ => return Vec::new(),
+    };
+    vec![Hint::say(text)]
+}

@@ -135,6 +135,8 @@ fn nodes(payload: &Payload, images: &Images, config: String, for_uefi: bool) -> 
     nodes
 }
 
+const CONFIGURATION: &str = include_str!("grub.cfg");
+
 /// GRUB's configuration: on the screen and, where there is one, on the first serial port.
 fn configuration(payload: &Payload) -> Result<String> {
     let mut words = Vec::new();
@@ -148,11 +150,8 @@ fn configuration(payload: &Payload) -> Result<String> {
     }
     let parts = (0..payload.initramfs.len()).map(|at| format!(" /initrd.{at}"));
     let (words, parts) = (words.join(" "), parts.collect::<String>());
-    Ok(format!(
-        "if serial --unit=0 --speed=115200; then\n  terminal_input console serial\n  \
-         terminal_output console serial\nfi\nset timeout=1\nset gfxpayload=keep\n\
-         menuentry 'Linux' {{\n  linux /vmlinuz {words}\n  initrd{parts}\n}}\n"
-    ))
+    let config = CONFIGURATION.replace("@WORDS@", &words);
+    Ok(config.replace("@PARTS@", &parts))
 }
 
 /// Whether a kernel says that a boot loader of 64 bits can start it (`XLF_KERNEL_64` in

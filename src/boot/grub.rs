@@ -110,9 +110,8 @@ impl Grub {
 
     fn image(&self, platform: &Platform, modules: &Path, serial: u32) -> Result<Vec<u8>> {
         // Its program syncs what it makes, which a pipe cannot.
-        let here = std::env::temp_dir();
-        let folder = tempfile::tempdir_in(&here)
-            .map_err(|source| Error::io("making a folder for grub-mkimage in", &here, source))?;
+        let io = |source| Error::io("making a folder for", Path::new("grub-mkimage"), source);
+        let folder = tempfile::tempdir().map_err(io)?;
         let (config, image) = (folder.path().join("config"), folder.path().join("image"));
         let (high, low) = (serial >> 16, serial & 0xffff);
         let text = format!(

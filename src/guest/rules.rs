@@ -35,9 +35,7 @@ const FOR_CONTAINERS: &[Rule] = &[
 /// The same for machines.
 const FOR_MACHINES: &[Rule] = &[
     leftovers::apply,
-    machine::fstab,
-    machine::services,
-    machine::console,
+    machine::apply,
     network::apply,
     identity::apply,
 ];

@@ -4,6 +4,12 @@ mod console;
 mod fstab;
 mod services;
 
-pub(super) use self::console::apply as console;
-pub(super) use self::fstab::apply as fstab;
-pub(super) use self::services::apply as services;
+use super::super::draft::Draft;
+use super::context::Context;
+use crate::error::Result;
+
+pub(super) fn apply(draft: &mut Draft<'_>, context: &Context<'_>) -> Result<()> {
+    fstab::apply(draft, context)?;
+    services::apply(draft, context)?;
+    console::apply(draft, context)
+}

@@ -24,7 +24,7 @@ const EVENT: &str = "start on stopped rc2\nstart on stopped rc3\nstart on stoppe
 /// Where systemd keeps its units.
 const UNITS: &[&str] = &["usr/lib/systemd/system", "lib/systemd/system"];
 
-pub(in super::super) fn apply(draft: &mut Draft<'_>, context: &Context<'_>) -> Result<()> {
+pub(super) fn apply(draft: &mut Draft<'_>, context: &Context<'_>) -> Result<()> {
     draft.edit(
         "etc/securetty",
         "root may log in on the serial console and on the screen",

@@ -10,7 +10,7 @@ const OTHERS: &str = "disks and file systems of the OpenVZ host, which no machin
 const SHARED_MEMORY: &str = "this init does not mount /dev/shm by itself, and the container's \
                              options need not suit a machine";
 
-pub(in super::super) fn apply(draft: &mut Draft<'_>, context: &Context<'_>) -> Result<()> {
+pub(super) fn apply(draft: &mut Draft<'_>, context: &Context<'_>) -> Result<()> {
     let path = "etc/fstab";
     let Some(root) = &context.receiver.root else {
         return Ok(());

@@ -88,7 +88,7 @@ const CONTAINER_LOGINS: &[&str] = &[
     "etc/systemd/system/getty.target.wants/container-getty@2.service",
 ];
 
-pub(in super::super) fn apply(draft: &mut Draft<'_>, _: &Context<'_>) -> Result<()> {
+pub(super) fn apply(draft: &mut Draft<'_>, _: &Context<'_>) -> Result<()> {
     unmask(draft, UNMASKED)?;
     for path in CONTAINER_LOGINS {
         let reason = "a container's login would share the console with that of the machine";

@@ -49,7 +49,6 @@ mod oracles;
 mod packages;
 mod partition_contents;
 mod partitions;
-mod prepare_guest;
 mod qcow2;
 mod qcow2_room;
 mod raw_ends;

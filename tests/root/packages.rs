@@ -114,7 +114,6 @@ fn the_debian_package_is_sound_installs_works_and_goes_again() {
         "usr/share/fish/vendor_completions.d/ploopconv.fish",
         "usr/share/doc/ploopconv/README.md",
         "usr/share/doc/ploopconv/docs/json.md",
-        "usr/share/doc/ploopconv/docs/prepare-guest.sh",
         "usr/share/doc/ploopconv/copyright",
     ] {
         assert!(dir.join(file).exists(), "{file}");

@@ -5,6 +5,7 @@ mod files;
 mod hint;
 mod images;
 mod retry;
+mod update;
 
 use std::ffi::OsStr;
 use std::io::{self, ErrorKind};
@@ -52,6 +53,9 @@ pub(crate) fn hint(error: &Error, typed: &Typed) -> Vec<Hint> {
     }
     if let Some(error) = error.detail() {
         return compact::of_compaction(error, typed);
+    }
+    if let Some(error) = error.detail() {
+        return update::of_update(error, typed);
     }
     if let Some(error) = error.detail() {
         return of_image(error, typed);

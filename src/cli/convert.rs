@@ -7,16 +7,15 @@ mod guest;
 mod packing;
 mod refuse;
 mod report;
+mod resources;
 mod target;
+mod update;
 mod warnings;
 
 use std::time::Instant;
 
 use anyhow::Context;
-use ploopconv::convert::{
-    ConvertFailure, Input, Plan, Resources, Room, Target, clear_leftovers, plan,
-};
-use ploopconv::observe::Progress;
+use ploopconv::convert::{ConvertFailure, Input, Plan, Room, Target, clear_leftovers, plan};
 use ploopconv::ploop::Severity;
 use ploopconv::sink::{Limit, TargetError};
 use ploopconv::util::size::human;
@@ -25,6 +24,7 @@ use ploopconv::{Error, Workers};
 pub(crate) use self::args::ConvertArgs;
 
 use self::report::Reporter;
+use self::resources::resources;
 use self::warnings::of_contents;
 use super::compact::of_whole_partitions;
 use super::guest::Container;
@@ -68,6 +68,15 @@ pub(crate) fn run(args: &ConvertArgs) -> anyhow::Result<Verdict> {
         "archive" if !target.is_files() => "what was sent is part of the archive",
         _ => target.fate(),
     };
+    if args.update {
+        let reporter = Reporter {
+            args,
+            started,
+            warnings,
+            container: None,
+        };
+        return update::run(&reporter, (input, target), &workers, &signals);
+    }
     let container = container(args, &input, &mut warnings).with_context(|| doing.clone())?;
     let guest = container.as_ref().and_then(|it| args.guest.options(it));
     let planned = plan(
@@ -164,19 +173,6 @@ fn carry_out(
     let done = plan.run(&resources(workers, signals, &progress));
     progress.clear();
     done
-}
-
-fn resources<'a>(
-    workers: &'a Workers,
-    signals: &'a Guard,
-    progress: &'a dyn Progress,
-) -> Resources<'a> {
-    Resources {
-        workers,
-        stop: signals.stop(),
-        partials: signals.partials(),
-        progress,
-    }
 }
 
 /// The error of a conversion that did not come to its end.

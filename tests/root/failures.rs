@@ -2,6 +2,7 @@
 //! stdout, with the exit status, a stable code and what stderr says.
 
 mod files;
+mod updates;
 
 use crate::support::guide::listed;
 use crate::support::imports::rust_files;
@@ -549,6 +550,7 @@ fn every_failure_has_a_report_with_a_code() {
     files::free_blocks(&mut cases);
     files::listed_files(&mut cases);
     targets(&mut cases);
+    updates::updates(&mut cases);
     rooms(&mut cases);
     ends(&mut cases);
     permissions(&mut cases);

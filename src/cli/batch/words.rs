@@ -6,7 +6,7 @@ use clap::{Arg, ArgMatches, Args, Command, FromArgMatches};
 use crate::cli::convert::ConvertArgs;
 
 /// Options of `convert` that name one disk, one target or one way of reporting.
-const OF_ONE: [&str; 15] = [
+const OF_ONE: [&str; 17] = [
     "image",
     "disk_name",
     "output",
@@ -16,6 +16,8 @@ const OF_ONE: [&str; 15] = [
     "partition",
     "partitions",
     "use_idx",
+    "update",
+    "no_state",
     "config",
     "dry_run",
     "json",

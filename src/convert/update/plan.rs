@@ -17,6 +17,7 @@ use crate::convert::origin::Origin;
 use crate::convert::target::Target;
 use crate::disk::{VirtualDisk, stored_bytes_in};
 use crate::error::{Error, Result};
+use crate::partition::{self, Content, FileSystem};
 use crate::sink::{BlockSink, Durability, HEAD, IfExists, MARK, PartialFile, Reflink};
 use crate::util::bytes::{is_zero, to_usize};
 
@@ -98,6 +99,12 @@ pub fn plan_update(
     let input = input.remembered();
     let size = input.disk().size();
     let is_device = matches!(target, Target::Device(_));
+    if is_device && has_silent_mounts(input.disk())? {
+        return Err(unsupported(
+            "a device with XFS is not brought up to date: nothing at its start tells that it was \
+             mounted",
+        ));
+    }
     let target = target.name().to_owned();
     if is_device {
         BlockSink::admit(&target, size)?;
@@ -178,6 +185,24 @@ impl UpdatePlan {
     }
 }
 
+/// Whether the disk has a file system that is mounted without a trace where traces are looked for.
+fn has_silent_mounts(disk: &dyn VirtualDisk) -> Result<bool> {
+    let layout = partition::read(disk)?;
+    let parts = layout
+        .partitions
+        .iter()
+        .filter_map(|part| part.content.as_ref());
+    let known = [
+        FileSystem::Ext2,
+        FileSystem::Ext3,
+        FileSystem::Ext4,
+        FileSystem::Btrfs,
+    ];
+    let known =
+        |content: &Content| known.contains(&content.kind) || content.kind == FileSystem::Swap;
+    Ok(!parts.chain(&layout.whole).all(known))
+}
+
 /// The layers below the snapshot have to be those that they were.
 fn refuse_other_source(state: &State, input: &Input, origin: &Origin) -> Result<()> {
     let other = |why: String| Err(UpdateError::Source { why }.into());
@@ -256,13 +281,17 @@ fn trusted(state: State, target: &Path, disk: &dyn VirtualDisk) -> Result<(State
     // What was begun has no start, and is nothing that anybody could have used since.
     let head = head_of(target, now.size)?;
     let mark = head.get(..to_usize(MARK)).unwrap_or(&head);
-    if is_zero(mark) {
+    let mut wanted = vec![0; head.len().min(to_usize(disk.size()))];
+    disk.read_at(&mut wanted, 0)?;
+    if is_zero(&head) && !is_zero(&wanted) {
         return Ok((state, Trust::State));
+    }
+    // Some disks begin with zeros anyway, and what follows them may be somebody's.
+    if is_zero(mark) {
+        return Ok((state, Trust::Nothing));
     }
     // Nothing but its time was changed, or only the state was not written any more. What happened
     // to the target since is not known.
-    let mut wanted = vec![0; head.len().min(to_usize(disk.size()))];
-    disk.read_at(&mut wanted, 0)?;
     if head == wanted || state.target.has_ends_of(&now) {
         return Ok((state, Trust::Nothing));
     }

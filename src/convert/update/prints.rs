@@ -6,9 +6,11 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use crate::disk::RawDisk;
 use crate::error::{Error, Result};
 use crate::hash::{Algorithm, Hasher};
 use crate::observe::Observer;
+use crate::partition;
 use crate::ploop::{Header, Layer};
 use crate::source::Source;
 use crate::util::bytes::to_usize;
@@ -85,7 +87,14 @@ pub(super) struct TargetPrint {
     /// SHA-256 of the first MiB, and of the last.
     first: String,
     last: String,
+    /// Of a device, SHA-256 of where each partition begins: file systems write there when they are
+    /// mounted, and a device has no time that would tell.
+    parts: Option<String>,
 }
+
+/// The bytes at the start of a partition that a mounted file system writes to: ext2, ext3 and ext4
+/// at 1 KiB, btrfs at 64 KiB.
+const START: u64 = 128 << 10;
 
 impl TargetPrint {
     /// Of a file as it is, or of the first `size` bytes of a device.
@@ -108,6 +117,10 @@ impl TargetPrint {
             modified,
             first: part(0..size.min(MIB))?,
             last: part(size.saturating_sub(MIB)..size)?,
+            parts: match meta.is_file() {
+                true => None,
+                false => starts_of_parts(path, size, &part)?,
+            },
         })
     }
 
@@ -128,8 +141,30 @@ impl TargetPrint {
         if self.last != now.last {
             return Some("its last MiB is another one".to_owned());
         }
+        if self.parts != now.parts {
+            return Some("a file system on it was mounted".to_owned());
+        }
         (self.modified != now.modified).then(|| "it was written to".to_owned())
     }
+}
+
+/// The digests of where the partitions of a device begin; nothing where its table cannot be read,
+/// as that of a device whose start was made invalid.
+fn starts_of_parts(
+    path: &Path,
+    size: u64,
+    part: &impl Fn(std::ops::Range<u64>) -> Result<String>,
+) -> Result<Option<String>> {
+    let device = RawDisk::open(path)?;
+    let Ok(layout) = partition::read(&device) else {
+        return Ok(None);
+    };
+    let mut digests = Vec::new();
+    let parts = layout.partitions.iter().filter(|part| !part.is_extended);
+    for start in parts.map(|part| part.start).filter(|start| *start < size) {
+        digests.push(part(start..start.saturating_add(START).min(size))?);
+    }
+    Ok(Some(digests.join(" ")))
 }
 
 fn digest(

@@ -36,6 +36,7 @@ mod input;
 mod list;
 mod machine;
 mod options;
+mod origin;
 mod parallel;
 mod plan;
 mod read_back;
@@ -43,6 +44,7 @@ mod resources;
 mod room;
 mod run;
 mod target;
+mod update;
 
 pub use self::account::{Account, ImageAccount, PartAccount, Tally};
 pub use self::archive::{ComparedArchive, MadeArchive, PlannedArchive, compare_archive};
@@ -53,10 +55,15 @@ pub use self::error::ConvertError;
 pub use self::guest::PlannedGuest;
 pub use self::input::Input;
 pub use self::machine::{MachineError, MachineOptions, PlannedMachine};
-pub use self::options::{ConvertOptions, GuestOptions, Sparse};
+pub use self::options::{ConvertOptions, GuestOptions, Sparse, StateFile};
 pub use self::plan::{Plan, PlannedImage, clear_leftovers, plan, plan_disks};
 pub use self::read_back::{FirstDifference, Held, ReadBack, compare_target};
 pub use self::resources::Resources;
 pub use self::room::Room;
 pub use self::run::{ConvertFailure, Done, DoneImage};
 pub use self::target::{OpenStream, Target};
+pub use self::update::{UpdateError, UpdatePlan, Updated, plan_update};
+
+/// Where a file beside a target says what the target holds. Other programs may have written more
+/// into it.
+pub(crate) const CONTENT_KEY: &str = "content";

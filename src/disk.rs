@@ -44,7 +44,7 @@ mod with_holes;
 mod writable;
 
 pub use concat::Concat;
-pub(crate) use data::{Piece, Pieces, Place};
+pub(crate) use data::{Piece, Pieces, Place, stored_bytes_in};
 pub use data::{stored_bytes, stored_ranges};
 pub use error::DiskError;
 pub(crate) use extent::Joined;

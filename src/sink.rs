@@ -1,11 +1,14 @@
 //! What a target owes to the copy that fills it.
 
 mod block;
+mod cloned;
 mod decisions;
 mod error;
 mod existing;
 mod file;
 mod full;
+mod head;
+mod in_place;
 mod leftovers;
 mod limit;
 mod partial;
@@ -21,11 +24,14 @@ use std::path::Path;
 use nix::sys::statfs::{BTRFS_SUPER_MAGIC, FsType, OCFS2_SUPER_MAGIC, XFS_SUPER_MAGIC, statfs};
 
 pub use block::{BlockSink, backing_file};
+pub use cloned::ClonedFile;
 pub use decisions::{Durability, IfExists};
 pub use error::TargetError;
 pub use existing::ExistingFile;
 pub use file::{FileSink, FileSinkOptions};
 pub(crate) use full::refusal;
+pub(crate) use head::{HEAD, MARK};
+pub use in_place::FileInPlace;
 pub use limit::Limit;
 pub use partial::{PartialFile, create_directory};
 pub use partials::Partials;

@@ -257,6 +257,13 @@ impl FileSource {
         self.opened.size
     }
 
+    /// When the file was written to last before it was opened, in seconds and nanoseconds. Zeros
+    /// for a device.
+    #[must_use]
+    pub fn modified(&self) -> (i64, i64) {
+        self.opened.modified
+    }
+
     /// Whether the file was empty when it was opened.
     #[must_use]
     pub fn is_empty(&self) -> bool {

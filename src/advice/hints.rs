@@ -6,6 +6,7 @@ mod hint;
 mod images;
 mod machine;
 mod retry;
+mod update;
 
 use std::ffi::OsStr;
 use std::io::{self, ErrorKind};
@@ -62,6 +63,9 @@ pub(crate) fn hint(error: &Error, typed: &Typed) -> Vec<Hint> {
     }
     if let Some(error) = error.detail() {
         return machine::of_payload(error);
+    }
+    if let Some(error) = error.detail() {
+        return update::of_update(error, typed);
     }
     if let Some(error) = error.detail() {
         return of_image(error, typed);

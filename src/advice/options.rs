@@ -27,7 +27,7 @@ pub(crate) const COMMANDS: [&str; 18] = [
 
 /// Every option, as it is typed, its short form and where its value stands.
 #[rustfmt::skip]
-const OPTIONS: [(&str, Option<char>, Takes); 60] = [
+const OPTIONS: [(&str, Option<char>, Takes); 62] = [
     ("disk", None, Takes::Next),
     ("disk", None, Takes::Nothing),
     ("disk-name", None, Takes::Next),
@@ -49,6 +49,8 @@ const OPTIONS: [(&str, Option<char>, Takes); 60] = [
     ("sparse", None, Takes::Equals),
     ("reflink", None, Takes::Equals),
     ("force", Some('f'), Takes::Nothing),
+    ("update", None, Takes::Nothing),
+    ("no-state", None, Takes::Nothing),
     ("partitions", None, Takes::Nothing),
     ("disks", None, Takes::Nothing),
     ("checksum", None, Takes::Equals),

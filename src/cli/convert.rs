@@ -9,8 +9,10 @@ mod machine;
 mod packing;
 mod refuse;
 mod report;
+mod resources;
 mod steps;
 mod target;
+mod update;
 mod warnings;
 
 use std::time::Instant;
@@ -21,7 +23,8 @@ use ploopconv::convert::{Input, Target, clear_leftovers, plan};
 pub(crate) use self::args::ConvertArgs;
 
 use self::report::Reporter;
-use self::steps::{finish, open, resources};
+use self::resources::resources;
+use self::steps::{finish, open};
 use super::guest::Container;
 use super::outcome::Verdict;
 use super::output::write_message;
@@ -66,6 +69,16 @@ pub(crate) fn run(args: &ConvertArgs) -> anyhow::Result<Verdict> {
         "archive" if !target.is_files() => "what was sent is part of the archive",
         _ => target.fate(),
     };
+    if args.update {
+        let reporter = Reporter {
+            args,
+            started,
+            warnings,
+            container: None,
+            machine: None,
+        };
+        return update::run(&reporter, (input, target), &workers, &signals);
+    }
     let container = container(args, &input, &mut warnings).with_context(|| doing.clone())?;
     let (input, machine) =
         (args.guest.booting(input, container.as_ref(), &workers)).with_context(|| doing.clone())?;

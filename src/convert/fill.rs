@@ -81,7 +81,7 @@ fn fill_disk(
     };
     if options.read_back {
         sink.complete()?;
-        read_back(&*sink, input, format, resources)?;
+        read_back(&*sink, input, format, "was removed", resources)?;
     }
     Ok(Filled {
         sink,
@@ -150,11 +150,13 @@ fn copy_with_digest(
     Ok((summary, hasher.finish()))
 }
 
-/// Compares what the sink made, and has not named yet, with the disk.
-fn read_back(
+/// Compares what the sink made, and has not named yet, with the disk. `fate` is what becomes of a
+/// file that is wrong.
+pub(super) fn read_back(
     sink: &dyn Sink,
     input: &Input,
     format: &dyn Format,
+    fate: &'static str,
     resources: &Resources<'_>,
 ) -> Result<()> {
     let path = readable(sink)?;
@@ -165,7 +167,7 @@ fn read_back(
         (Held::AtLeast, "its first MiB was made zeros")
     } else {
         let size = format.held_size(input.disk().size());
-        (Held::Exactly(size), "was removed")
+        (Held::Exactly(size), fate)
     };
     let found = compare_target(target.as_ref(), held, input, resources)?;
     if found.is_equal() {

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::compaction::Compaction;
+use super::origin::{Before, Origin};
 use crate::disk::{Losses, Remembered, VirtualDisk};
 use crate::error::Result;
 use crate::partition;
@@ -24,6 +25,8 @@ pub struct Input {
     partition: Option<u32>,
     /// The parts of a split disk, in bytes of what is read; nothing where it is of one piece.
     parts: Vec<(usize, Range<u64>)>,
+    /// The layers that it is read from, where a descriptor names them.
+    origin: Option<Origin>,
     /// Device and inode of every file that belongs to the disk.
     files: Arc<[(u64, u64)]>,
     name: String,
@@ -52,10 +55,12 @@ impl Input {
         let over_damage = examined.is_for_salvage();
         let parts = examined.parts.iter();
         let parts = parts.map(|part| (part.part, part.range.clone())).collect();
+        let before = Before::of(&examined);
         let disk = examined.into_disk(if_in_use)?;
         let files = disk.files().map(|file| file.identity());
         let files = files.chain(related).collect();
         let disk = Arc::new(disk);
+        let origin = before.and_then(|before| before.opened(&disk));
         let view = if over_damage {
             View::over_damage(disk)
         } else {
@@ -63,6 +68,7 @@ impl Input {
         };
         Ok(Self {
             parts,
+            origin,
             ..Self::new(view, files, name)
         })
     }
@@ -77,6 +83,7 @@ impl Input {
             compaction: None,
             partition: None,
             parts: Vec::new(),
+            origin: None,
             files: files.into(),
             name: name.to_owned(),
         }
@@ -110,9 +117,17 @@ impl Input {
             disk: view.disk(),
             view,
             partition: None,
+            // Its bytes are not where the layers have them.
+            origin: None,
             parts: parts.collect(),
             ..self.clone()
         }
+    }
+
+    /// The layers that it is read from; `None` where no descriptor names them, or they are read
+    /// over damage.
+    pub(super) fn origin(&self) -> Option<&Origin> {
+        self.origin.as_ref()
     }
 
     pub(super) fn compaction(&self) -> Option<&Compaction> {
@@ -144,6 +159,7 @@ impl Input {
             disk: view.disk(),
             view,
             compaction,
+            origin: self.origin.as_ref().map(|origin| origin.from(start)),
             parts: parts.filter(|(_, range)| !range.is_empty()).collect(),
             partition: Some(number),
             ..self.clone()

@@ -33,6 +33,17 @@ pub struct ConvertOptions {
     /// The host that the files of an archive are changed for, and what their container was; `None`
     /// leaves them as they are.
     pub guest: Option<GuestOptions>,
+    /// Whether it is written down what a target of a snapshot holds, for updates of it.
+    pub state_file: StateFile,
+}
+
+/// What is written down of a target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StateFile {
+    /// What it holds, where that is a snapshot: in `TARGET.ploopconv`.
+    OfSnapshots,
+    /// Nothing.
+    LeftOut,
 }
 
 /// What an archive's files are changed for.
@@ -76,6 +87,7 @@ impl ConvertOptions {
             lists: PathBuf::from("."),
             scratch: PathBuf::from("/var/tmp"),
             guest: None,
+            state_file: StateFile::LeftOut,
         }
     }
 

@@ -12,6 +12,7 @@ use super::plan::{Plan, PlannedImage};
 use super::resources::Resources;
 use super::room::Room;
 use super::target::Target;
+use super::update::{record, record_path, stale_path};
 use crate::copy::Summary;
 use crate::error::{Error, Result};
 use crate::format::tar::TarWritten;
@@ -90,6 +91,14 @@ impl Plan {
         let is_directory = matches!(self.target, Target::Directory(_));
         let (options, room) = (self.options, self.room);
         let checksum = ChecksumFile::admit(&options, self.target.name(), is_directory)?;
+        let state = match &self.images[..] {
+            [only] => record_path(&only.input, &self.target, &options)?,
+            _ => None,
+        };
+        let stale = match &self.images[..] {
+            [only] if state.is_none() => stale_path(&self.target, &only.input, &options),
+            _ => None,
+        };
         let lists = self.images.iter().map(|image| {
             let of_its_own = Target::File(image.path.clone());
             let target = if is_directory {
@@ -133,6 +142,13 @@ impl Plan {
             if image.account.is_none() && replaced {
                 remove_stale(&image.planned.path, &image.planned.input);
             }
+        }
+        if let (Some(path), [only]) = (&state, &done[..]) {
+            record(path, &only.planned.input, &only.planned.path, &options)?;
+        }
+        if let Some(path) = stale {
+            // It is not worth failing for: it does not fit the new target.
+            let _ = std::fs::remove_file(path);
         }
         self.folder.keep();
         Ok(Done {

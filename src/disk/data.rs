@@ -48,6 +48,33 @@ pub fn stored_bytes(disk: &dyn VirtualDisk, workers: &Workers) -> Result<u64> {
     })
 }
 
+/// As [`stored_bytes`], within ranges that do not overlap.
+///
+/// # Errors
+///
+/// As [`stored_bytes`].
+pub(crate) fn stored_bytes_in(
+    disk: &dyn VirtualDisk,
+    ranges: &[Range<u64>],
+    workers: &Workers,
+) -> Result<u64> {
+    let holes = Arc::new(Holes::default());
+    let stored_in = |range: &Range<u64>| {
+        let mut pieces = Pieces::within(disk, range.clone(), Arc::clone(&holes));
+        let mut sum = 0u64;
+        while let Some(piece) = pieces.next_piece()? {
+            if piece.data {
+                sum = sum.saturating_add(piece.len);
+            }
+        }
+        Ok(sum)
+    };
+    workers.install(|| {
+        let parts = ranges.par_iter().map(stored_in);
+        parts.try_reduce(|| 0, |one, other| Ok(one.saturating_add(other)))
+    })
+}
+
 /// The ranges that a copy which keeps holes would write, in the order of the disk: what is
 /// stored, less the holes of the files it is stored in. Reads no data. Ranges may touch.
 ///

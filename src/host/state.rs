@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::convert::CONTENT_KEY;
 use crate::error::{Error, Result};
 use crate::util::paths::folder_of;
 
@@ -116,7 +117,16 @@ impl TargetState {
     /// What the operating system says.
     pub fn write(&self, target: &Path) -> Result<()> {
         let path = beside(target, STATE);
-        let text = serde_json::to_vec_pretty(self);
+        let mut value = serde_json::to_value(self)
+            .map_err(|error| Error::io("writing", &path, error.into()))?;
+        // What the conversion wrote into the same file is for updates of the target.
+        let there = std::fs::read(&path).ok();
+        let there = there.and_then(|text| serde_json::from_slice::<Value>(&text).ok());
+        let content = there.and_then(|mut there| there.get_mut(CONTENT_KEY).map(Value::take));
+        if let (Some(fields), Some(content)) = (value.as_object_mut(), content) {
+            fields.insert(CONTENT_KEY.to_owned(), content);
+        }
+        let text = serde_json::to_vec_pretty(&value);
         let text = text.map_err(|error| Error::io("writing", &path, error.into()))?;
         replace(&path, &text)
     }

@@ -7,14 +7,7 @@ use super::mistake::Mistake;
 use super::words::Words;
 
 /// Options of `convert` in a later version.
-const COMING: [&str; 6] = [
-    "--update",
-    "--no-state",
-    "--kernel",
-    "--initrd",
-    "--modules",
-    "--append",
-];
+const COMING: [&str; 4] = ["--kernel", "--initrd", "--modules", "--append"];
 
 /// The formats that other programs want to know of an image, in lower case.
 pub(super) const DISK_FORMATS: [&str; 14] = [
@@ -39,6 +32,10 @@ pub(super) fn coming(words: &Words, mistake: &mut Mistake) {
     for at in words.unknown() {
         let text = words.text(at);
         let name = text.split('=').next().unwrap_or_default().to_owned();
+        if name == "--update" && words.command().as_deref() == Some("batch") {
+            let one = "--update is for one target: name its container and -o TARGET, without batch";
+            mistake.says(one.to_owned());
+        }
         if COMING.contains(&&*name) {
             mistake.says(format!("{name} is not in this version"));
         }

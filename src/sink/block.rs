@@ -5,7 +5,6 @@ use std::io::{ErrorKind, Seek, SeekFrom};
 use std::os::linux::fs::MetadataExt;
 use std::os::unix::fs::{FileExt, FileTypeExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
 use nix::errno::Errno;
@@ -15,15 +14,12 @@ use nix::sys::stat::{major, minor};
 use super::decisions::Durability;
 use super::error::TargetError;
 use super::full::refusal;
+use super::head::{HEAD, Head};
 use super::writeback::Writeback;
 use super::{ExistingSink, Sink};
 use crate::error::{Error, Result};
 use crate::util::bytes::{saturating_i64, to_usize, zero_pieces};
-use crate::util::sync::{get_mut, lock};
 
-/// What is written last, so that a copy cut short does not look like a disk that boots: the
-/// partition table, a boot loader, and the start of the first file system lie in the first MiB.
-const HEAD: u64 = 1 << 20;
 /// Zeros are given to the device in multiples of this, which suits every sector size there is.
 const ALIGNMENT: u64 = 4096;
 
@@ -34,7 +30,7 @@ pub struct BlockSink {
     device: File,
     path: PathBuf,
     /// The first bytes of the disk, kept back until all others are safe.
-    head: Mutex<Vec<u8>>,
+    head: Head,
     durability: Durability,
     writeback: Writeback,
     /// An index into [`WAYS`]: how this device makes zeros.
@@ -62,11 +58,9 @@ impl BlockSink {
     /// be written.
     pub fn open(path: &Path, size: u64, durability: Durability) -> Result<Self> {
         let device = Self::claim(path, size, true)?;
-        let head = vec![0; to_usize(size.min(HEAD))];
-        let len = head.len() as u64;
-        let sink = Self::over(device, path, head, durability);
-        sink.make_zeros(0, len)?;
-        sink.sync()?;
+        let mut sink = Self::over(device, path, Head::zeros(size), durability);
+        let len = sink.head.len();
+        sink.invalidate(len)?;
         Ok(sink)
     }
 
@@ -82,14 +76,14 @@ impl BlockSink {
         let mut head = vec![0; to_usize(size.min(HEAD))];
         let read = device.read_exact_at(&mut head, 0);
         read.map_err(|error| Error::io_at("reading", path, 0, error))?;
-        Ok(Self::over(device, path, head, durability))
+        Ok(Self::over(device, path, Head::new(head), durability))
     }
 
-    fn over(device: File, path: &Path, head: Vec<u8>, durability: Durability) -> Self {
+    fn over(device: File, path: &Path, head: Head, durability: Durability) -> Self {
         Self {
             device,
             path: path.to_owned(),
-            head: Mutex::new(head),
+            head,
             durability,
             writeback: Writeback::new(durability),
             way: AtomicU8::new(0),
@@ -161,17 +155,9 @@ impl BlockSink {
         Ok(())
     }
 
-    /// Puts what falls into the head there, and gives the rest.
-    fn keep_back<'a>(&self, data: &'a [u8], offset: u64) -> (&'a [u8], u64) {
-        let mut head = lock(&self.head);
-        let start = to_usize(offset).min(head.len());
-        let Some(place) = head.get_mut(start..) else {
-            return (data, offset);
-        };
-        let len = place.len().min(data.len());
-        let (kept, rest) = data.split_at(len);
-        place[..len].copy_from_slice(kept);
-        (rest, offset + len as u64)
+    /// Makes zeros of the head on the device.
+    fn invalidate(&self, len: u64) -> Result<()> {
+        Head::invalidate(len, |at, len| self.make_zeros(at, len), || self.sync())
     }
 
     fn make_zeros(&self, offset: u64, len: u64) -> Result<()> {
@@ -231,19 +217,13 @@ impl ExistingSink for BlockSink {}
 
 impl Sink for BlockSink {
     fn write_at(&self, data: &[u8], offset: u64) -> Result<()> {
-        let (rest, offset) = self.keep_back(data, offset);
+        let (rest, offset) = self.head.keep_back(data, offset);
         self.put(rest, offset)
     }
 
     fn zero_at(&self, offset: u64, len: u64) -> Result<()> {
         let end = offset + len;
-        let mut head = lock(&self.head);
-        let kept = to_usize(offset).min(head.len())..to_usize(end).min(head.len());
-        if let Some(kept) = head.get_mut(kept) {
-            kept.fill(0);
-        }
-        let start = offset.max(head.len() as u64);
-        drop(head);
+        let start = self.head.zero(offset, end);
         if start >= end {
             return Ok(());
         }
@@ -252,10 +232,9 @@ impl Sink for BlockSink {
 
     fn complete(&self) -> Result<()> {
         self.sync()?;
-        let head = lock(&self.head);
         self.complete.store(true, Ordering::Relaxed);
-        self.put(&head, 0)?;
-        self.sync()
+        self.head
+            .write(|data, offset| self.put(data, offset), || self.sync())
     }
 
     fn readable_at(&self) -> Option<&Path> {
@@ -275,10 +254,9 @@ impl Drop for BlockSink {
     /// A device whose contents proved to be wrong must not look as if they were right.
     fn drop(&mut self) {
         if self.complete.load(Ordering::Relaxed) && !self.finished {
-            let head = get_mut(&mut self.head);
-            let len = head.len() as u64;
+            let len = self.head.len();
             // There is no caller left to report to.
-            let _ = self.make_zeros(0, len).and_then(|()| self.sync());
+            let _ = self.invalidate(len);
         }
     }
 }

@@ -35,6 +35,13 @@ impl ExistingFile {
     /// [`ErrorKind::Io`](crate::ErrorKind::Io) or [`TargetError::Full`] where it cannot be opened
     /// or take the size.
     pub fn open(path: &Path, size: u64, durability: Durability) -> Result<Self> {
+        let file = Self::open_as_it_is(path, durability)?;
+        file.set_size(size)?;
+        Ok(file)
+    }
+
+    /// As [`ExistingFile::open`], and does not change the file yet.
+    pub(super) fn open_as_it_is(path: &Path, durability: Durability) -> Result<Self> {
         let file = File::options().read(true).write(true).open(path);
         let file = file.map_err(|error| match error.kind() {
             ErrorKind::NotFound | ErrorKind::IsADirectory => not_a_file(path),
@@ -45,18 +52,33 @@ impl ExistingFile {
         if !meta.is_file() {
             return Err(not_a_file(path));
         }
-        let failed = |error| refusal("setting the size of", path, None, error);
-        file.set_len(size).map_err(failed)?;
-        Ok(Self {
+        Ok(Self::over(file, path, durability))
+    }
+
+    /// A file that is open already and is called `path`.
+    pub(super) fn over(file: File, path: &Path, durability: Durability) -> Self {
+        Self {
             file,
             path: path.to_owned(),
             durability,
             writeback: Writeback::new(durability),
-        })
+        }
+    }
+
+    /// Makes it `size` bytes long.
+    pub(super) fn set_size(&self, size: u64) -> Result<()> {
+        let failed = |error| refusal("setting the size of", &self.path, None, error);
+        self.file.set_len(size).map_err(failed)
     }
 
     fn failed(&self, doing: &'static str, offset: u64, error: std::io::Error) -> Error {
         refusal(doing, &self.path, Some(offset), error)
+    }
+
+    /// Lets what was written last, whatever the caller wants for the end.
+    pub(super) fn sync(&self) -> Result<()> {
+        let synced = self.file.sync_all();
+        synced.map_err(|error| refusal("syncing", &self.path, None, error))
     }
 }
 
@@ -112,8 +134,7 @@ impl Sink for ExistingFile {
         if self.durability == Durability::Unsynced {
             return Ok(());
         }
-        let synced = self.file.sync_all();
-        synced.map_err(|error| refusal("syncing", &self.path, None, error))
+        self.sync()
     }
 
     fn readable_at(&self) -> Option<&Path> {

@@ -191,6 +191,16 @@ const ELSEWHERE: &[(&str, usize, &[&str])] = &[
         ],
     ),
     (
+        "src/advice/hints/update.rs",
+        1,
+        &[
+            "a_target_that_was_started_meanwhile_leads_to_a_whole_conversion",
+            "other_layers_lead_to_a_whole_conversion",
+            "other_options_lead_to_a_whole_conversion",
+            "a_state_that_is_missing_damaged_or_of_another_version_leads_to_a_whole_conversion",
+        ],
+    ),
+    (
         "src/mistakes/places.rs",
         3,
         &[

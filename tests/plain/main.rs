@@ -60,4 +60,6 @@ mod split_lost;
 mod style;
 mod tables;
 mod targets;
+mod updates;
+mod updates_refused;
 mod vectors;

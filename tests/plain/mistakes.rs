@@ -265,8 +265,12 @@ fn values_go_after_an_equals_sign() {
 #[test]
 fn an_option_of_a_later_version_is_said_to_be_one() {
     let place = Place::new();
-    let says = "--update is not in this version";
-    place.wrong(&["IMG", "-o", "out", "--update", "lxc"], &[says]);
+    let says = "--append is not in this version";
+    place.wrong(&["IMG", "-o", "out", "--append", "lxc"], &[says]);
+    place.wrong(
+        &["batch", "IMG", "-o", "out", "--update"],
+        &["--update is for one target"],
+    );
 }
 
 #[test]
@@ -353,6 +357,8 @@ fn an_image_without_a_target_can_be_converted_or_looked_at() {
         }
         let made: PathBuf = scratch.out().join("disk.qcow2");
         std::fs::remove_file(made).unwrap();
+        // A snapshot leaves this too.
+        let _ = std::fs::remove_file(scratch.out().join("disk.qcow2.ploopconv"));
     }
     assert_eq!(names_in(&scratch.out()), Vec::<String>::new());
 }

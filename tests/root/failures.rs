@@ -3,6 +3,7 @@
 
 mod files;
 mod machines;
+mod updates;
 
 use crate::support::guide::listed;
 use crate::support::imports::rust_files;
@@ -561,6 +562,7 @@ fn every_failure_has_a_report_with_a_code() {
     files::listed_files(&mut cases);
     machines::disks_that_boot(&mut cases);
     targets(&mut cases);
+    updates::updates(&mut cases);
     rooms(&mut cases);
     ends(&mut cases);
     permissions(&mut cases);

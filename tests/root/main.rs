@@ -57,3 +57,4 @@ mod salvage_lists;
 mod salvaged_files;
 mod sharing;
 mod targets;
+mod updates;

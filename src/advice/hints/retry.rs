@@ -132,6 +132,16 @@ impl Typed {
         said.join(" ")
     }
 
+    /// The same command with an option in the place of another one.
+    pub(crate) fn exchanging(&self, id: &str, option: &str) -> String {
+        let words = self.without(|given| given.has(id));
+        let rest = Self {
+            words,
+            ..self.clone()
+        };
+        rest.adding(option)
+    }
+
     /// The same command without an option, by its name in the parser.
     pub(crate) fn dropping(&self, id: &str) -> String {
         let kept = self.without(|given| given.has(id));
@@ -266,6 +276,16 @@ mod tests {
             typed.dropping("partition"),
             "ploopconv -o x --compact 101 -f"
         );
+    }
+
+    #[test]
+    fn an_option_takes_the_place_of_another() {
+        for (given, expected) in [
+            ("101 -o x --update", "ploopconv 101 -o x -f"),
+            ("-f --update -o x -- 101", "ploopconv -o x -f -- 101"),
+        ] {
+            assert_eq!(typed(given).exchanging("update", "-f"), expected);
+        }
     }
 
     #[test]

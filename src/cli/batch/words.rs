@@ -6,7 +6,7 @@ use clap::{Arg, ArgMatches, Args, Command, FromArgMatches};
 use crate::cli::convert::ConvertArgs;
 
 /// Options of `convert` that name one disk, one target or one way of reporting.
-const OF_ONE: [&str; 16] = [
+const OF_ONE: [&str; 18] = [
     "image",
     "disk_name",
     "output",
@@ -17,6 +17,8 @@ const OF_ONE: [&str; 16] = [
     "partitions",
     "disks",
     "use_idx",
+    "update",
+    "no_state",
     "config",
     "dry_run",
     "json",

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use ploopconv::convert::{self, ConvertOptions, GuestOptions};
+use ploopconv::convert::{self, ConvertOptions, GuestOptions, StateFile};
 use ploopconv::format::qcow2::Qcow2Options;
 use ploopconv::format::tar::TarOptions;
 use ploopconv::format::{KnownFormat, TargetFormat, by_extension};
@@ -57,6 +57,17 @@ pub(crate) struct ConvertArgs {
     /// Replace an existing file, once the new one is complete
     #[arg(short, long, help_heading = "Writing")]
     pub(super) force: bool,
+    /// Bring a raw TARGET up to date that was made of a snapshot below: copy only what changed
+    /// since, as TARGET.ploopconv says
+    #[arg(
+        long,
+        conflicts_with_all = ["partitions", "no_state"],
+        help_heading = "Writing"
+    )]
+    pub(super) update: bool,
+    /// Do not write TARGET.ploopconv, which a conversion of a --snapshot leaves for --update
+    #[arg(long, help_heading = "Writing")]
+    no_state: bool,
     /// Write every partition to TARGET/p1.raw, p2.raw and so on; TARGET is a directory
     #[arg(long, conflicts_with = "partition", help_heading = "Writing")]
     pub(crate) partitions: bool,
@@ -200,6 +211,10 @@ impl ConvertArgs {
             lists: PathBuf::from("."),
             scratch: scratch_folder(),
             guest,
+            state_file: match self.no_state || self.open.snapshot.is_none() {
+                true => StateFile::LeftOut,
+                false => StateFile::OfSnapshots,
+            },
         }
     }
 

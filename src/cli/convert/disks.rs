@@ -10,7 +10,8 @@ use ploopconv::host::{FoundDisk, area_of, disks_of};
 
 use super::args::ConvertArgs;
 use super::report::Reporter;
-use super::steps::{finish, open as open_one, resources};
+use super::resources::resources;
+use super::steps::{finish, open as open_one};
 use crate::cli::outcome::{Usage, Verdict};
 use crate::cli::signals::Guard;
 

@@ -27,6 +27,7 @@ impl ConvertArgs {
         if self.verify && matches!(target, Target::Open(_) | Target::Stream(_)) {
             return mistake("--verify reads the target back, and what went to a stream is gone");
         }
+        self.refuse_for_update(target)?;
         self.guest.refuse_nonsense(self.tar_options().is_some())?;
         let to_files = target.is_files();
         if self.checksum.is_some() && !to_files {

@@ -231,7 +231,7 @@ impl Reporter<'_> {
     }
 
     /// How long it has taken so far, to the millisecond.
-    fn seconds(&self) -> f64 {
+    pub(super) fn seconds(&self) -> f64 {
         (self.started.elapsed().as_secs_f64() * 1000.0).round() / 1000.0
     }
 

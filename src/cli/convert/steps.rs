@@ -1,9 +1,8 @@
 //! The steps of a conversion, of one disk or several.
 
 use anyhow::Context;
-use ploopconv::convert::{ConvertFailure, Input, Plan, Resources, Room};
+use ploopconv::convert::{ConvertFailure, Input, Plan, Room};
 use ploopconv::ext4::IfDirty;
-use ploopconv::observe::Progress;
 use ploopconv::ploop::Severity;
 use ploopconv::sink::{Limit, TargetError};
 use ploopconv::util::size::human;
@@ -11,6 +10,7 @@ use ploopconv::{Error, Workers};
 
 use super::args::ConvertArgs;
 use super::report::Reporter;
+use super::resources::resources;
 use super::warnings::of_contents;
 use crate::cli::compact::{DiskArgs, of_whole_partitions};
 use crate::cli::outcome::{Noted, Verdict};
@@ -88,19 +88,6 @@ fn carry_out(
     let done = plan.run(&resources(workers, signals, &progress));
     progress.clear();
     done
-}
-
-pub(super) fn resources<'a>(
-    workers: &'a Workers,
-    signals: &'a Guard,
-    progress: &'a dyn Progress,
-) -> Resources<'a> {
-    Resources {
-        workers,
-        stop: signals.stop(),
-        partials: signals.partials(),
-        progress,
-    }
 }
 
 /// The error of a conversion that did not come to its end.

@@ -50,6 +50,37 @@ impl Chain {
         &self.layers
     }
 
+    /// The ranges of the disk within `range` that layers above the first `below` store, in order;
+    /// joined where they touch.
+    #[must_use]
+    pub fn stored_above(&self, below: usize, range: Range<u64>) -> Vec<Range<u64>> {
+        let above = self.layers.get(below..).unwrap_or_default();
+        let mut found: Vec<Range<u64>> = Vec::new();
+        let mut at = range.start;
+        let end = range.end.min(self.size);
+        while at < end {
+            // Of all layers: each is asked for no more than the shortest run before it.
+            let mut len = end - at;
+            let mut is_stored = false;
+            for layer in above.iter().rev() {
+                let slot = layer.lookup(at, len);
+                len = len.min(slot.len()).max(1);
+                is_stored = !matches!(slot, Slot::Absent { .. });
+                if is_stored {
+                    break;
+                }
+            }
+            let next = at.saturating_add(len);
+            match found.last_mut() {
+                Some(last) if is_stored && last.end == at => last.end = next,
+                _ if is_stored => found.push(at..next),
+                _ => {}
+            }
+            at = next;
+        }
+        found
+    }
+
     /// What the layers say about `offset` and at most `most` bytes: the highest one that has it
     /// decides, and the run ends where a higher layer may have something.
     fn resolve(offset: u64, most: u64, slots: impl Iterator<Item = (usize, Slot)>) -> Extent {

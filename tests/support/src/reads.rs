@@ -33,7 +33,11 @@ pub fn assert_giant_reads_with(image: &Path, args: &[&str], model: &Model) -> Ou
     assert_map_matches(&map(image).args(args).run().status(0).json(), model);
     let outcome = convert(image, &target).args(args).run().status(0);
     assert_file_holds(&target, model);
-    assert_eq!(super::names_in(out.path()), ["disk.raw"]);
+    let mut names = super::names_in(out.path());
+    // A snapshot leaves what a later update begins with.
+    let is_snapshot = args.contains(&"--snapshot");
+    names.retain(|name| !is_snapshot || name != "disk.raw.ploopconv");
+    assert_eq!(names, ["disk.raw"]);
     outcome
 }
 

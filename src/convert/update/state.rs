@@ -1,0 +1,176 @@
+//! `TARGET.ploopconv`: what a target holds.
+
+use std::ffi::OsString;
+use std::io::Write as _;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::error::UpdateError;
+use super::prints::{LayerPrint, TargetPrint};
+use crate::convert::options::{ConvertOptions, Sparse};
+use crate::convert::origin::Origin;
+use crate::convert::target::Target;
+use crate::convert::{CONTENT_KEY, Input};
+use crate::error::{Error, Result};
+use crate::sink::{Durability, IfExists, PartialFile};
+use crate::source::is_absence;
+
+/// Grows with every change that another program would take in the wrong way.
+const VERSION: u64 = 1;
+
+/// What a target holds: the state of a snapshot, but for some ranges.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct State {
+    pub(super) version: u64,
+    /// The descriptor of the disk.
+    pub(super) descriptor: PathBuf,
+    /// The snapshot, whose layers do not change any more.
+    pub(super) snapshot: String,
+    /// Base first.
+    pub(super) layers: Vec<LayerPrint>,
+    /// Where in the disk the target begins, and what of the snapshot it had, in bytes.
+    pub(super) start: u64,
+    pub(super) size: u64,
+    /// What else decides the bytes.
+    pub(super) options: Vec<String>,
+    /// Where the target holds something newer than the snapshot, or may do so: starts and ends.
+    pub(super) changed: Vec<(u64, u64)>,
+    pub(super) target: TargetPrint,
+    /// Whether an update in place was begun, and is not known to have come to its end.
+    pub(super) under_way: bool,
+    /// What is right as soon as a new file has taken the target's place.
+    pub(super) next: Option<Box<State>>,
+}
+
+impl State {
+    /// What a target holds that was just made of a snapshot.
+    pub(super) fn new(
+        input: &Input,
+        origin: &Origin,
+        options: &ConvertOptions,
+        target: &Path,
+    ) -> Result<Self> {
+        let size = input.disk().size();
+        Ok(Self {
+            version: VERSION,
+            descriptor: origin.descriptor().to_owned(),
+            snapshot: origin.snapshot.to_string(),
+            layers: layers(origin)?,
+            start: origin.start,
+            size,
+            options: words(input, options),
+            changed: Vec::new(),
+            target: TargetPrint::of(target, size)?,
+            under_way: false,
+            next: None,
+        })
+    }
+
+    pub(super) fn changed(&self) -> impl Iterator<Item = Range<u64>> {
+        self.changed.iter().map(|&(start, end)| start..end)
+    }
+
+    pub(super) fn set_changed(&mut self, ranges: &[Range<u64>]) {
+        let pairs = ranges.iter().map(|range| (range.start, range.end));
+        self.changed = pairs.collect();
+    }
+
+    /// What a state file says.
+    pub(super) fn read(path: &Path) -> Result<Self> {
+        let wrong = |why: &str| -> Error {
+            UpdateError::State {
+                state: path.to_owned(),
+                why: why.to_owned(),
+            }
+            .into()
+        };
+        let text = match std::fs::read(path) {
+            Ok(text) => text,
+            Err(error) if is_absence(&error) => {
+                let state = path.to_owned();
+                return Err(UpdateError::NoState { state }.into());
+            }
+            Err(error) => return Err(Error::io("reading", path, error)),
+        };
+        let value: Value =
+            serde_json::from_slice(&text).map_err(|_| wrong("it is damaged, it is no JSON"))?;
+        let content = value
+            .get(CONTENT_KEY)
+            .ok_or_else(|| wrong("the target was not made from a snapshot"))?;
+        match content.get("version").and_then(Value::as_u64) {
+            Some(VERSION) => {}
+            Some(_) => return Err(wrong("another version of this program wrote it")),
+            None => return Err(wrong("it is damaged, it has no version")),
+        }
+        serde_json::from_value(content.clone())
+            .map_err(|error| wrong(&format!("it is damaged, {error}")))
+    }
+
+    /// Whether a file says what a target holds, whatever it says.
+    pub(super) fn is_at(path: &Path) -> bool {
+        let value = std::fs::read(path).ok();
+        let value = value.and_then(|text| serde_json::from_slice::<Value>(&text).ok());
+        value.is_some_and(|value| value.get(CONTENT_KEY).is_some())
+    }
+
+    /// Replaces a state file, so that it outlives a crash of the machine.
+    pub(super) fn write(&self, path: &Path) -> Result<()> {
+        let text = serde_json::to_vec_pretty(&json!({ CONTENT_KEY: self }));
+        let text = text.map_err(|error| Error::io("writing", path, error.into()))?;
+        // Not among the partial files of the target: they go when the program is told to end.
+        let file = PartialFile::create(path, IfExists::Replace, &Arc::default())?;
+        let written = file.file().write_all(&text);
+        written.map_err(|error| file.failed(error))?;
+        file.finish(Durability::Synced)
+    }
+}
+
+/// The layers as they are now, base first.
+pub(super) fn layers(origin: &Origin) -> Result<Vec<LayerPrint>> {
+    let layers = origin.chain().map_or(&[][..], |chain| chain.layers());
+    let layers = layers.iter().zip(origin.guids());
+    layers
+        .map(|(layer, guid)| LayerPrint::of(layer, guid.to_string()))
+        .collect()
+}
+
+/// What decides the bytes of a target besides the disk.
+pub(super) fn words(input: &Input, options: &ConvertOptions) -> Vec<String> {
+    let sparse = match options.sparse {
+        Sparse::Auto => "auto",
+        Sparse::Always => "always",
+        Sparse::Never => "never",
+    };
+    let mut words = vec![
+        format!("format={}", options.format.name()),
+        format!("sparse={sparse}"),
+    ];
+    let partition = input.partition();
+    words.extend(partition.map(|number| format!("partition={number}")));
+    words.extend(input.compaction().map(|_| "compact".to_owned()));
+    words
+}
+
+/// Where the state of a target is kept: beside a file; of a device, in the directory for lists.
+pub(super) fn path_of(target: &Target, options: &ConvertOptions) -> Option<PathBuf> {
+    let named = |path: &Path| {
+        let mut name = OsString::from(path);
+        name.push(".ploopconv");
+        PathBuf::from(name)
+    };
+    match target {
+        Target::File(path) => Some(named(path)),
+        Target::Device(path) => {
+            let name = named(Path::new(path.file_name()?));
+            Some(match options.lists.as_os_str() == "." {
+                true => name,
+                false => options.lists.join(name),
+            })
+        }
+        Target::Stream(_) | Target::Open(_) | Target::Directory(_) => None,
+    }
+}

@@ -1,0 +1,261 @@
+//! `--update` on file systems that share blocks, on block devices, and where there is no room.
+
+use crate::sharing::file_system;
+use crate::support::system::Mounted;
+use crate::support::{Chain, ChainBuilder, Fill, ImageBuilder, Outcome, Scratch, SourceGuard};
+use crate::support::{convert, names_in, program};
+use crate::tools::tool;
+use std::fs::File;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+const MIB: u64 = 1 << 20;
+
+/// 24 clusters of 1 MiB; the layers above the first store some of them.
+fn chain(dir: &Path) -> Chain {
+    let image = |seed: u64| {
+        ImageBuilder::v2()
+            .cluster_sectors(2048)
+            .clusters(24)
+            .seed(seed)
+    };
+    let top = image(3).fill(20, Fill::Byte(0)).store_all([0, 2, 7, 23]);
+    ChainBuilder::base(&image(1).store_all(0..24))
+        .child(&image(2).store_all([1, 5]))
+        .child(&top)
+        .write(dir)
+}
+
+fn run(chain: &Chain, target: &Path, options: &[&str]) -> Outcome {
+    convert(&chain.dir, target).args(options).run()
+}
+
+#[track_caller]
+fn first(chain: &Chain, target: &Path, options: &[&str]) {
+    let snapshot = ["--snapshot", &chain.guids[0]];
+    run(chain, target, &[&snapshot[..], options].concat()).done();
+}
+
+#[track_caller]
+fn assert_holds(target: &Path, content: &[u8]) {
+    let found = std::fs::read(target).unwrap();
+    let found = found.get(..content.len()).unwrap();
+    let place = found
+        .iter()
+        .zip(content)
+        .position(|(one, other)| one != other);
+    assert_eq!(place, None, "the first byte that differs");
+}
+
+/// Ends updates at random moments, each followed by one that is left alone.
+#[track_caller]
+fn killed(chain: &Chain, target: &Path, directory: &Path, options: &[&str], begin: impl Fn()) {
+    let kills = std::env::var("PLOOPCONV_UPDATE_KILLS");
+    let kills: u32 = kills.map_or(25, |kills| kills.parse().unwrap());
+    let _guard = SourceGuard::new(&chain.dir);
+    let content = chain.model().content();
+    let start = || {
+        Command::new(program::path())
+            .current_dir(directory)
+            .arg(&chain.dir)
+            .arg("-o")
+            .arg(target)
+            .args(["--update", "-q"])
+            .args(options)
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap()
+    };
+    begin();
+    let clock = Instant::now();
+    assert!(start().wait().unwrap().success());
+    let takes = clock.elapsed().max(Duration::from_millis(5));
+    for number in 0..kills {
+        begin();
+        for again in 0..=number % 3 {
+            let mut child = start();
+            let part = (number * 3 + again).wrapping_mul(2_654_435_769) >> 16;
+            std::thread::sleep(takes * part / 0xFFFF * 11 / 10);
+            let _ = child.kill();
+            child.wait().unwrap();
+        }
+        assert!(start().wait().unwrap().success(), "kill {number}");
+        assert_holds(target, &content);
+    }
+}
+
+#[test]
+fn a_new_file_shares_what_stayed_and_takes_the_place_of_the_old_one() {
+    for kind in ["xfs", "btrfs"] {
+        let scratch = Scratch::new();
+        let mounted = file_system(&scratch, kind, &[]);
+        let chain = chain(&scratch.source());
+        let _guard = SourceGuard::new(&scratch.source());
+        let target = mounted.dir.join("disk.raw");
+        first(&chain, &target, &[]);
+        let before = std::fs::metadata(&target).unwrap().ino();
+        let old = mounted.dir.join("old");
+        std::fs::hard_link(&target, &old).unwrap();
+        let snapshot = ["--snapshot", &chain.guids[1], "--update", "--json"];
+        let report = run(&chain, &target, &snapshot).done().json();
+        assert_eq!(report["replaced"], true);
+        assert_holds(&target, &chain.model_of(1).content());
+        assert_holds(&old, &chain.model_of(0).content());
+        assert_ne!(std::fs::metadata(&target).unwrap().ino(), before);
+        let options = ["--update", "--verify", "--checksum", "--json"];
+        let report = run(&chain, &target, &options).done().json();
+        assert_eq!(report["written_bytes"], 5 * MIB, "{report}");
+        assert_holds(&target, &chain.model().content());
+        tool(
+            "coreutils",
+            Command::new("sync").arg("-f").arg(&mounted.dir),
+        );
+        let listed = tool("e2fsprogs", Command::new("filefrag").arg("-v").arg(&target));
+        assert!(listed.contains("shared"), "{listed}");
+        let names = names_in(&mounted.dir);
+        assert!(
+            names.iter().all(|name| !name.contains(".part-")),
+            "{names:?}"
+        );
+    }
+}
+
+#[test]
+fn an_update_that_replaces_the_target_and_is_killed_is_made_right_by_the_same_command() {
+    let scratch = Scratch::new();
+    let mounted = file_system(&scratch, "xfs", &[]);
+    let chain = chain(&scratch.source());
+    let target = mounted.dir.join("disk.raw");
+    killed(&chain, &target, Path::new("/"), &[], || {
+        first(&chain, &target, &["-f", "-q"]);
+    });
+}
+
+struct Device {
+    path: PathBuf,
+}
+
+impl Device {
+    fn new(scratch: &Scratch) -> Self {
+        let backing = scratch.path().join("device");
+        std::fs::write(&backing, vec![0xdb; 26 * MIB as usize]).unwrap();
+        let mut command = Command::new("losetup");
+        command.args(["-f", "--show"]).arg(&backing);
+        let path = PathBuf::from(tool("mount", &mut command).trim());
+        Self { path }
+    }
+}
+
+impl Drop for Device {
+    fn drop(&mut self) {
+        let _ = Command::new("losetup").arg("-d").arg(&self.path).status();
+    }
+}
+
+#[test]
+fn a_device_is_brought_up_to_date_after_any_kill() {
+    let scratch = Scratch::new();
+    let chain = chain(&scratch.source());
+    let device = Device::new(&scratch);
+    let here = scratch.out();
+    let begin = || {
+        convert(&chain.dir, &device.path)
+            .directory(&here)
+            .args(["--snapshot", &chain.guids[0], "-f", "-q"])
+            .run()
+            .done();
+    };
+    begin();
+    let name = device.path.file_name().unwrap().to_str().unwrap();
+    assert_eq!(names_in(&here), [format!("{name}.ploopconv")]);
+    let update = convert(&chain.dir, &device.path).directory(&here);
+    let options = ["--update", "--verify", "-f", "--json"];
+    let report = update.args(options).run().done().json();
+    assert_eq!(report["changed_bytes"], 7 * MIB, "{report}");
+    assert_holds(&device.path, &chain.model().content());
+    // What lies past the disk is not the conversion's.
+    let all = std::fs::read(&device.path).unwrap();
+    assert!(all[24 * MIB as usize..].iter().all(|&byte| byte == 0xdb));
+    killed(&chain, &device.path, &here, &["-f"], begin);
+    // Started meanwhile.
+    std::fs::write(scratch.path().join("noise"), [7; 4096]).unwrap();
+    let mut dd = Command::new("dd");
+    dd.args(["conv=notrunc,fsync", "status=none"])
+        .arg(format!("if={}", scratch.path().join("noise").display()))
+        .arg(format!("of={}", device.path.display()));
+    tool("coreutils", &mut dd);
+    let again = convert(&chain.dir, &device.path).directory(&here);
+    again
+        .args(["--update", "-f"])
+        .run()
+        .refused(1, &["was changed"]);
+}
+
+#[test]
+fn where_the_room_ends_the_same_command_goes_on_once_there_is_some() {
+    let scratch = Scratch::new();
+    let image = |seed: u64| {
+        ImageBuilder::v2()
+            .cluster_sectors(2048)
+            .clusters(24)
+            .seed(seed)
+    };
+    let chain = ChainBuilder::base(&image(1).store_all([0, 3]))
+        .child(&image(2).store_all(4..16))
+        .write(&scratch.source());
+    let small = Mounted::memory("20m", &scratch.path().join("small"));
+    let target = small.dir.join("disk.raw");
+    first(&chain, &target, &[]);
+    let filler = small.dir.join("filler");
+    std::fs::write(&filler, vec![1; 12 * MIB as usize]).unwrap();
+    let update = ["--update", "--reflink=never"];
+    run(&chain, &target, &update).refused(1, &["the same command again makes it right"]);
+    let mut head = vec![1; MIB as usize];
+    std::io::Read::read_exact(&mut File::open(&target).unwrap(), &mut head).unwrap();
+    assert!(head.iter().all(|&byte| byte == 0));
+    std::fs::remove_file(&filler).unwrap();
+    run(&chain, &target, &update).done();
+    assert_holds(&target, &chain.model().content());
+}
+
+/// I/O errors of the target, one system call after the other.
+#[test]
+fn after_an_error_of_the_target_the_same_command_makes_it_right() {
+    let scratch = Scratch::new();
+    let chain = chain(&scratch.source());
+    let _guard = SourceGuard::new(&chain.dir);
+    let target = scratch.target();
+    let calls = [
+        ("pwrite64", [1, 4, 9]),
+        ("fsync", [1, 3, 6]),
+        ("fallocate", [1, 2, 3]),
+        ("ftruncate", [1, 1, 1]),
+        ("rename,renameat,renameat2", [1, 2, 2]),
+    ];
+    for (call, times) in calls {
+        for time in times {
+            first(&chain, &target, &["-f", "-q"]);
+            let mut strace = Command::new("strace");
+            strace
+                .args(["-f", "-qq", "-o", "/dev/null", "-e"])
+                .arg(format!("trace={call}"))
+                .arg("-e")
+                .arg(format!("inject={call}:error=EIO:when={time}"))
+                .arg(program::path())
+                .arg(&chain.dir)
+                .arg("-o")
+                .arg(&target)
+                .args(["--update", "--reflink=never", "-j", "1"]);
+            let output = strace.output().unwrap();
+            let what = format!("{call} {time}: {output:?}");
+            if output.status.success() {
+                assert_holds(&target, &chain.model().content());
+            }
+            let again = run(&chain, &target, &["--update", "--reflink=never"]);
+            assert_eq!(again.status, Some(0), "{what}\n{}", again.stderr);
+            assert_holds(&target, &chain.model().content());
+        }
+    }
+}

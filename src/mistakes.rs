@@ -103,7 +103,7 @@ fn explain(typed: &[OsString]) -> Option<Mistake> {
         None => {}
     }
     let mut later = Mistake::default();
-    habits::coming(&words, &mut later);
+    habits::of_another_command(&words, &mut later);
     if !later.lines.is_empty() {
         return Some(later);
     }

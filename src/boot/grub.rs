@@ -121,16 +121,19 @@ impl Grub {
         fs::write(&config, text).map_err(|source| Error::io("writing", &config, source))?;
         for program in &self.programs {
             let mut command = Command::new(program);
-            command.env("LC_ALL", "C").arg("-O").arg(platform.folder);
             command
-                .arg("-o")
+                .env("LC_ALL", "C")
+                .arg(option('O'))
+                .arg(platform.folder);
+            command
+                .arg(option('o'))
                 .arg(&image)
-                .arg("-d")
+                .arg(option('d'))
                 .arg(modules)
-                .arg("-p")
+                .arg(option('p'))
                 .arg("/grub");
             command
-                .arg("-c")
+                .arg(option('c'))
                 .arg(&config)
                 .args(MODULES)
                 .args(platform.modules);
@@ -180,6 +183,11 @@ impl Images {
         core.resize(to_usize(self.core_size().next_multiple_of(512)), 0);
         core
     }
+}
+
+/// An option of GRUB's program.
+fn option(letter: char) -> String {
+    format!("-{letter}")
 }
 
 fn put(bytes: &mut [u8], at: usize, what: &[u8]) {

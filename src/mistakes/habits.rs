@@ -1,13 +1,10 @@
-//! Options of other programs, and of later versions of this one.
+//! Options of other programs, and of other commands of this one.
 
 mod table;
 
 use self::table::{HABITS, Habit, Means};
 use super::mistake::Mistake;
 use super::words::Words;
-
-/// Options of `convert` in a later version.
-const COMING: [&str; 4] = ["--kernel", "--initrd", "--modules", "--append"];
 
 /// The formats that other programs want to know of an image, in lower case.
 pub(super) const DISK_FORMATS: [&str; 14] = [
@@ -27,17 +24,14 @@ pub(super) const DISK_FORMATS: [&str; 14] = [
     "img",
 ];
 
-/// Options of a later version.
-pub(super) fn coming(words: &Words, mistake: &mut Mistake) {
+/// Options that another command has.
+pub(super) fn of_another_command(words: &Words, mistake: &mut Mistake) {
     for at in words.unknown() {
         let text = words.text(at);
-        let name = text.split('=').next().unwrap_or_default().to_owned();
+        let name = text.split('=').next().unwrap_or_default();
         if name == "--update" && words.command().as_deref() == Some("batch") {
             let one = "--update is for one target: name its container and -o TARGET, without batch";
             mistake.says(one.to_owned());
-        }
-        if COMING.contains(&&*name) {
-            mistake.says(format!("{name} is not in this version"));
         }
     }
 }

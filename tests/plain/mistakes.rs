@@ -263,10 +263,8 @@ fn values_go_after_an_equals_sign() {
 }
 
 #[test]
-fn an_option_of_a_later_version_is_said_to_be_one() {
+fn an_option_of_another_command_is_said_to_be_one() {
     let place = Place::new();
-    let says = "--append is not in this version";
-    place.wrong(&["IMG", "-o", "out", "--append", "lxc"], &[says]);
     place.wrong(
         &["batch", "IMG", "-o", "out", "--update"],
         &["--update is for one target"],

@@ -33,7 +33,7 @@ pub(in crate::convert) fn record_path(
     Ok(path)
 }
 
-/// The file that says what an older target held, which the new one does not. Nothing where nobody
+/// The file that says what an older target held, which the new one does not. Nothing where no one
 /// wrote it for updates, or it is a file of the source.
 pub(in crate::convert) fn stale_path(
     target: &Target,

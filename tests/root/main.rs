@@ -36,6 +36,7 @@ mod extracted;
 mod failures;
 mod faults;
 mod file_tree;
+mod first_boot;
 mod full;
 mod guest_boot;
 mod image_forms;

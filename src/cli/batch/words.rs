@@ -60,7 +60,9 @@ fn shared() -> impl Iterator<Item = Arg> {
     let is_shared = |arg: &Arg| !OF_ONE.contains(&arg.get_id().as_str());
     // No name of a target says anything here, and there is always a digest.
     let described = |arg: Arg| match arg.get_id().as_str() {
-        "format" => arg.help("Format of the targets [default: raw, or with --for tar]"),
+        "format" => {
+            arg.help("Format of the targets [default: raw, or tar with --for lxc and incus]")
+        }
         "checksum" => arg.help("How their digests are computed [default: sha256]"),
         "force" => {
             arg.help("Replace targets that are something else, once the new ones are complete")
@@ -160,7 +162,10 @@ impl ConvertWords {
     /// What is wrong with the words, whatever container they are for.
     pub(super) fn refuse_nonsense(&self) -> Result<(), String> {
         match (self.value("host"), self.value("format")) {
-            (Some(host), Some(format)) if format != "tar" => Err(format!(
+            (Some("kvm"), Some("tar")) => {
+                Err("--for kvm makes disks that boot, and no archives: leave -O tar out".to_owned())
+            }
+            (Some(host), Some(format)) if host != "kvm" && format != "tar" => Err(format!(
                 "--for {host} changes the files of an archive: leave -O {format} out"
             )),
             _ => Ok(()),
@@ -170,8 +175,8 @@ impl ConvertWords {
     /// What targets are called behind the dot.
     pub(super) fn extension(&self) -> &'static str {
         let format = match self.value("host") {
+            Some("kvm") | None => self.value("format").unwrap_or("raw"),
             Some(_) => "tar",
-            None => self.value("format").unwrap_or("raw"),
         };
         match (format, self.value("compress")) {
             ("tar", Some("gzip")) => "tar.gz",

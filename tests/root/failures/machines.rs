@@ -42,7 +42,7 @@ fn kernel(cases: &Cases, name: &str, flags: u8) -> PathBuf {
     bytes[0x202..0x208].copy_from_slice(b"HdrS\x0f\x02");
     bytes[0x20e] = 0x80;
     bytes[0x236] = flags;
-    bytes[0x280..0x28a].copy_from_slice(b"6.1.0-test ");
+    bytes[0x280..0x28b].copy_from_slice(b"6.1.0-test ");
     let folder = cases.scratch.path().join(name);
     fs::create_dir_all(&folder).unwrap();
     let path = folder.join("vmlinuz-6.1.0-test");

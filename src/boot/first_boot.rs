@@ -21,8 +21,7 @@ const HOOKS: [(&str, &str); 3] = [
     // of a file, where ours comes last: after /dev was moved.
     (
         "conf/conf.d/zz-ploopconv",
-        "[ ! -f /scripts/init-bottom/ORDER ] ||\n    \
-         echo 'sh /ploopconv/first-boot.sh \"$rootmnt\"' >>/scripts/init-bottom/ORDER\n",
+        include_str!("initramfs-tools.sh"),
     ),
     // dracut to 101, and from 102 on.
     ("lib/dracut/hooks/pre-pivot/99-ploopconv.sh", DRACUT),

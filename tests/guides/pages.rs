@@ -149,11 +149,12 @@ fn slug(heading: &str) -> String {
 }
 
 /// The reports that need no device, in the order of the page.
-const REPORTS: [&str; 14] = [
+const REPORTS: [&str; 15] = [
     "json-failure",
     "json-info",
     "json-check",
     "json-map",
+    "json-update",
     "json-convert",
     "json-partitions",
     "json-compare",

@@ -1,6 +1,7 @@
 //! `--update` on file systems that share blocks, on block devices, and where there is no room.
 
 use crate::sharing::file_system;
+use crate::support::divided::{Raw, ext4};
 use crate::support::system::Mounted;
 use crate::support::{Chain, ChainBuilder, Fill, ImageBuilder, Outcome, Scratch, SourceGuard};
 use crate::support::{convert, names_in, program};
@@ -258,4 +259,35 @@ fn after_an_error_of_the_target_the_same_command_makes_it_right() {
             assert_holds(&target, &chain.model().content());
         }
     }
+}
+
+/// A mount changes neither the start nor the end of a device with partitions, and the file system
+/// all the same.
+#[test]
+fn a_device_whose_file_system_was_mounted_meanwhile_is_told() {
+    let scratch = Scratch::new();
+    let raw = Raw::sgdisk(24 * MIB, &["--new=1:2048:0"]);
+    raw.fill(MIB, 22 * MIB, ext4("mounted"));
+    let mut base = ImageBuilder::v2().cluster_sectors(2048).clusters(24);
+    for cluster in 0..24 {
+        let bytes = raw.read(u64::from(cluster) * MIB, MIB);
+        base = base.fill(cluster, Fill::Bytes(bytes));
+    }
+    let top = ImageBuilder::v2().cluster_sectors(2048).clusters(24);
+    let chain = ChainBuilder::base(&base)
+        .child(&top.seed(3).store_all([20]))
+        .write(&scratch.source());
+    let device = Device::new(&scratch);
+    let here = scratch.out();
+    let to_device = || convert(&chain.dir, &device.path).directory(&here);
+    let snapshot = ["--snapshot", &chain.guids[0], "-f", "-q"];
+    to_device().args(snapshot).run().done();
+    {
+        let folder = scratch.path().join("mnt");
+        let mounted = Mounted::image(&device.path, &folder, "loop,offset=1048576");
+        std::fs::write(mounted.dir.join("new"), "x").unwrap();
+    }
+    let update = to_device().args(["--update", "-f", "--json"]).run();
+    let report = update.refused(1, &["was changed"]).json();
+    assert_eq!(report["code"], "target-changed", "{report}");
 }

@@ -56,7 +56,7 @@ pub(crate) fn hint(error: &Error, typed: &Typed) -> Vec<Hint> {
         return compact::of_compaction(error, typed);
     }
     if let Some(error) = error.detail() {
-        return machine::of_machine(error, typed);
+        return machine::of_machine(error);
     }
     if let Some(error) = error.detail() {
         return machine::of_boot(error);

@@ -14,8 +14,11 @@ here=${0%/*}
 root=${1:-${rootmnt:-${NEWROOT:-/sysroot}}}
 log=${2:-/dev/kmsg}
 mark=$root/root/from-container/.first-boot
+# What the container did not have: a run that was ended made it, and it is not the container's.
+absent=$root/root/from-container/.absent
 
-say() { { echo "<5>ploopconv: $*" >>"$log"; } 2>/dev/null || echo "ploopconv: $*" 2>/dev/null >/dev/console; }
+# echo would read a name's backslashes.
+say() { { printf '<5>ploopconv: %s\n' "$*" >>"$log"; } 2>/dev/null || printf 'ploopconv: %s\n' "$*" 2>/dev/null >/dev/console; }
 
 # can PROGRAM: whether this initramfs has it.
 can() { command -v "$1" >/dev/null 2>&1; }
@@ -70,14 +73,30 @@ mode_of() {
 
 # keep CHANGE: a copy of the file that is going to be written; complete or absent, and made once.
 keep() {
+    case $what in write | link) ;; *) return 0 ;; esac
+    if there "$saved" || there "$absent/${saved##*/}"; then return 0; fi
+    if ! plain "$path" || ! there "$file"; then
+        : >"$absent/${saved##*/}"
+        return
+    fi
     [ "$what" = write ] && [ -f "$file" ] && [ ! -L "$file" ] || return 0
-    there "$saved" && return 0
-    (umask 077 && cat "$file" >"$saved.part") && mv "$saved.part" "$saved"
+    (umask 077 && cat "$file" >"$saved.part") && mv "$saved.part" "$saved" && return
+    drop "$saved.part"
+    return 1
+}
+
+# over CHANGE: writes over a file, which keeps its owner, its mode and its attributes. A disk that is
+# full must not cost what it had: a copy beside it shows that there is room.
+over() {
+    (umask 077 && cat "$1/contents" >"$saved.part") && drop "$saved.part" && cat "$1/contents" >"$file" && return
+    drop "$saved.part"
+    there "$saved" && [ "$(cat "$file" && echo x)" != "$(cat "$saved" && echo x)" ] && cat "$saved" >"$file"
+    return 1
 }
 
 # away FILE AS: moves it to what is kept.
 away() {
-    if there "$2"; then
+    if there "$2" || there "$absent/${saved##*/}"; then
         # From a run that was ended, or of another plan: the first one is the container's.
         drop "$1"
     else
@@ -91,13 +110,14 @@ carry_out() {
     write)
         if [ -L "$file" ] || there "$file" && [ ! -f "$file" ]; then return 1; fi
         if [ -f "$file" ] && [ ! -e "$1/alone" ]; then
-            # It keeps its owner, its mode and its attributes.
-            cat "$1/contents" >"$file"
+            over "$1"
             return
         fi
         new=$file.ploopconv-new
         drop "$new"
-        (umask "$(cat "$1/umask")" && cat "$1/contents" >"$new") && mode_of "$1" "$new" && mv "$new" "$file"
+        (umask "$(cat "$1/umask")" && cat "$1/contents" >"$new") && mode_of "$1" "$new" && mv "$new" "$file" && return
+        drop "$new"
+        return 1
         ;;
     remove) if there "$file"; then away "$file" "$saved"; fi ;;
     empty)
@@ -128,11 +148,11 @@ each() {
         if [ ! -d "$change" ] || [ -e "$change/failed" ]; then continue; fi
         what=$(cat "$change/what")
         all_of "$change/path" && path=$bytes
-        all_of "$change/saved" && saved=$root/root/from-container/$bytes
+        all_of "$change/saved" && saved=$root/root/from-container/$bytes$later
         file=$root/$path
         if ! plain "$path"; then
             # It may be one that another change makes.
-            [ "$1" = carry_out ] || continue
+            [ "$1" = carry_out ] || { "$1" "$change" 2>/dev/null && continue; }
             : >"$change/failed"
             [ "$what" = keep ] || say "not done, its folder is another: $(cat "$change/say")"
         elif ! "$1" "$change" 2>/dev/null; then
@@ -203,14 +223,24 @@ all() {
         say "nothing is changed: /root or /root/from-container is a link"
         return
     fi
-    [ -d "$root/root" ] || (umask 077 && mkdir "$root/root") || return
-    [ -d "$root/root/from-container" ] || (umask 077 && mkdir "$root/root/from-container") || return
+    for folder in "$root/root" "$root/root/from-container" "$absent"; do
+        [ -d "$folder" ] || (umask 077 && mkdir "$folder") 2>/dev/null || {
+            say "nothing is changed: no folder can be made for what is replaced (too little room?)"
+            return
+        }
+    done
+    # What a plan before this one replaced keeps its name.
+    later=
+    if there "$mark"; then
+        later=$(cat "$here/plan")
+        later=.${later%"${later#????????}"}
+    fi
     each keep
     flush
     each carry_out
     modules
     flush
-    (umask 077 && cat "$here/plan" >"$mark.new") && mv "$mark.new" "$mark" && flush
+    (umask 077 && cat "$here/plan" >"$mark.new") && mv "$mark.new" "$mark" && drop "$absent" && flush
 }
 
 if [ -d "$root" ] && ! is_done; then

@@ -4,25 +4,17 @@ use ploopconv::boot::{BootError, PayloadError};
 use ploopconv::convert::MachineError;
 
 use super::hint::Hint;
-use super::retry::Typed;
 
 /// Advice for a disk that has no system to start, several, or one that starts by itself.
-pub(super) fn of_machine(error: &MachineError, typed: &Typed) -> Vec<Hint> {
+pub(super) fn of_machine(error: &MachineError) -> Vec<Hint> {
     match error {
-        MachineError::BootsItself { .. } => vec![Hint::run(
-            "to convert the disk as it is",
-            typed.dropping("host"),
-        )],
         MachineError::SeveralSystems { .. } => vec![Hint::say(
             "--partition N makes a disk of one of them, without the others",
         )],
         MachineError::UnnamedRoot { .. } => vec![Hint::say(
             "--append root=/dev/VG/LV names it, and the initramfs needs the program that finds it",
         )],
-        _ => vec![Hint::run(
-            "to convert the disk as it is",
-            typed.dropping("host"),
-        )],
+        _ => vec![Hint::say("without --for the disk is converted as it is")],
     }
 }
 

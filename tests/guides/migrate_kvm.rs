@@ -88,7 +88,8 @@ fn a_container_becomes_a_machine_that_somebody_logs_in_to() {
     let mut second = workplace.start(&page, "kvm-start-uefi");
     second.log_in("root", "ploop", Duration::from_secs(360));
     let again = "# dmesg | grep 'ploopconv: ' || echo none\nnone\n\
-        # systemctl is-system-running --wait\nrunning\n# ls -d /sys/firmware/efi\n/sys/firmware/efi\n";
+        # systemctl is-system-running --wait\nrunning\n\
+        # ls -d /sys/firmware/efi\n/sys/firmware/efi\n";
     second.run(
         &Guide::of("the second boot", again),
         Duration::from_secs(180),

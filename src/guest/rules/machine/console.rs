@@ -21,6 +21,9 @@ const EVENT: &str = "start on stopped rc2\nstart on stopped rc3\nstart on stoppe
      start on stopped rc5\nstop on runlevel 0\nstop on runlevel 1\nstop on runlevel 6\nrespawn\n\
      exec ";
 
+/// The option of BusyBox's getty for a line without a modem.
+const LOCAL: char = 'L';
+
 /// Where systemd keeps its units.
 const UNITS: &[&str] = &["usr/lib/systemd/system", "lib/systemd/system"];
 
@@ -135,7 +138,7 @@ fn busybox(draft: &mut Draft<'_>) -> Result<()> {
         let ttys = TERMINALS.iter().map(|(_, tty)| *tty);
         let missing = ttys.filter(|tty| !text.lines().any(|line| on(line, tty)));
         let added: Vec<String> = missing
-            .map(|tty| format!("{tty}::respawn:/sbin/getty -L 115200 {tty} vt100"))
+            .map(|tty| format!("{tty}::respawn:/sbin/getty -{LOCAL} 115200 {tty} vt100"))
             .collect();
         with_lines(&commented(text, |line| on(line, "console")), added)
     })

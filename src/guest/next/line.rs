@@ -39,6 +39,23 @@ impl Line {
         self.word(value)
     }
 
+    /// An option without a value.
+    pub(super) fn flag(mut self, name: &str) -> Self {
+        self.0.push_str(&format!(" --{name}"));
+        self
+    }
+
+    /// An option whose value the shell is to take as it stands.
+    pub(super) fn shell_option(self, name: &str, text: &str) -> Self {
+        self.flag(name).shell(text)
+    }
+
+    /// An option as QEMU has them, with one dash.
+    pub(super) fn short(mut self, name: &str) -> Self {
+        self.0.push_str(&format!(" -{name}"));
+        self
+    }
+
     pub(super) fn option_if(self, name: &str, value: Option<String>) -> Self {
         match value {
             Some(value) => self.option(name, &value),

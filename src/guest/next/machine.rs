@@ -63,11 +63,12 @@ impl Job<'_> {
             .option("serial0", "socket")
             .option_if("onboot", starts(config, "1"));
         let import = Line::new("qm importdisk").shell(&id).file(self.disk.path);
-        let volume = format!("--virtio0 local-lvm:vm-{id}-disk-0 --boot order=virtio0");
+        let set = Line::new("qm set").shell(&id);
+        let set = set.shell_option("virtio0", &format!("local-lvm:vm-{id}-disk-0"));
         commands.extend([
             create.0,
             import.word("local-lvm").0,
-            Line::new("qm set").shell(&id).shell(&volume).0,
+            set.shell_option("boot", "order=virtio0").0,
             format!("qm start {id}"),
         ]);
         let mut notes = vec![
@@ -88,7 +89,8 @@ impl Job<'_> {
         if let Some(mac) = self.card_address() {
             card.push_str(&format!(",mac={mac}"));
         }
-        let line = Line::new("virt-install --import")
+        let line = Line::new("virt-install")
+            .flag("import")
             .option("name", &name(self.config, self.disk.id))
             .option("memory", &self.mebibytes())
             .option("vcpus", &self.processors())
@@ -102,9 +104,10 @@ impl Job<'_> {
                 ),
             )
             .option("network", &card)
-            .shell("--graphics none --noautoconsole");
-        let line = match starts(self.config, "--autostart") {
-            Some(word) => line.shell(&word),
+            .option("graphics", "none")
+            .flag("noautoconsole");
+        let line = match starts(self.config, "autostart") {
+            Some(word) => line.flag(&word),
             None => line,
         };
         Hint {
@@ -134,14 +137,14 @@ impl Job<'_> {
         if let Some(mac) = self.card_address() {
             card.push_str(&format!(",mac={mac}"));
         }
-        let line = Line::new("qemu-system-x86_64 -M q35 -accel kvm -cpu host -m")
-            .word(&self.mebibytes())
-            .shell("-smp")
-            .word(&self.processors())
-            .shell("-nographic -drive")
-            .word(&drive)
-            .shell("-nic")
-            .word(&card);
+        let line = Line::new("qemu-system-x86_64");
+        let line = [("M", "q35"), ("accel", "kvm"), ("cpu", "host")]
+            .iter()
+            .fold(line, |line, (name, value)| line.short(name).word(value));
+        let line = line.short("m").word(&self.mebibytes());
+        let line = line.short("smp").word(&self.processors());
+        let line = line.short("nographic").short("drive").word(&drive);
+        let line = line.short("nic").word(&card);
         Hint {
             host: "QEMU",
             commands: vec![line.0],

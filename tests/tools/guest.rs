@@ -371,6 +371,7 @@ fn options_that_say_nothing_are_refused() {
         ),
         ("a.tar", &["--for", "kvm"], "and no archive"),
         ("a.raw", &["--kernel", "x"], "--for"),
+        ("a", &["--for", "kvm", "--partitions"], "--partitions would"),
         (
             "a.tar",
             &["--for", "lxc", "--kernel", "x"],

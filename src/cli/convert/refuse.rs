@@ -29,6 +29,11 @@ impl ConvertArgs {
         }
         self.refuse_for_update(target)?;
         self.guest.refuse_nonsense(self.tar_options().is_some())?;
+        if self.guest.is_for_machine() && self.partitions {
+            return mistake(
+                "--for kvm makes one disk that boots; --partitions would take it apart again",
+            );
+        }
         let to_files = target.is_files();
         if self.checksum.is_some() && !to_files {
             return mistake("--checksum writes a file beside the target, which has to be a file");

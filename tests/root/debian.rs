@@ -89,9 +89,16 @@ fn a_debian_system_reads_as_it_was_at_the_top_and_at_each_snapshot() {
             ]);
         }
         program.run().done();
-        assert_eq!(names_in(&scratch.out()), ["disk.raw"]);
+        // What a snapshot was converted to can be updated later: its state is beside it.
+        let names: &[&str] = match number {
+            3 => &["disk.raw"],
+            _ => &["disk.raw", "disk.raw.ploopconv"],
+        };
+        assert_eq!(names_in(&scratch.out()), names);
         assert_moment(&dir, number, &target);
-        std::fs::remove_file(target).unwrap();
+        for name in names {
+            std::fs::remove_file(scratch.out().join(name)).unwrap();
+        }
     }
     assert_qcow2(&dir, &disk, &scratch);
     assert_runs(&disk, &scratch);

@@ -11,7 +11,6 @@ use ploopconv::disk::{RawDisk, VirtualDisk};
 use ploopconv::ext4::Files;
 
 use self::base::{Base, INODE};
-use crate::sparse::Sparse;
 
 /// The superblock and the descriptors of the groups.
 pub fn try_layout(input: &[u8]) {
@@ -99,11 +98,8 @@ pub fn try_fast(input: &[u8]) {
 /// Opens it as the program does, strictly and over damage, and looks at every file.
 fn open(base: Base) {
     let is_sound = base.is_sound();
-    let file = Sparse {
-        len: base.bytes.len() as u64,
-        bytes: base.bytes,
-    };
-    let disk = RawDisk::over(Arc::new(file), Path::new("input")).expect("it has a size");
+    let file = Arc::new(base.into_file());
+    let disk = RawDisk::over(file, Path::new("input")).expect("it has a size");
     let disk: Arc<dyn VirtualDisk> = Arc::new(disk);
     let strict = Files::open(Arc::clone(&disk));
     assert!(strict.is_ok() || !is_sound, "the base itself is refused");

@@ -1,5 +1,9 @@
 //! A sound ext4 of 1 KiB blocks with a little of everything, written byte by byte.
 
+use std::sync::LazyLock;
+
+use crate::sparse::Sparse;
+
 /// The size of an inode in bytes.
 pub(super) const INODE: usize = 256;
 /// The bytes of an inode that are left for attributes.
@@ -45,16 +49,24 @@ pub(super) fn inode(number: usize) -> usize {
 }
 
 /// The file system.
+#[derive(Clone)]
 pub(super) struct Base {
-    pub(super) bytes: Vec<u8>,
+    /// As far as there is something; a journal of zeros follows.
+    bytes: Vec<u8>,
     /// How many bytes came from the input.
     laid: usize,
 }
 
 impl Base {
+    /// A copy of the one that every execution begins with.
     pub(super) fn new() -> Self {
+        static SOUND: LazyLock<Base> = LazyLock::new(Base::build);
+        SOUND.clone()
+    }
+
+    fn build() -> Self {
         let mut base = Self {
-            bytes: vec![0; BLOCKS * BLOCK],
+            bytes: vec![0; block(JOURNAL)],
             laid: 0,
         };
         base.superblock();
@@ -102,6 +114,14 @@ impl Base {
         base
     }
 
+    /// The disk with it.
+    pub(super) fn into_file(self) -> Sparse {
+        Sparse {
+            bytes: self.bytes,
+            len: (BLOCKS * BLOCK) as u64,
+        }
+    }
+
     /// Whether nothing was changed: then it can be read.
     pub(super) fn is_sound(&self) -> bool {
         self.laid == 0
@@ -115,7 +135,10 @@ impl Base {
 
     /// Lays bytes over what is there; those past the end are left out.
     fn put(&mut self, at: usize, bytes: &[u8]) {
-        let len = bytes.len().min(self.bytes.len().saturating_sub(at));
+        let len = bytes.len().min((BLOCKS * BLOCK).saturating_sub(at));
+        if self.bytes.len() < at + len {
+            self.bytes.resize(at + len, 0);
+        }
         self.bytes[at..at + len].copy_from_slice(&bytes[..len]);
     }
 

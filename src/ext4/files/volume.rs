@@ -47,7 +47,8 @@ impl Volume {
     pub(super) fn new(disk: Arc<dyn VirtualDisk>, block_size: u64, replayed: Replayed) -> Self {
         /// In bytes: enough for the directories and tables of inodes that threads are in.
         const REMEMBERED: u64 = 8 << 20;
-        let places = to_usize((REMEMBERED / block_size).min(2048));
+        let places = (REMEMBERED / block_size).min(2048);
+        let places = to_usize(places.min(disk.size() / block_size).max(1));
         Self {
             disk,
             block_size,

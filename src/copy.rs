@@ -37,6 +37,7 @@
 
 mod job;
 mod options;
+mod order;
 mod ordered;
 mod plan;
 mod queue;
@@ -57,6 +58,7 @@ use crate::disk::VirtualDisk;
 use crate::error::Result;
 use crate::observe::{Observer, Progress};
 use crate::sink::{ExistingSink, Sink};
+use crate::util::sync::into_inner;
 use crate::workers::Workers;
 
 /// Copies the whole disk, and makes sure that it did not change meanwhile. The sink is still to
@@ -158,5 +160,6 @@ fn copy_in(
         written: job.written.into_inner(),
         shared: job.shared.into_inner(),
         zeros: job.zeros.into_inner(),
+        by_file: into_inner(job.queue).1.by_file(),
     })
 }

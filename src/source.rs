@@ -3,6 +3,7 @@
 mod error;
 mod rescue;
 mod resolved;
+mod seeks;
 
 use std::fmt::Debug;
 use std::fs::{File, FileType};
@@ -313,6 +314,12 @@ impl FileSource {
     pub fn is_cached(&self, range: &Range<u64>) -> bool {
         let last = range.end.saturating_sub(1).max(range.start);
         sys::is_cached(&self.file, range.start) && sys::is_cached(&self.file, last)
+    }
+
+    /// Whether reading here and there in the file moves the head of a disk, or may.
+    #[must_use]
+    pub fn may_seek(&self) -> bool {
+        seeks::may_seek(&self.file)
     }
 
     /// Asks the kernel to read a range of bytes soon.

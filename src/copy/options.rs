@@ -11,7 +11,7 @@ pub struct CopyOptions<'a> {
     pub stop: &'a AtomicBool,
 }
 
-/// What a copy did; every byte of the disk is in one of the three.
+/// What a copy did; every byte of the disk is in one of the first three.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Summary {
     /// Bytes written as data.
@@ -20,4 +20,7 @@ pub struct Summary {
     pub shared: u64,
     /// Bytes left to the sink as zeros.
     pub zeros: u64,
+    /// Bytes of data that were read in the order of the image's files, and not in that of the disk,
+    /// because they were not in memory and a disk with a head holds them.
+    pub by_file: u64,
 }

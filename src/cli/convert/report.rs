@@ -163,6 +163,12 @@ impl Reporter<'_> {
                     .iter()
                     .for_each(|line| write_message(&format!("{name}: {line}")));
             }
+            if args.verbose && image.summary.by_file > 0 {
+                let read = short(image.summary.by_file);
+                write_message(&format!(
+                    "{name}: {read} read in the order of the image's files"
+                ));
+            }
             if args.makes_several() {
                 let (size, written) = (image.planned.input.disk().size(), words(image));
                 let name = image.planned.path.display();
@@ -402,8 +408,8 @@ impl<'a> Written<'a> {
         Self {
             summary: Summary {
                 written,
-                shared: 0,
                 zeros: size.saturating_sub(written),
+                ..Summary::default()
             },
             account,
             digest: None,

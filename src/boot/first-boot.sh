@@ -7,12 +7,15 @@
 #
 # What to do lies beside this script: a folder of files for each change, so that no name of the guest
 # is ever read as a command. It may be ended at any point and run again; what it replaces is kept in
-# /root/from-container of the guest. A change that fails is told and passed over. An initramfs has
-# few programs, and each family others: cat, ln, mkdir, mount and mv are in all of them.
+# /root/from-container of the guest. A change that fails is told and passed over; the next boot tries
+# it again, where the guest still has what the container had. An initramfs has few programs, and each
+# family others: cat, ln, mkdir, mount and mv are in all of them.
 # shellcheck disable=SC2317 # functions that each calls by their names
 here=${0%/*}
 root=${1:-${rootmnt:-${NEWROOT:-/sysroot}}}
 log=${2:-/dev/kmsg}
+# A line with the plan that was carried out and with $later, and one for each change that failed: its
+# number, with ! from before it is tried until it is known how that ended.
 mark=$root/root/from-container/.first-boot
 # What the container did not have: a run that was ended made it, and it is not the container's.
 absent=$root/root/from-container/.absent
@@ -29,7 +32,7 @@ all_of() {
     bytes=${bytes%x}
 }
 
-# plain PATH: whether folders alone lead to it: a link could lead out of the guest.
+# plain PATH: whether folders alone lead to it: a link could lead out of the guest. $at is where not.
 plain() {
     rest=$1 at=$root
     while :; do
@@ -42,6 +45,9 @@ plain() {
 }
 
 there() { [ -e "$1" ] || [ -L "$1" ]; }
+
+# same FILE FILE: whether both have the same text.
+same() { [ "$(cat "$1" && echo x)" = "$(cat "$2" && echo x)" ]; }
 
 # drop PATH: takes a file or a folder away for good.
 drop() {
@@ -75,10 +81,12 @@ mode_of() {
 keep() {
     case $what in write | link) ;; *) return 0 ;; esac
     if there "$saved" || there "$absent/${saved##*/}"; then return 0; fi
-    if ! plain "$path" || ! there "$file"; then
-        : >"$absent/${saved##*/}"
+    if ! plain "$path"; then
+        # Where nothing is, another change makes the folder; a link tells nothing of the file.
+        there "$at" || : >"$absent/${saved##*/}"
         return
     fi
+    there "$file" || : >"$absent/${saved##*/}"
     [ "$what" = write ] && [ -f "$file" ] && [ ! -L "$file" ] || return 0
     (umask 077 && cat "$file" >"$saved.part") && mv "$saved.part" "$saved" && return
     drop "$saved.part"
@@ -90,7 +98,7 @@ keep() {
 over() {
     (umask 077 && cat "$1/contents" >"$saved.part") && drop "$saved.part" && cat "$1/contents" >"$file" && return
     drop "$saved.part"
-    there "$saved" && [ "$(cat "$file" && echo x)" != "$(cat "$saved" && echo x)" ] && cat "$saved" >"$file"
+    there "$saved" && ! same "$file" "$saved" && cat "$saved" >"$file"
     return 1
 }
 
@@ -142,14 +150,37 @@ carry_out() {
     esac
 }
 
-# each COMMAND: for every change, with what it is of in $what, $file, $saved.
+# untouched: whether the guest still has what the container had, so that nothing of its own is lost.
+untouched() {
+    if ! plain "$path"; then return 0; fi
+    if there "$absent/${saved##*/}"; then
+        ! there "$file"
+    elif there "$saved"; then
+        case $what in
+        write) [ -f "$file" ] && same "$file" "$saved" ;;
+        link) ! there "$file" ;;
+        esac
+    fi
+}
+
+# about CHANGE: what it is of, in $what, $path, $file, $saved.
+about() {
+    what=$(cat "$1/what")
+    all_of "$1/path" && path=$bytes
+    all_of "$1/saved" && saved=$root/root/from-container/$bytes$later
+    file=$root/$path
+}
+
+# is_due NAME: whether it is to be done at this boot.
+is_due() {
+    case " $due " in *" $1 "*) return 0 ;; *) return 1 ;; esac
+}
+
+# each COMMAND: for every change that is due and did not fail.
 each() {
     for change in "$here"/changes/*; do
-        if [ ! -d "$change" ] || [ -e "$change/failed" ]; then continue; fi
-        what=$(cat "$change/what")
-        all_of "$change/path" && path=$bytes
-        all_of "$change/saved" && saved=$root/root/from-container/$bytes$later
-        file=$root/$path
+        if ! is_due "${change##*/}" || [ -e "$change/failed" ]; then continue; fi
+        about "$change"
         if ! plain "$path"; then
             # It may be one that another change makes.
             [ "$1" = carry_out ] || { "$1" "$change" 2>/dev/null && continue; }
@@ -196,15 +227,16 @@ copy_slowly() {
 # The kernel's modules; the last file of their archive tells that memory was enough for all.
 modules() {
     [ -e "$here/modules/complete" ] || {
-        [ ! -e "$here/modules" ] || say "the kernel's modules were not unpacked: too little memory"
-        return 0
+        [ -e "$here/modules" ] || return 0
+        say "the kernel's modules were not unpacked: too little memory"
+        return 1
     }
     folder=$(cat "$here/modules/folder") version=$(cat "$here/modules/version")
     to=$root/$folder/$version
     if plain "$folder" && ! there "$root/$folder"; then (umask 022 && mkdir "$root/$folder"); fi
     if ! plain "$folder/x"; then
         say "not done: no place for the kernel's modules"
-        return 0
+        return 1
     fi
     drop "$to.ploopconv-new"
     if there "$to"; then return 0; fi
@@ -213,10 +245,51 @@ modules() {
     else
         drop "$to.ploopconv-new"
         say "not done: the kernel's modules (too little room?)"
+        return 1
     fi
 }
 
-is_done() { [ ! -L "$mark" ] && [ "$(cat "$mark" 2>/dev/null)" = "$(cat "$here/plan")" ]; }
+# note SIGN: writes what is due into the mark.
+note() {
+    (umask 077 && {
+        echo "$plan $later" || exit
+        for name in $due; do echo "$name$1" || exit; done
+    } >"$mark.new") && mv "$mark.new" "$mark" && flush
+}
+
+# what_is_due: the numbers of the changes in $due; fails where there is nothing to do or to note.
+what_is_due() {
+    due='' later='' known='' settled='' plan=$(cat "$here/plan")
+    if [ -f "$mark" ] && [ ! -L "$mark" ]; then
+        read -r known later <"$mark"
+        # What a plan before this one replaced keeps its name.
+        [ "$known" = "$plan" ] || later=.${plan%"${plan#????????}"}
+    fi
+    if [ "$known" != "$plan" ]; then
+        for change in "$here"/changes/*; do
+            if [ -d "$change" ]; then due="$due ${change##*/}"; fi
+        done
+        due="$due modules"
+        return
+    fi
+    while read -r name; do
+        case $name in
+        "$plan"*) ;;
+        *!) due="$due ${name%!}" ;;
+        modules) due="$due $name" ;;
+        *)
+            about "$here/changes/$name"
+            if untouched; then
+                due="$due $name"
+            else
+                settled=yes
+                say "left as it was changed since: /$path"
+            fi
+            ;;
+        esac
+    done <"$mark"
+    [ "$due$settled" ]
+}
 
 all() {
     if [ -L "$root/root" ] || [ -L "$root/root/from-container" ]; then
@@ -229,21 +302,28 @@ all() {
             return
         }
     done
-    # What a plan before this one replaced keeps its name.
-    later=
-    if there "$mark"; then
-        later=$(cat "$here/plan")
-        later=.${later%"${later#????????}"}
-    fi
+    note ! || {
+        say "nothing is changed: what was done could not be noted (too little room?)"
+        return
+    }
     each keep
     flush
     each carry_out
-    modules
+    failed=
+    if is_due modules && ! modules; then failed=modules; fi
     flush
-    (umask 077 && cat "$here/plan" >"$mark.new") && mv "$mark.new" "$mark" && drop "$absent" && flush
+    for name in $due; do
+        if [ -e "$here/changes/$name/failed" ]; then failed="$failed $name"; fi
+    done
+    due=$failed
+    [ "$due" ] || drop "$absent"
+    note ''
 }
 
-if [ -d "$root" ] && ! is_done; then
+# An old init mounts memory there, and does not make the folder.
+[ -d /dev/shm ] || mkdir /dev/shm 2>/dev/null
+
+if [ -d "$root" ] && what_is_due; then
     was=ro device=none
     while read -r source point _ options _; do
         if [ "$point" = "$root" ]; then

@@ -16,16 +16,18 @@ const SCRIPT: &str = include_str!("first-boot.sh");
 
 /// What makes an initramfs run the script: files for each family, of which those whose folders are
 /// missing are passed over.
-const HOOKS: [(&str, &str); 3] = [
+const HOOKS: [(&str, &str); 5] = [
     // initramfs-tools reads it before anything runs. The scripts of its last step are in the order
     // of a file, where ours comes last: after /dev was moved.
     (
         "conf/conf.d/zz-ploopconv",
         include_str!("initramfs-tools.sh"),
     ),
-    // dracut to 101, and from 102 on.
+    // dracut to 101, and from 102 on; 111 and later look in all of these and run one of a name.
     ("lib/dracut/hooks/pre-pivot/99-ploopconv.sh", DRACUT),
+    ("usr/lib/dracut/hooks/pre-pivot/99-ploopconv.sh", DRACUT),
     ("var/lib/dracut/hooks/pre-pivot/99-ploopconv.sh", DRACUT),
+    ("etc/dracut/hooks/pre-pivot/99-ploopconv.sh", DRACUT),
 ];
 const DRACUT: &str = "sh /ploopconv/first-boot.sh \"$NEWROOT\"\n";
 
@@ -91,7 +93,12 @@ impl Adding<'_> {
             self.file(&format!("{folder}/{name}"), contents);
         };
         let path = String::from_utf8_lossy(&change.path);
-        let said = format!("{} /{}: {}", change.what.name(), path, change.reason);
+        let names = names(tree, change)?;
+        let shared = match names {
+            Names::Shared => ", in its other names, too",
+            Names::One | Names::Apart => "",
+        };
+        let said = format!("{} /{path}{shared}: {}", change.what.name(), change.reason);
         file("what", change.what.name().as_bytes());
         file("path", &change.path);
         // On a console, where a newline would look like another message.
@@ -112,7 +119,7 @@ impl Adding<'_> {
                 if (*uid, *gid) != (0, 0) {
                     file("owner", format!("{uid}:{gid}").as_bytes());
                 }
-                if has_other_names(tree, &change.path)? {
+                if names == Names::Apart {
                     file("alone", b"");
                 }
             }
@@ -154,14 +161,29 @@ fn saved_name(path: &[u8]) -> Vec<u8> {
     short
 }
 
-/// Whether a file has other names, which keep the old contents.
-fn has_other_names(tree: Option<&dyn Tree>, path: &[u8]) -> Result<bool> {
-    let Some(tree) = tree else {
-        return Ok(false);
+/// What a file that is written has of names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Names {
+    One,
+    /// Others, which keep the old contents: it becomes a file of its own.
+    Apart,
+    /// Others, which change with it: an initramfs cannot give a new file the attributes of another
+    /// (ACLs, labels), and the old contents are kept, where attributes would be lost.
+    Shared,
+}
+
+fn names(tree: Option<&dyn Tree>, change: &Change) -> Result<Names> {
+    let (Some(tree), What::Write { .. }) = (tree, &change.what) else {
+        return Ok(Names::One);
     };
-    match resolve(tree, path, LastLink::Keep) {
-        Ok(found) => Ok(tree.node(found.inode)?.metadata().links > 1),
-        Err(error) if error.detail::<PathError>().is_some() => Ok(false),
-        Err(error) => Err(error),
-    }
+    let found = match resolve(tree, &change.path, LastLink::Keep) {
+        Err(error) if error.detail::<PathError>().is_some() => return Ok(Names::One),
+        other => other?,
+    };
+    let node = tree.node(found.inode)?;
+    Ok(match node.metadata().links {
+        0 | 1 => Names::One,
+        _ if node.attributes()?.is_empty() => Names::Apart,
+        _ => Names::Shared,
+    })
 }

@@ -1,5 +1,6 @@
 //! A tree of files in memory, as tests write it down.
 
+use crate::support::systems::{Item, SystemFiles};
 use ploopconv::Result;
 use ploopconv::guest::{Change, What};
 use ploopconv::tree::{Attribute, Entries, Entry, FileType, Metadata, Moment, Node, Run, Tree};
@@ -168,6 +169,19 @@ impl Files {
             }
         }
         self
+    }
+}
+
+impl From<&SystemFiles> for Files {
+    fn from(system: &SystemFiles) -> Self {
+        system
+            .items()
+            .fold(Self::new(), |files, (path, item)| match item {
+                Item::Folder => files.dir(path),
+                Item::File { mode, owner, bytes } => files.file_with(path, *mode, *owner, bytes),
+                Item::Link(target) => files.link(path, target),
+                Item::Device => files.device(path),
+            })
     }
 }
 

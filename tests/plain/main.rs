@@ -27,6 +27,7 @@ mod faults;
 mod fixtures;
 mod guest_files;
 mod guest_hostile;
+mod guest_machines;
 mod guest_next;
 mod guest_next_machine;
 mod guest_starts;

@@ -61,13 +61,15 @@ const GONE: &[(&str, &str)] = &[
         "Virtuozzo's balloon: a file that only takes room",
     ),
     ("etc/udev/devices", NODES),
-    ("lib/udev/devices", NODES),
-    ("usr/lib/udev/devices", NODES),
     (
         "etc/udev/rules.d/70-persistent-net.rules",
         "names network cards by the hardware addresses of the old host",
     ),
 ];
+
+/// Device nodes that udev's package brings, and among them those of OpenVZ's host.
+const PACKAGED_NODES: &[&str] = &["lib/udev/devices", "usr/lib/udev/devices"];
+const NODES_OF_HOST: &[&str] = &["ploop*", "simfs", "vzfs"];
 
 /// Marks that scripts leave at the root: files without contents.
 const MARKS: &[(&str, &str)] = &[
@@ -105,8 +107,17 @@ pub(super) fn apply(draft: &mut Draft<'_>, context: &Context<'_>) -> Result<()> 
         }
     }
     if context.receiver.kind == Kind::Kvm {
-        // A machine has the kernel's own /dev over it, and keeps its file system.
+        // A machine has the kernel's own /dev over it, and keeps its file system. Its udev makes
+        // what else a package wants there: loops, tunnels, /dev/shm.
+        for folder in PACKAGED_NODES {
+            for name in NODES_OF_HOST {
+                gone(draft, &format!("{folder}/{name}"), NODES)?;
+            }
+        }
         return Ok(());
+    }
+    for folder in PACKAGED_NODES {
+        gone(draft, folder, NODES)?;
     }
     draft.empty(
         "dev",

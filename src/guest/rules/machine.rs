@@ -2,6 +2,7 @@
 
 mod console;
 mod fstab;
+mod openrc;
 mod services;
 
 use super::super::draft::Draft;
@@ -11,5 +12,6 @@ use crate::error::Result;
 pub(super) fn apply(draft: &mut Draft<'_>, context: &Context<'_>) -> Result<()> {
     fstab::apply(draft, context)?;
     services::apply(draft, context)?;
+    openrc::apply(draft, context)?;
     console::apply(draft, context)
 }

@@ -134,7 +134,7 @@ pub(super) fn unmask(draft: &mut Draft<'_>, table: &[(&str, &str)]) -> Result<()
 
 /// The text without such commands, each of which becomes one that does nothing: an `if` around it
 /// stays whole.
-fn without(text: &str, program: &str, one_of: &[&str]) -> String {
+pub(super) fn without(text: &str, program: &str, one_of: &[&str]) -> String {
     let lines = text.split('\n').map(|line| {
         let code = line.trim_start();
         let mut words = code.split_whitespace();

@@ -2,6 +2,7 @@
 
 use super::files::as_ploop;
 use super::{Cases, path};
+use crate::support::kernels::kernel;
 use crate::tools::tool;
 use std::fs::{self, File};
 use std::os::unix::fs::PermissionsExt as _;
@@ -33,21 +34,6 @@ fn system(cases: &Cases, name: &str, numbers: &[&str], more: &[&str]) -> PathBuf
         tool("e2fsprogs", mke2fs.arg(&tree).arg(&raw).arg("20M"));
     }
     as_ploop(cases, &raw)
-}
-
-/// The start of a kernel: what tells that it is one, for which processor, and its release.
-fn kernel(cases: &Cases, name: &str, flags: u8) -> PathBuf {
-    let mut bytes = vec![0; 4096];
-    bytes[0x1fe..0x200].copy_from_slice(&[0x55, 0xaa]);
-    bytes[0x202..0x208].copy_from_slice(b"HdrS\x0f\x02");
-    bytes[0x20e] = 0x80;
-    bytes[0x236] = flags;
-    bytes[0x280..0x28b].copy_from_slice(b"6.1.0-test ");
-    let folder = cases.scratch.path().join(name);
-    fs::create_dir_all(&folder).unwrap();
-    let path = folder.join("vmlinuz-6.1.0-test");
-    fs::write(&path, bytes).unwrap();
-    path
 }
 
 pub(super) fn disks_that_boot(cases: &mut Cases) {
@@ -102,7 +88,9 @@ pub(super) fn disks_that_boot(cases: &mut Cases) {
     let other = as_ploop(cases, &other);
     for_kvm(cases, "no-kernel", &other, &[]);
 
-    let (old, new) = (kernel(cases, "32", 0), kernel(cases, "64", 1));
+    let kernels = cases.scratch.path();
+    let old = kernel(&kernels.join("32"), false);
+    let new = kernel(&kernels.join("64"), true);
     for_kvm(
         cases,
         "not-a-kernel",

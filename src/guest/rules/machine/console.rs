@@ -21,7 +21,11 @@ const EVENT: &str = "start on stopped rc2\nstart on stopped rc3\nstart on stoppe
      start on stopped rc5\nstop on runlevel 0\nstop on runlevel 1\nstop on runlevel 6\nrespawn\n\
      exec ";
 
-/// The option of BusyBox's getty for a line without a modem.
+/// The line that a machine's serial console is, and its speed as on the kernel's command line.
+const SERIAL: &str = "ttyS0";
+const SPEED: &str = "115200";
+
+/// The option of every getty for a line without a modem, whose carrier it would wait for.
 const LOCAL: char = 'L';
 
 /// Where systemd keeps its units.
@@ -73,7 +77,7 @@ fn jobs(draft: &mut Draft<'_>, folder: &str, end: &str, text: &str) -> Result<()
         if *tty == "tty1" && starts_terminals(draft)? {
             continue;
         }
-        match getty(draft, tty)? {
+        match login(draft, tty)? {
             Some(call) => {
                 let path = format!("{folder}/{tty}{end}");
                 draft.create(&path, 0o644, &format!("{text}{call}\n"), LOGIN)?;
@@ -91,6 +95,19 @@ fn jobs(draft: &mut Draft<'_>, folder: &str, end: &str, text: &str) -> Result<()
     })
 }
 
+/// How a login on a terminal is started; `None` where no program of the guest does it.
+fn login(draft: &Draft<'_>, tty: &str) -> Result<Option<String>> {
+    let call = getty(draft, tty)?;
+    Ok(call.map(|call| match call.split_once(" 38400 ") {
+        Some((program, _)) if tty == SERIAL => on_serial(program),
+        _ => call,
+    }))
+}
+
+fn on_serial(program: &str) -> String {
+    format!("{program} -{LOCAL} {SPEED} {SERIAL} vt100")
+}
+
 /// System V's init, with the container's logins as comments.
 fn inittab(draft: &mut Draft<'_>) -> Result<()> {
     let path = "etc/inittab";
@@ -103,7 +120,7 @@ fn inittab(draft: &mut Draft<'_>) -> Result<()> {
         if entries.any(|entry| entry.is_login_on(tty)) {
             continue;
         }
-        match getty(draft, tty)? {
+        match login(draft, tty)? {
             Some(call) => added.push(format!("{id}:2345:respawn:{call}")),
             None => no_getty(draft)?,
         }
@@ -138,7 +155,10 @@ fn busybox(draft: &mut Draft<'_>) -> Result<()> {
         let ttys = TERMINALS.iter().map(|(_, tty)| *tty);
         let missing = ttys.filter(|tty| !text.lines().any(|line| on(line, tty)));
         let added: Vec<String> = missing
-            .map(|tty| format!("{tty}::respawn:/sbin/getty -{LOCAL} 115200 {tty} vt100"))
+            .map(|tty| match tty {
+                SERIAL => format!("{tty}::respawn:{}", on_serial("/sbin/getty")),
+                _ => format!("{tty}::respawn:/sbin/getty 38400 {tty}"),
+            })
             .collect();
         with_lines(&commented(text, |line| on(line, "console")), added)
     })

@@ -2,7 +2,7 @@
 
 use super::super::super::draft::Draft;
 use super::super::context::Context;
-use super::super::services::{change_lines, mount_table, unmask};
+use super::super::services::{change_lines, mount_table, unmask, without};
 use crate::error::Result;
 
 /// Masks that go.
@@ -42,6 +42,18 @@ const UNMASKED: &[(&str, &str)] = &[
     ("poweroff.target", POWER),
     ("reboot.target", POWER),
     ("halt.target", POWER),
+];
+
+/// Jobs of Upstart whose `.override` says that only a person starts them.
+const JOBS: &[(&str, &str)] = &[
+    ("udev*", UDEV),
+    ("network*", NETWORK),
+    ("start-ttys", LOGIN),
+    ("tty1", LOGIN),
+    ("hwclock*", KERNEL),
+    ("module-init-tools", KERNEL),
+    ("kmod", KERNEL),
+    ("procps", KERNEL),
 ];
 
 const UDEV: &str = "was masked for OpenVZ: a machine has devices, and udev finds them";
@@ -90,6 +102,7 @@ const CONTAINER_LOGINS: &[&str] = &[
 
 pub(super) fn apply(draft: &mut Draft<'_>, _: &Context<'_>) -> Result<()> {
     unmask(draft, UNMASKED)?;
+    start_jobs(draft)?;
     for path in CONTAINER_LOGINS {
         let reason = "a container's login would share the console with that of the machine";
         draft.remove(path, reason)?;
@@ -99,13 +112,33 @@ pub(super) fn apply(draft: &mut Draft<'_>, _: &Context<'_>) -> Result<()> {
     mount_table(draft)
 }
 
-/// A udev that knows devtmpfs is started again.
+/// Upstart's jobs start by themselves again.
+fn start_jobs(draft: &mut Draft<'_>) -> Result<()> {
+    for (job, reason) in JOBS {
+        for path in draft.view.matching(&format!("etc/init/{job}.override"))? {
+            let text = draft.view.text(&path)?.unwrap_or_default();
+            if text.trim() == "manual" {
+                draft.remove(&path, reason)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A udev that knows devtmpfs is started again, and another one is not.
 fn udev_of_scripts(draft: &mut Draft<'_>) -> Result<()> {
     let Some(program) = draft.view.text("sbin/start_udev")? else {
         return Ok(());
     };
     let knows_devtmpfs = program.contains("devtmpfs");
+    const STAYS_OFF: &str = "start_udev stays off: this udev cannot read the /sys of a newer \
+         kernel and would hide a full /dev";
+    const GOES_OFF: &str = "start_udev goes off: this udev cannot read the /sys of a newer \
+         kernel and would hide a full /dev";
     for path in SCRIPTS {
+        if !knows_devtmpfs {
+            draft.edit(path, GOES_OFF, |text| without(text, START_UDEV, &[]))?;
+        }
         let text = draft.text(path)?.unwrap_or_default();
         let is_off = |line: &str| {
             let rest = line.trim_start().strip_prefix('#')?;
@@ -116,11 +149,7 @@ fn udev_of_scripts(draft: &mut Draft<'_>) -> Result<()> {
             continue;
         }
         if !knows_devtmpfs {
-            draft.keep(
-                path,
-                "start_udev stays off: this udev cannot read the /sys of a newer kernel and would \
-                 hide a full /dev",
-            )?;
+            draft.keep(path, STAYS_OFF)?;
             continue;
         }
         draft.edit(path, "a machine has devices, and udev finds them", |text| {

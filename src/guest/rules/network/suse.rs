@@ -39,8 +39,42 @@ fn card(draft: &Draft<'_>) -> Result<Option<String>> {
     Ok(draft.has(CARD)?.then(|| CARD.to_owned()))
 }
 
+/// Starts wicked, where nothing starts it or what was there before it.
+fn start(draft: &mut Draft<'_>) -> Result<()> {
+    const STARTED: &[&str] = &[
+        "etc/systemd/system/network.service",
+        "etc/systemd/system/*.wants/wicked.service",
+        "etc/systemd/system/*.wants/network.service",
+    ];
+    for pattern in STARTED {
+        for path in draft.view.matching(pattern)? {
+            // A mask may have gone.
+            if draft.has(&path)? {
+                return Ok(());
+            }
+        }
+    }
+    let Some(unit) = draft
+        .view
+        .first(&["usr/lib/systemd/system/wicked.service"])?
+    else {
+        return Ok(());
+    };
+    let reason = "wicked sets eth0 up, and was not started";
+    let links = ["network.service", "multi-user.target.wants/wicked.service"];
+    for link in links {
+        draft.link(
+            &format!("/{unit}"),
+            &format!("etc/systemd/system/{link}"),
+            reason,
+        )?;
+    }
+    Ok(())
+}
+
 fn set(draft: &mut Draft<'_>, wanted: &Wanted) -> Result<()> {
     let reason = &wanted.reason;
+    start(draft)?;
     if wanted.is_dhcp() {
         let text = "STARTMODE='auto'\nBOOTPROTO='dhcp'\n";
         return draft.create(CARD, 0o644, text, reason);

@@ -1,6 +1,11 @@
 //! A machine that is killed at any moment of its first boot: the next boot reaches the login, with
 //! every change made. `tests/boot` runs this test.
 
+#![allow(
+    clippy::print_stderr,
+    reason = "the command shows where each kill came"
+)]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -8,11 +13,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use ploopconv::disk::RawDisk;
+use ploopconv::disk::{RawDisk, Slice};
 use ploopconv::ext4::Files;
 use ploopconv::guest::{Change, Config, Kind, Receiver, RootFileSystem, What, changes};
 
-use crate::boots::{Container, Row, machine, root_partition};
+use crate::boots::{Container, RootPartition, Row, machine};
 use crate::support::system::Mounted;
 use crate::support::{Program, Scratch};
 use crate::tools::tool;
@@ -66,11 +71,11 @@ fn over(base: &Path, name: &str) -> PathBuf {
 /// Every file with what it is, and the contents of those in folders that are changed; without what
 /// a running system writes.
 fn listed(disk: &Path) -> Vec<String> {
-    let part = root_partition(disk);
+    let part = RootPartition::of(disk);
+    part.assert_sound();
     let dir = disk.with_extension("mnt");
-    let mut e2fsck = Command::new("e2fsck");
-    tool("e2fsprogs", e2fsck.arg("-fn").arg(&part));
-    let root = Mounted::image(&part, &dir, "loop,ro");
+    let options = format!("loop,ro,offset={}", part.start);
+    let root = Mounted::image(&part.raw, &dir, &options);
     let script = "cd \"$1\"; find . \\( -path './var/l*' -o -path ./run -o -path ./tmp \
         -o -path ./etc/resolv.conf -o -path ./etc/network/run \\) -prune -o \
         -not -type d -printf '%p %y %m %U:%G %s %l\\n' -o -printf '%p %y %m %U:%G\\n'
@@ -78,7 +83,6 @@ fn listed(disk: &Path) -> Vec<String> {
     let mut sh = Command::new("sh");
     let list = tool("findutils", sh.args(["-c", script, "sh"]).arg(&root.dir));
     root.end();
-    fs::remove_file(part).unwrap();
     let mut list: Vec<String> = list.lines().map(str::to_owned).collect();
     list.sort();
     list
@@ -195,14 +199,14 @@ fn a_machine_that_is_killed_at_any_moment_of_its_first_boot_is_whole_after_the_n
 
 /// What the library says of the container.
 fn planned(container: &Container) -> Vec<Change> {
-    let part = root_partition(&container.before);
-    let uuid = tool(
-        "util-linux",
-        Command::new("blkid")
-            .args(["-o", "value", "-s", "UUID"])
-            .arg(&part),
-    );
-    let files = Files::open(Arc::new(RawDisk::open(&part).unwrap())).unwrap();
+    let part = RootPartition::of(&container.before);
+    let mut blkid = Command::new("blkid");
+    blkid.args(["--probe", "--output", "value", "--match-tag", "UUID"]);
+    blkid.args(["--offset", &part.start.to_string()]);
+    let uuid = tool("util-linux", blkid.arg(&part.raw));
+    let disk = RawDisk::open(&part.raw).unwrap();
+    let slice = Slice::new(disk, part.start, part.len).unwrap();
+    let files = Files::open(Arc::new(slice)).unwrap();
     let receiver = Receiver {
         root: Some(RootFileSystem {
             uuid: uuid.trim().to_owned(),

@@ -96,12 +96,9 @@ rows! {
     network_manager    "bookworm networkmanager amd64 clean   host     bios uefi  qcow2      virtio"
     dirty_journal      "bookworm systemd        amd64 mounted host     bios uefi  qcow2      virtio"
     sata               "bookworm systemd        amd64 clean   generic  bios uefi  raw        sata"
-    sata_of_13         "trixie   networkd       amd64 mounted generic  uefi bios  compressed sata"
     dracut             "bookworm systemd        amd64 clean   dracut   bios uefi  raw        virtio"
     dracut_busybox     "bookworm busybox        amd64 mounted dracut   bios uefi  qcow2      scsi"
-    dracut_sysvinit    "bookworm sysvinit       amd64 clean   dracut   uefi bios  compressed virtio"
     of_32_bits         "bookworm systemd        i386  clean   i386     bios bios  raw        sata"
-    of_32_bits_sysv    "bookworm sysvinit       i386  mounted i386     bios bios  qcow2      virtio"
 }
 
 /// A container in `source/101`, and its disk as the kernel had it.

@@ -150,8 +150,9 @@ fn configuration(payload: &Payload) -> Result<String> {
     }
     let parts = (0..payload.initramfs.len()).map(|at| format!(" /initrd.{at}"));
     let (words, parts) = (words.join(" "), parts.collect::<String>());
-    let config = CONFIGURATION.replace("@WORDS@", &words);
-    Ok(config.replace("@PARTS@", &parts))
+    // The words last: what they say is not replaced.
+    let config = CONFIGURATION.replace("@PARTS@", &parts);
+    Ok(config.replace("@WORDS@", &words))
 }
 
 /// Whether a kernel says that a boot loader of 64 bits can start it (`XLF_KERNEL_64` in

@@ -7,18 +7,21 @@
 #
 # What to do lies beside this script: a folder of files for each change, so that no name of the guest
 # is ever read as a command. It may be ended at any point and run again; what it replaces is kept in
-# /root/from-container of the guest. A change that fails is told and passed over; the next boot tries
-# it again, where the guest still has what the container had. An initramfs has few programs, and each
-# family others: cat, ln, mkdir, mount and mv are in all of them.
+# a folder of the guest, as a rule /root/from-container. A change that fails is told and passed over;
+# the next boot tries it again, where the guest still has what the container had. An initramfs has few
+# programs, and each family others: cat, ln, mkdir, mount and mv are in all of them.
 # shellcheck disable=SC2317 # functions that each calls by their names
 here=${0%/*}
 root=${1:-${rootmnt:-${NEWROOT:-/sysroot}}}
 log=${2:-/dev/kmsg}
+# Where what is replaced is kept, below $root.
+place=$(cat "$here/kept")
+kept=$root/$place
 # A line with the plan that was carried out and with $later, and one for each change that failed: its
 # number, with ! from before it is tried until it is known how that ended.
-mark=$root/root/from-container/.first-boot
+mark=$kept/.first-boot
 # What the container did not have: a run that was ended made it, and it is not the container's.
-absent=$root/root/from-container/.absent
+absent=$kept/.absent
 
 # echo would read a name's backslashes.
 say() { { printf '<5>ploopconv: %s\n' "$*" >>"$log"; } 2>/dev/null || printf 'ploopconv: %s\n' "$*" 2>/dev/null >/dev/console; }
@@ -69,11 +72,12 @@ remount() { mount -o "remount,$1" "$device" "$root"; }
 
 # mode_of CHANGE FILE: what a umask cannot give a new file.
 mode_of() {
-    if [ -e "$1/mode" ]; then
-        if can chmod; then chmod "$(cat "$1/mode")" "$2"; else chroot "$root" /bin/chmod "$(cat "$1/mode")" "${2#"$root"}"; fi || return
-    fi
+    # The owner first: a new one clears the bits that run a program as its owner.
     if [ -e "$1/owner" ]; then
         if can chown; then chown "$(cat "$1/owner")" "$2"; else chroot "$root" /bin/chown "$(cat "$1/owner")" "${2#"$root"}"; fi || return
+    fi
+    if [ -e "$1/mode" ]; then
+        if can chmod; then chmod "$(cat "$1/mode")" "$2"; else chroot "$root" /bin/chmod "$(cat "$1/mode")" "${2#"$root"}"; fi || return
     fi
 }
 
@@ -167,7 +171,7 @@ untouched() {
 about() {
     what=$(cat "$1/what")
     all_of "$1/path" && path=$bytes
-    all_of "$1/saved" && saved=$root/root/from-container/$bytes$later
+    all_of "$1/saved" && saved=$kept/$bytes$later
     file=$root/$path
 }
 
@@ -201,7 +205,7 @@ copy() {
         cp -r "$1" "$2"
         return
     fi
-    seen=root/from-container/.seen
+    seen=$place/.seen
     if can chroot && [ -x "$root/bin/cp" ] && mkdir -p "$root/$seen" && mount -o bind "$1" "$root/$seen"; then
         chroot "$root" /bin/cp -r "/$seen" "${2#"$root"}"
         copied=$?
@@ -260,10 +264,16 @@ note() {
 # what_is_due: the numbers of the changes in $due; fails where there is nothing to do or to note.
 what_is_due() {
     due='' later='' known='' settled='' plan=$(cat "$here/plan")
+    short=.${plan%"${plan#????????}"}
     if [ -f "$mark" ] && [ ! -L "$mark" ]; then
         read -r known later <"$mark"
         # What a plan before this one replaced keeps its name.
-        [ "$known" = "$plan" ] || later=.${plan%"${plan#????????}"}
+        [ "$known" = "$plan" ] || later=$short
+    else
+        # So does what somebody else put there.
+        for entry in "$kept"/*; do
+            if there "$entry"; then later=$short; fi
+        done
     fi
     if [ "$known" != "$plan" ]; then
         for change in "$here"/changes/*; do
@@ -292,11 +302,11 @@ what_is_due() {
 }
 
 all() {
-    if [ -L "$root/root" ] || [ -L "$root/root/from-container" ]; then
-        say "nothing is changed: /root or /root/from-container is a link"
+    if [ -L "${kept%/*}" ] || [ -L "$kept" ]; then
+        say "nothing is changed: /$place is a link, or lies in one"
         return
     fi
-    for folder in "$root/root" "$root/root/from-container" "$absent"; do
+    for folder in "${kept%/*}" "$kept" "$absent"; do
         [ -d "$folder" ] || (umask 077 && mkdir "$folder") 2>/dev/null || {
             say "nothing is changed: no folder can be made for what is replaced (too little room?)"
             return
@@ -332,7 +342,7 @@ if [ -d "$root" ] && what_is_due; then
         fi
     done </proc/mounts
     if [ $was = rw ] || remount rw; then
-        say "the first boot as a machine: what is replaced is kept in /root/from-container"
+        say "the first boot as a machine: what is replaced is kept in /$place"
         all
         [ $was = rw ] || remount ro
     else

@@ -6,7 +6,7 @@ use sha2::{Digest, Sha256};
 
 use super::cpio::Cpio;
 use crate::error::Result;
-use crate::guest::{Change, What};
+use crate::guest::{Change, What, kept_folder};
 use crate::tree::{LastLink, PathError, Tree, resolve};
 use crate::util::text::safe;
 
@@ -48,6 +48,11 @@ pub(super) fn archive(
     };
     add.cpio.folder(FOLDER.as_bytes());
     add.file("first-boot.sh", SCRIPT.as_bytes());
+    let kept = tree.map(kept_folder).transpose()?;
+    add.file(
+        "kept",
+        &kept.unwrap_or_else(|| b"root/from-container".to_vec()),
+    );
     add.digest.update(release);
     add.folder("changes");
     let mut taken = BTreeSet::new();

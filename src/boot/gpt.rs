@@ -11,7 +11,7 @@ use crate::util::bytes::{saturating_u32, to_usize};
 /// The sectors that it counts in, in bytes.
 pub(super) const SECTOR: u64 = 512;
 /// The entries that everybody makes room for.
-const ENTRIES: u32 = 128;
+pub(super) const ENTRIES: u32 = 128;
 const ENTRY_SIZE: u32 = 128;
 /// The boot record, the header and the entries, in bytes.
 pub(super) const FRONT: u64 = (1 + 1 + 32) * SECTOR;

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::payload_error::{Found, PayloadError};
 use crate::error::{Error, Result};
-use crate::util::bytes::{field, le_u16};
+use crate::util::bytes::{field, le_u16, le_u32};
 use crate::util::paths::folder_of;
 
 /// The bytes of a kernel's file that tell what it is.
@@ -28,6 +28,7 @@ impl Kernel {
         let io = |source| Error::io("reading", path, source);
         let mut head = Vec::new();
         let file = File::open(path).map_err(io)?;
+        let size = file.metadata().map_err(io)?.len();
         file.take(HEAD).read_to_end(&mut head).map_err(io)?;
         let not_one = || PayloadError::NotAKernel {
             path: path.to_owned(),
@@ -43,6 +44,21 @@ impl Kernel {
         let fits = |c: char| c.is_ascii_alphanumeric() || "._+~-".contains(c);
         if release.is_empty() || !release.chars().all(fits) {
             return Err(not_one().into());
+        }
+        // The boot sector, setup_sects of 512 bytes (0 stands for 4), syssize of 16.
+        let setup = match head.get(0x1f1) {
+            None | Some(0) => 4,
+            Some(&sectors) => u64::from(sectors),
+        };
+        let stated = (setup + 1) * 512 + u64::from(le_u32(&head, 0x1f4)) * 16;
+        // The last 16 bytes need not be full.
+        if size + 15 < stated {
+            return Err(PayloadError::CutKernel {
+                path: path.to_owned(),
+                size,
+                stated,
+            }
+            .into());
         }
         let has_flags = le_u16(&head, 0x206) >= 0x20c;
         Ok(Self {
@@ -76,8 +92,9 @@ impl Kernel {
         }
     }
 
-    /// The initramfs that distributions put beside it.
-    pub(super) fn initramfs(&self) -> Found<PathBuf> {
+    /// The initramfs that distributions put beside it; of a copy of a kernel that the host has, the
+    /// one in the host's folder `boot`.
+    pub(super) fn initramfs(&self, boot: &Path) -> Found<PathBuf> {
         let folder = folder_of(&self.path);
         let release = &self.release;
         let names = [
@@ -87,7 +104,10 @@ impl Kernel {
             format!("initrd-{release}.img"),
             format!("initramfs-{release}"),
         ];
-        let mut paths = names.iter().map(|name| folder.join(name));
+        let folders = [folder, boot];
+        let mut paths = folders
+            .iter()
+            .flat_map(|folder| names.iter().map(|name| folder.join(name)));
         let found = paths.find(|path| path.is_file());
         found.ok_or_else(|| PayloadError::NoInitramfs {
             folder: folder.to_owned(),
@@ -118,14 +138,21 @@ pub(super) fn newest(folder: &Path, architecture: Option<&str>) -> Result<Kernel
         })
         .collect();
     names.sort_by(|(one, _), (other, _)| by_version(other, one));
+    let mut unread = None;
     for (_, path) in names {
-        let kernel = match Kernel::open(&path) {
-            Err(error) if error.detail::<PayloadError>().is_some() => continue,
-            other => other?,
-        };
-        if kernel.is_for(architecture) && kernel.initramfs().is_ok() {
-            return Ok(kernel);
+        match Kernel::open(&path) {
+            Ok(kernel) if kernel.is_for(architecture) && kernel.initramfs(folder).is_ok() => {
+                return Ok(kernel);
+            }
+            // Another one may serve.
+            Err(error) if error.detail::<PayloadError>().is_none() => {
+                unread.get_or_insert(error);
+            }
+            _ => {}
         }
+    }
+    if let Some(error) = unread {
+        return Err(error);
     }
     let architecture = architecture.unwrap_or("x86_64");
     Err(PayloadError::NoKernel {
@@ -163,7 +190,7 @@ fn piece<'a>(text: &mut &'a str) -> &'a str {
     piece
 }
 
-/// What a kernel was built with: `config-RELEASE` beside it.
+/// What a kernel was built with: `config-RELEASE`.
 #[derive(Debug, Default)]
 pub(super) struct Settings(Option<String>);
 
@@ -178,9 +205,14 @@ pub(super) enum Driver {
 }
 
 impl Settings {
-    pub(super) fn beside(kernel: &Kernel) -> Self {
-        let path = folder_of(&kernel.path).join(format!("config-{}", kernel.release));
-        Self(fs::read_to_string(path).ok())
+    /// Those beside a kernel or, of a copy of one that the host has, in the host's folder `boot`.
+    pub(super) fn of(kernel: &Kernel, boot: &Path) -> Self {
+        let name = format!("config-{}", kernel.release);
+        let folders = [folder_of(&kernel.path), boot];
+        let mut texts = folders
+            .iter()
+            .filter_map(|folder| fs::read_to_string(folder.join(&name)).ok());
+        Self(texts.next())
     }
 
     /// A setting without its `CONFIG_`.

@@ -1,12 +1,13 @@
 //! Where everything lies on a disk that boots.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 
 use sha2::{Digest, Sha256};
 use uuid::{Builder, Uuid, uuid};
 
 use super::error::BootError;
-use super::gpt::{BACK, Entry, FRONT, NewTable, SECTOR};
+use super::gpt::{BACK, ENTRIES, Entry, FRONT, NewTable, SECTOR};
 use crate::disk::VirtualDisk;
 use crate::error::Result;
 use crate::partition::{FileSystem, Partition, PartitionLayout, PartitionType};
@@ -15,7 +16,7 @@ const MIB: u64 = 1 << 20;
 /// A BIOS boot partition: where GRUB's core lies.
 const BIOS_BOOT: Uuid = uuid!("21686148-6449-6e6f-744e-656564454649");
 /// An EFI system partition.
-const EFI_SYSTEM: Uuid = uuid!("c12a7328-f81f-11d2-ba4b-00a0c93ec93b");
+pub(super) const EFI_SYSTEM: Uuid = uuid!("c12a7328-f81f-11d2-ba4b-00a0c93ec93b");
 const LINUX_DATA: Uuid = uuid!("0fc63daf-8483-4772-8e79-3d69d8477de4");
 const LINUX_SWAP: Uuid = uuid!("0657fd6d-a4ab-43c4-84e5-0933c84b4f4f");
 const LINUX_LVM: Uuid = uuid!("e6d6d379-f507-44c2-a23c-238f2a3df928");
@@ -74,8 +75,12 @@ impl Layout {
                 .ok_or(BootError::TooLarge)?;
         }
         kept.sort_by_key(|kept| kept.entry.range.start);
-        let numbers = kept.iter().map(|kept| kept.entry.number);
-        let number = numbers.max().unwrap_or(0).saturating_add(1);
+        let taken: BTreeSet<u32> = kept.iter().map(|kept| kept.entry.number).collect();
+        // Behind the others, as long as a table has them.
+        let last = taken.last().copied().unwrap_or(0);
+        let numbers = (last.saturating_add(1)..=ENTRIES).chain(1..=last);
+        let mut free = numbers.filter(|number| !taken.contains(number));
+        let numbers = [free.next(), free.next()].map(|number| number.unwrap_or(u32::MAX));
         let first = kept.first().map_or(MIB, |kept| kept.entry.range.start);
         let last = kept
             .iter()
@@ -83,8 +88,8 @@ impl Layout {
             .max()
             .unwrap_or(0);
         let place = Place::of(first, last, added).ok_or(BootError::TooLarge)?;
-        let entry = |at: u32, kind, name: &str, range| Entry {
-            number: number.saturating_add(at),
+        let entry = |number, kind, name: &str, range| Entry {
+            number,
             kind,
             guid: identity.derived(name),
             attributes: 0,
@@ -93,8 +98,8 @@ impl Layout {
         };
         Ok(Self {
             kept,
-            bios: entry(0, BIOS_BOOT, BIOS_NAME, place.bios),
-            system: entry(1, EFI_SYSTEM, SYSTEM_NAME, place.system),
+            bios: entry(numbers[0], BIOS_BOOT, BIOS_NAME, place.bios),
+            system: entry(numbers[1], EFI_SYSTEM, SYSTEM_NAME, place.system),
             guid: identity.disk(),
             size: place.size,
             serial: serial(identity.derived("serial number")),
@@ -239,7 +244,7 @@ fn kept(
     Ok(kept.collect())
 }
 
-fn is_added(part: &Partition) -> bool {
+pub(super) fn is_added(part: &Partition) -> bool {
     let names = [(BIOS_BOOT, BIOS_NAME), (EFI_SYSTEM, SYSTEM_NAME)];
     let is =
         |(kind, name): &(Uuid, &str)| part.kind == PartitionType::Guid(*kind) && part.name == *name;

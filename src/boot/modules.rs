@@ -1,6 +1,6 @@
 //! A kernel's modules as archives for its initramfs, from where the guest takes them.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io::Write as _;
 use std::path::Path;
 
@@ -75,6 +75,42 @@ pub(super) fn pack(
         bytes: packed.concat(),
         size: adding.size,
     })
+}
+
+/// The release of the kernel that a folder's modules are for: as one of them says, or as the folder
+/// is called; `None` where neither tells.
+pub(super) fn release_of(folder: &Path) -> Option<String> {
+    const VERMAGIC: &[u8] = b"vermagic=";
+    let said = first_module(folder).and_then(|bytes| {
+        let mut places = bytes.windows(VERMAGIC.len());
+        let place = places.position(|text| text == VERMAGIC)?;
+        let text = bytes.get(place + VERMAGIC.len()..)?;
+        let end = text.iter().position(|byte| b" \0".contains(byte))?;
+        String::from_utf8(text.get(..end)?.to_vec()).ok()
+    });
+    said.or_else(|| {
+        let name = fs::canonicalize(folder).ok()?;
+        let name = name.file_name()?.to_str()?.to_owned();
+        let is_release = name.starts_with(|c: char| c.is_ascii_digit());
+        is_release.then_some(name)
+    })
+}
+
+/// The bytes of a module that can be unpacked here.
+fn first_module(folder: &Path) -> Option<Vec<u8>> {
+    let mut folders = vec![folder.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+            let (path, kind) = (entry.path(), entry.file_type().ok()?);
+            match path.extension().and_then(|end| end.to_str()) {
+                _ if kind.is_dir() => folders.push(path),
+                Some("ko") => return fs::read(path).ok(),
+                Some("zst") => return zstd::decode_all(File::open(path).ok()?).ok(),
+                _ => {}
+            }
+        }
+    }
+    None
 }
 
 impl Packing {

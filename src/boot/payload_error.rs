@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::initramfs::Fault;
 use crate::error::{Detail, ErrorKind};
 
 /// Why no kernel is there to start a container with.
@@ -38,6 +39,46 @@ pub enum PayloadError {
         /// The guest's.
         guest: String,
     },
+    /// The kernel's file is shorter than its header says.
+    #[error(
+        "{} is cut short: it has {size} bytes, and the kernel takes {stated}", path.display()
+    )]
+    CutKernel {
+        /// The kernel.
+        path: PathBuf,
+        /// Its size in bytes.
+        size: u64,
+        /// The size that the header states, in bytes.
+        stated: u64,
+    },
+    /// No kernel unpacks this initramfs.
+    #[error("{} is no initramfs that a kernel unpacks: it {}", path.display(), is(*fault))]
+    BrokenInitramfs {
+        /// The initramfs.
+        path: PathBuf,
+        /// What is wrong with it.
+        fault: Fault,
+    },
+    /// The initramfs does not run what is added to it.
+    #[error(
+        "{} cannot change the container's files at its first boot: neither initramfs-tools nor \
+         dracut made it",
+        path.display()
+    )]
+    OtherInitramfs {
+        /// The initramfs.
+        path: PathBuf,
+    },
+    /// The folder has the modules of another kernel.
+    #[error("{} has modules of the kernel {found}, and the kernel is {release}", folder.display())]
+    OtherModules {
+        /// The folder.
+        folder: PathBuf,
+        /// The kernel's release.
+        release: String,
+        /// The release that the modules are for.
+        found: String,
+    },
     /// The kernel's initramfs is not beside it.
     #[error("{} has no initramfs for the kernel {release}", folder.display())]
     NoInitramfs {
@@ -72,6 +113,14 @@ pub enum PayloadError {
     },
 }
 
+fn is(fault: Fault) -> &'static str {
+    match fault {
+        Fault::Empty => "is empty",
+        Fault::NoArchive => "begins with no archive",
+        Fault::Damaged => "is damaged",
+    }
+}
+
 /// What is found of what a guest is started with.
 pub(super) type Found<T> = std::result::Result<T, PayloadError>;
 
@@ -85,6 +134,10 @@ impl Detail for PayloadError {
             Self::NoKernel { .. } => "no-kernel",
             Self::NotAKernel { .. } => "not-a-kernel",
             Self::OtherProcessor { .. } => "other-processor",
+            Self::CutKernel { .. } => "cut-kernel",
+            Self::BrokenInitramfs { .. } => "broken-initramfs",
+            Self::OtherInitramfs { .. } => "other-initramfs",
+            Self::OtherModules { .. } => "other-modules",
             Self::NoInitramfs { .. } => "no-initramfs",
             Self::NoModules { .. } => "no-modules",
             Self::NoDriver { .. } | Self::NoDriverInInitramfs { .. } => "no-driver",

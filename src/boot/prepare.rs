@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use super::first_boot;
-use super::initramfs::Listing;
+use super::initramfs::{Initramfs, Listing};
 use super::kernel::{Driver, Kernel, Settings, newest, numbers, read};
-use super::modules::{Packed, Packing, pack};
+use super::modules::{Packed, Packing, pack, release_of};
 use super::payload::{InitramfsPart, Payload};
 use super::payload_error::{Found, PayloadError};
 use crate::error::Result;
@@ -101,11 +101,21 @@ pub fn prepare(wanted: &Wanted, guest: &BootGuest<'_>, workers: &Workers) -> Res
     };
     let initrd = match &wanted.initrd {
         Some(path) => path.clone(),
-        None => kernel.initramfs()?,
+        None => kernel.initramfs(&wanted.boot)?,
     };
     let initramfs = read(&initrd)?;
-    let listing = Listing::of(&initramfs);
-    let settings = Settings::beside(&kernel);
+    let listing = match Initramfs::of(&initramfs) {
+        Initramfs::Read(listing) => Some(listing),
+        Initramfs::Packed => None,
+        Initramfs::Broken(fault) => {
+            return Err(PayloadError::BrokenInitramfs {
+                path: initrd,
+                fault,
+            }
+            .into());
+        }
+    };
+    let settings = Settings::of(&kernel, &wanted.boot);
     let mut notes = Vec::new();
     let parts = Parts {
         kernel: &kernel,
@@ -114,6 +124,7 @@ pub fn prepare(wanted: &Wanted, guest: &BootGuest<'_>, workers: &Workers) -> Res
         listing: listing.as_ref(),
     };
     parts.check_drivers(guest.root, &mut notes)?;
+    parts.check_hooks(guest.changes, &mut notes)?;
     let modules = match modules_of(wanted, &kernel, &mut notes)? {
         Some(from) => {
             let folder = guest.tree.map(modules_folder).transpose()?;
@@ -207,6 +218,23 @@ impl Parts<'_> {
         Ok(())
     }
 
+    /// Refuses an initramfs that would not make the changes.
+    fn check_hooks(&self, changes: &[Change], notes: &mut Vec<String>) -> Found<()> {
+        match self.listing {
+            Some(listing) if !changes.is_empty() && !listing.runs_hooks() => {
+                let path = self.initrd.to_owned();
+                return Err(PayloadError::OtherInitramfs { path });
+            }
+            None if !changes.is_empty() => notes.push(format!(
+                "nothing tells whether {} was made by initramfs-tools or dracut: no other makes \
+                 the changes",
+                self.initrd.display()
+            )),
+            _ => {}
+        }
+        Ok(())
+    }
+
     /// How it can unpack another archive: zstd since Linux 5.9, if it was built so.
     fn packing(&self) -> Packing {
         match self.settings.driver("RD_ZSTD") {
@@ -220,17 +248,28 @@ impl Parts<'_> {
 /// Where the kernel's modules are; `None` where the guest gets none.
 fn modules_of(wanted: &Wanted, kernel: &Kernel, notes: &mut Vec<String>) -> Found<Option<PathBuf>> {
     let release = &kernel.release;
-    let has_modules = |folder: &PathBuf| folder.join("modules.dep").exists();
+    // Links are not followed.
+    let has_modules = |folder: &PathBuf| {
+        folder.join("modules.dep").exists() && !folder.join("kernel").is_symlink()
+    };
     match &wanted.modules {
         Modules::None => Ok(None),
         Modules::Folder(folder) => {
             let folders = [folder.join(release), folder.clone()];
-            let found = folders.into_iter().find(has_modules);
-            let missing = || PayloadError::NoModules {
-                folder: folder.clone(),
-                release: release.clone(),
+            let Some(found) = folders.into_iter().find(has_modules) else {
+                return Err(PayloadError::NoModules {
+                    folder: folder.clone(),
+                    release: release.clone(),
+                });
             };
-            found.map(Some).ok_or_else(missing)
+            match release_of(&found).filter(|of| of != release) {
+                Some(other) => Err(PayloadError::OtherModules {
+                    folder: found,
+                    release: release.clone(),
+                    found: other,
+                }),
+                None => Ok(Some(found)),
+            }
         }
         Modules::Auto => {
             let folder = wanted.modules_folder.join(release);

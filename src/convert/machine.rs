@@ -6,11 +6,11 @@ use std::sync::Arc;
 use super::guest::PlannedGuest;
 use super::input::Input;
 use super::options::GuestOptions;
-use crate::boot::{BootDisk, BootGuest, Grub, Wanted, compose, prepare};
+use crate::boot::{BootDisk, BootGuest, Grub, Wanted, compose, own_loader, prepare};
 use crate::disk::VirtualDisk;
 use crate::error::{Detail, ErrorKind, Result};
 use crate::guest::{RootFileSystem, own_boot};
-use crate::partition::{self, Content, FileSystem};
+use crate::partition::{self, Content, FileSystem, PartitionLayout};
 use crate::salvage::View;
 use crate::tree::{LastLink, PathError, Tree, resolve};
 use crate::workers::Workers;
@@ -64,6 +64,30 @@ pub enum MachineError {
         /// Their partitions.
         partitions: Vec<u32>,
     },
+    /// None has one that can be read, and several may.
+    #[error(
+        "several partitions may hold a Linux system, and the files of none are read: {}",
+        numbers(partitions)
+    )]
+    SeveralUnread {
+        /// Their partitions.
+        partitions: Vec<u32>,
+    },
+    /// A file system does not fit into its partition, so no kernel mounts it.
+    #[error(
+        "the {} in partition {partition} takes {stated} bytes, and the partition has {size}",
+        title(*kind)
+    )]
+    CutFileSystem {
+        /// The partition.
+        partition: u32,
+        /// The file system.
+        kind: FileSystem,
+        /// The size that the file system states, in bytes.
+        stated: u64,
+        /// The size of the partition, in bytes.
+        size: u64,
+    },
     /// The system has a kernel and a boot loader of its own.
     #[error("this system boots by itself: it has {found}")]
     BootsItself {
@@ -91,16 +115,19 @@ impl Detail for MachineError {
     fn kind(&self) -> ErrorKind {
         match self {
             Self::UnnamedRoot { .. } => ErrorKind::Unsupported,
-            Self::NoSystem | Self::SeveralSystems { .. } | Self::BootsItself { .. } => {
-                ErrorKind::Input
-            }
+            Self::CutFileSystem { .. } => ErrorKind::Corrupt,
+            Self::NoSystem
+            | Self::SeveralSystems { .. }
+            | Self::SeveralUnread { .. }
+            | Self::BootsItself { .. } => ErrorKind::Input,
         }
     }
 
     fn code(&self) -> &'static str {
         match self {
             Self::NoSystem => "no-system",
-            Self::SeveralSystems { .. } => "several-systems",
+            Self::SeveralSystems { .. } | Self::SeveralUnread { .. } => "several-systems",
+            Self::CutFileSystem { .. } => "cut-file-system",
             Self::BootsItself { .. } => "boots-itself",
             Self::UnnamedRoot { .. } => "unnamed-root",
         }
@@ -128,12 +155,17 @@ impl Input {
         wanted: &MachineOptions,
         workers: &Workers,
     ) -> Result<(Self, PlannedMachine)> {
-        let root = self.root()?;
+        let layout = partition::read(self.disk())?;
         let is_forced = wanted.boot.kernel.is_some();
+        let boots_itself = |found| Err(MachineError::BootsItself { found }.into());
+        if !is_forced && let Some(found) = own_loader(self.disk(), &layout)? {
+            return boots_itself(found);
+        }
+        let root = self.root(&layout)?;
         if let Some(files) = root.files.as_ref().filter(|_| !is_forced)
             && let Some(found) = own_boot(&**files)?
         {
-            return Err(MachineError::BootsItself { found }.into());
+            return boots_itself(found);
         }
         let of_root = RootFileSystem {
             uuid: root.uuid.clone().unwrap_or_default(),
@@ -184,8 +216,7 @@ impl Input {
 
     /// The only file system that has a system in it; where the files of none can be read, the only
     /// one that may.
-    fn root(&self) -> Result<Root> {
-        let layout = partition::read(self.disk())?;
+    fn root(&self, layout: &PartitionLayout) -> Result<Root> {
         let whole = layout.whole.iter().map(|content| (None, content));
         let parts = layout.partitions.iter();
         let parts = parts.filter_map(|part| Some((Some(part.number), part.content.as_ref()?)));
@@ -197,14 +228,37 @@ impl Input {
                 Found::Nothing => {}
             }
         }
-        if with_system.is_empty() {
-            with_system = unread;
-        }
-        let partitions = with_system.iter().map(|root| root.partition).collect();
-        match (with_system.pop(), with_system.is_empty()) {
-            (Some(root), true) => Ok(root),
-            (Some(_), false) => Err(MachineError::SeveralSystems { partitions }.into()),
-            (None, _) => Err(MachineError::NoSystem.into()),
+        let are_read = !with_system.is_empty();
+        let mut found = if are_read { with_system } else { unread };
+        let partitions = found.iter().map(|root| root.partition).collect();
+        let root = match (found.pop(), found.is_empty()) {
+            (Some(root), true) => root,
+            (Some(_), false) if are_read => {
+                return Err(MachineError::SeveralSystems { partitions }.into());
+            }
+            (Some(_), false) => return Err(MachineError::SeveralUnread { partitions }.into()),
+            (None, _) => return Err(MachineError::NoSystem.into()),
+        };
+        self.check_whole(layout, &root)?;
+        Ok(root)
+    }
+
+    /// Makes sure that a file system fits into its partition.
+    fn check_whole(&self, layout: &PartitionLayout, root: &Root) -> Result<()> {
+        let mut parts = layout.partitions.iter();
+        let Some(part) = parts.find(|part| part.number == root.partition) else {
+            return Ok(());
+        };
+        let stated = partition::stated_end(&part.of(self.disk())?)?;
+        match stated.filter(|stated| stated.end > part.len) {
+            Some(stated) => Err(MachineError::CutFileSystem {
+                partition: part.number,
+                kind: root.kind,
+                stated: stated.end,
+                size: part.len,
+            }
+            .into()),
+            None => Ok(()),
         }
     }
 

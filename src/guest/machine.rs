@@ -1,20 +1,20 @@
 //! What there is to know of a system that a machine is to start.
 
 use super::system::{Init, identify};
-use super::view::{View, to_bytes};
+use super::view::{Found, View, to_bytes};
 use crate::error::Result;
-use crate::tree::{LastLink, Tree};
+use crate::tree::{FileType, LastLink, Tree};
 
 /// The file system that a machine starts from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RootFileSystem {
-    /// Its UUID as `blkid` writes it.
+    /// Its UUID as `blkid` writes it; empty where it has none.
     pub uuid: String,
     /// Its type, as in `/etc/fstab`: `ext4`.
     pub kind: String,
 }
 
-/// What a boot loader of the system's own is told by.
+/// What shows that a system has a boot loader of its own.
 const BOOT_LOADERS: &[&str] = &[
     "boot/grub/grub.cfg",
     "boot/grub2/grub.cfg",
@@ -108,4 +108,32 @@ pub fn modules_folder(tree: &dyn Tree) -> Result<Vec<u8>> {
     let found = view.find("lib", LastLink::Follow)?;
     let lib = found.map_or_else(|| "lib".to_owned(), |found| found.path);
     Ok(to_bytes(&format!("{lib}/modules")))
+}
+
+/// The folder for what a machine replaces, by folders alone and without a slash in front: in root's
+/// home where that is a folder or missing, else at the top.
+///
+/// # Errors
+///
+/// What the tree says.
+pub fn kept_folder(tree: &dyn Tree) -> Result<Vec<u8>> {
+    let view = View(tree);
+    let home = match view.find("root", LastLink::Follow)? {
+        Some(found) if found.metadata.file_type == FileType::Directory => {
+            format!("{}/", found.path)
+        }
+        None if view.find("root", LastLink::Keep)?.is_none() => "root/".to_owned(),
+        _ => String::new(),
+    };
+    // What is no folder stays what it is.
+    let is_free = |path: &String| {
+        let found = view.find(path, LastLink::Keep)?;
+        let is_folder = |found: Found| found.metadata.file_type == FileType::Directory;
+        crate::Result::Ok(found.is_none_or(is_folder))
+    };
+    let mut path = format!("{home}from-container");
+    while !is_free(&path)? {
+        path.push('_');
+    }
+    Ok(to_bytes(&path))
 }

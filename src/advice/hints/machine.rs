@@ -2,17 +2,25 @@
 
 use ploopconv::boot::{BootError, PayloadError};
 use ploopconv::convert::MachineError;
+use ploopconv::partition::FileSystem;
 
 use super::hint::Hint;
 
 /// Advice for a disk that has no system to start, several, or one that starts by itself.
 pub(super) fn of_machine(error: &MachineError) -> Vec<Hint> {
     match error {
-        MachineError::SeveralSystems { .. } => vec![Hint::say(
-            "--partition N makes a disk of one of them, without the others",
+        MachineError::SeveralSystems { .. } | MachineError::SeveralUnread { .. } => {
+            vec![Hint::say(
+                "--partition N makes a disk of one of them, without the others",
+            )]
+        }
+        MachineError::UnnamedRoot {
+            kind: FileSystem::Lvm2,
+        } => vec![Hint::say(
+            "--append root=/dev/VG/LV names it, and the initramfs needs the program that finds it",
         )],
         MachineError::UnnamedRoot { .. } => vec![Hint::say(
-            "--append root=/dev/VG/LV names it, and the initramfs needs the program that finds it",
+            "--append root=/dev/vda1 names it, as the machine will know it",
         )],
         _ => vec![Hint::say("without --for the disk is converted as it is")],
     }
@@ -37,8 +45,20 @@ pub(super) fn of_payload(error: &PayloadError) -> Vec<Hint> {
             "a kernel of another host serves: --kernel FILE, with --initrd FILE and --modules DIR"
         }
         PayloadError::NoInitramfs { .. } => "--initrd FILE names it",
-        PayloadError::NoModules { .. } => "--modules none leaves them out",
-        PayloadError::NoDriver { .. } => "--kernel FILE takes another kernel",
+        PayloadError::NoModules { .. } | PayloadError::OtherModules { .. } => {
+            "--modules none leaves them out"
+        }
+        PayloadError::NoDriver { .. }
+        | PayloadError::NotAKernel { .. }
+        | PayloadError::CutKernel { .. } => "--kernel FILE takes another kernel",
+        PayloadError::BrokenInitramfs { .. } => {
+            "`update-initramfs -u -k RELEASE` makes a new one, once its disk has room; --initrd \
+             FILE takes another"
+        }
+        PayloadError::OtherInitramfs { .. } => {
+            "mkinitramfs -o FILE RELEASE, or dracut --no-hostonly FILE RELEASE, makes one; \
+             --initrd FILE names it"
+        }
         PayloadError::NoDriverInInitramfs { .. } => {
             "mkinitramfs with MODULES=most, or dracut --no-hostonly, makes one for any machine; \
              --initrd FILE names it"

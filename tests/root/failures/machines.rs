@@ -2,7 +2,7 @@
 
 use super::files::as_ploop;
 use super::{Cases, path};
-use crate::support::kernels::kernel;
+use crate::support::kernels::{initramfs, kernel};
 use crate::tools::tool;
 use std::fs::{self, File};
 use std::os::unix::fs::PermissionsExt as _;
@@ -36,6 +36,23 @@ fn system(cases: &Cases, name: &str, numbers: &[&str], more: &[&str]) -> PathBuf
     as_ploop(cases, &raw)
 }
 
+/// An archive of empty files, with the folders that they are in.
+fn cpio(archive: &Path, names: &[&str]) {
+    let mut list = String::new();
+    let folder = archive.with_extension("tree");
+    for name in names {
+        let file = folder.join(name);
+        fs::create_dir_all(file.parent().unwrap()).unwrap();
+        fs::write(&file, "x").unwrap();
+        list += &format!("{name}\n");
+    }
+    let lines = folder.join("list");
+    fs::write(&lines, list).unwrap();
+    let mut cpio = Command::new("sh");
+    cpio.args(["-c", "cpio --quiet -o -H newc <list >\"$0\""]);
+    tool("cpio", cpio.arg(archive).current_dir(&folder));
+}
+
 pub(super) fn disks_that_boot(cases: &mut Cases) {
     let for_kvm = |cases: &mut Cases, code: &str, image: &Path, more: &[&Path]| {
         let target = cases.scratch.target();
@@ -55,6 +72,18 @@ pub(super) fn disks_that_boot(cases: &mut Cases) {
         &["boot/vmlinuz-4", "boot/grub/grub.cfg"],
     );
     for_kvm(cases, "boots-itself", &machine, &[]);
+    let short = cases.scratch.path().join("short.raw");
+    File::create(&short).unwrap().set_len(64 << 20).unwrap();
+    let mut mke2fs = Command::new("mke2fs");
+    mke2fs.args(["-q", "-F", "-t", "ext4", "-E", "offset=1048576", "-d"]);
+    let tree = cases.scratch.path().join("good.tree");
+    tool("e2fsprogs", mke2fs.arg(tree).arg(&short).arg("20M"));
+    let mut sgdisk = Command::new("sgdisk");
+    tool("gdisk", sgdisk.arg("--new=1:2048:+19M").arg(&short));
+    let short = as_ploop(cases, &short);
+    let target = cases.scratch.target();
+    let args = [&*short, path("-o"), &target, path("--for"), path("kvm")];
+    cases.fails("cut-file-system", 3, &args);
     let far = system(cases, "far", &["200"], &[]);
     for_kvm(cases, "partition-number", &far, &[]);
     let quoted = [path("--append"), path("a=\"b c\"")];
@@ -97,10 +126,24 @@ pub(super) fn disks_that_boot(cases: &mut Cases) {
         &good,
         &[path("--kernel"), path("/bin/true")],
     );
+    let cut = kernels.join("cut");
+    let mut bytes = fs::read(&new).unwrap();
+    bytes[0x1f4..0x1f8].copy_from_slice(&0x1000_u32.to_le_bytes());
+    fs::write(&cut, bytes).unwrap();
+    for_kvm(cases, "cut-kernel", &good, &[path("--kernel"), &cut]);
     for_kvm(cases, "other-processor", &good, &[path("--kernel"), &old]);
     for_kvm(cases, "no-initramfs", &good, &[path("--kernel"), &new]);
     let folder = new.parent().unwrap().to_owned();
-    fs::write(folder.join("initrd.img-6.1.0-test"), "").unwrap();
+    let initrd = folder.join("initrd.img-6.1.0-test");
+    fs::write(&initrd, "").unwrap();
+    for_kvm(cases, "broken-initramfs", &good, &[path("--kernel"), &new]);
+    cpio(&initrd, &["init", "hooks/virtio_blk.ko"]);
+    for_kvm(cases, "other-initramfs", &good, &[path("--kernel"), &new]);
+    initramfs(&folder);
+    let other = cases.folder("5.10.0-other");
+    fs::write(other.join("modules.dep"), "").unwrap();
+    let wanted = [path("--kernel"), &new, path("--modules"), &other];
+    for_kvm(cases, "other-modules", &good, &wanted);
     let wanted = [
         path("--kernel"),
         &new,

@@ -23,10 +23,10 @@ pub fn kernel(folder: &Path, is_64: bool) -> PathBuf {
     path
 }
 
-/// An initramfs beside it, whose files nothing can list.
+/// An initramfs beside it, whose files nothing lists: it is packed with xz.
 pub fn initramfs(folder: &Path) -> PathBuf {
     let path = folder.join(format!("initrd.img-{RELEASE}"));
-    fs::write(&path, "not an archive").unwrap();
+    fs::write(&path, b"\xfd7zXZ\0").unwrap();
     path
 }
 

@@ -39,7 +39,8 @@ pub(super) fn apply(draft: &mut Draft<'_>, context: &Context<'_>) -> Result<()> 
             let mut words = line.split_whitespace();
             words.next() == Some(&source) && words.next() == Some("/")
         };
-        match text.lines().any(is_root) {
+        // Without a UUID only the kernel's command line names the root.
+        match root.uuid.is_empty() || text.lines().any(is_root) {
             true => text.to_owned(),
             false => with_line(text, &line),
         }

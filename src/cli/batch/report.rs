@@ -78,11 +78,12 @@ impl Entry {
         self.report.as_ref()?.get(key)?.as_u64()
     }
 
-    fn list(&self, key: &str) -> Vec<String> {
+    /// The texts at a JSON pointer of its report.
+    fn list(&self, pointer: &str) -> Vec<String> {
         let list = self
             .report
             .as_ref()
-            .and_then(|report| report.get(key)?.as_array());
+            .and_then(|report| report.pointer(pointer)?.as_array());
         let texts = list.into_iter().flatten().map(|one| match one.as_str() {
             Some(text) => text.to_owned(),
             None => command(one),
@@ -293,13 +294,16 @@ impl Report {
                 let algorithm = entry.text("algorithm").unwrap_or_default();
                 text += &format!("  {algorithm} {digest}\n");
             }
-            for warning in entry.list("warnings") {
+            for warning in entry.list("/warnings") {
                 text += &format!("  {}\n", safe(&warning));
+            }
+            for note in entry.list("/machine/notes") {
+                text += &format!("  note: {}\n", safe(&note));
             }
             for hint in entry.hints.as_array().into_iter().flatten() {
                 text += &format!("  help: {}\n", safe(&command(hint)));
             }
-            for next in entry.list("next") {
+            for next in entry.list("/next") {
                 text += &format!("  next: {}\n", safe(&next));
             }
         }

@@ -35,7 +35,7 @@ pub use changed::ChangedTree;
 pub use config::{Address, Config, ConfigError, ConfigProblem, Interface, LeftOut, Quantity};
 pub use find::{HOST_FOLDERS, candidates, find_config, private_area, read_config};
 pub use incus::metadata_yaml;
-pub use machine::{RootFileSystem, modules_folder, needs_vsyscall, own_boot};
+pub use machine::{RootFileSystem, modules_folder, needs_vsyscall, needs_writable_root, own_boot};
 pub use next::{Archive, Hint, MachineDisk, next, next_of_machine};
 pub use proxmox::vps_conf;
 pub use receiver::{Kind, Network, Receiver};

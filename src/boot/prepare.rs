@@ -9,7 +9,7 @@ use super::modules::{Packed, Packing, pack};
 use super::payload::{InitramfsPart, Payload};
 use super::payload_error::{Found, PayloadError};
 use crate::error::Result;
-use crate::guest::{Change, RootFileSystem, modules_folder, needs_vsyscall};
+use crate::guest::{Change, RootFileSystem, modules_folder, needs_vsyscall, needs_writable_root};
 use crate::tree::Tree;
 use crate::util::bytes::to_u64;
 use crate::workers::Workers;
@@ -262,7 +262,9 @@ fn least_memory(initramfs: &[u8], listing: Option<&Listing>, modules: Option<&Pa
 fn command_line(wanted: &Wanted, guest: &BootGuest<'_>) -> Result<String> {
     let mut words = Vec::new();
     words.extend(guest.root.map(|root| format!("root=UUID={}", root.uuid)));
-    let usual = "ro console=tty0 console=ttyS0,115200 net.ifnames=0 noresume systemd.gpt_auto=no";
+    let writable = guest.tree.map(needs_writable_root).transpose()? == Some(true);
+    words.push(if writable { "rw" } else { "ro" }.to_owned());
+    let usual = "console=tty0 console=ttyS0,115200 net.ifnames=0 noresume systemd.gpt_auto=no";
     words.push(usual.to_owned());
     if guest.tree.map(needs_vsyscall).transpose()? == Some(true) {
         words.push("vsyscall=emulate".to_owned());

@@ -1,6 +1,6 @@
 //! What there is to know of a system that a machine is to start.
 
-use super::system::identify;
+use super::system::{Init, identify};
 use super::view::{View, to_bytes};
 use crate::error::Result;
 use crate::tree::{LastLink, Tree};
@@ -79,6 +79,19 @@ pub fn needs_vsyscall(tree: &dyn Tree) -> Result<bool> {
         }
     }
     Ok(false)
+}
+
+/// Whether no script of the system makes the root file system writable: its container's host did,
+/// and a kernel would leave it as the command line says. System V's init, OpenRC, Upstart and
+/// systemd check it first, and do it themselves.
+///
+/// # Errors
+///
+/// What the tree says.
+pub fn needs_writable_root(tree: &dyn Tree) -> Result<bool> {
+    let has_openrc = View(tree).first(&["sbin/openrc", "sbin/rc"])?.is_some();
+    let init = identify(tree)?.init;
+    Ok(!has_openrc && matches!(init, Init::Busybox | Init::None))
 }
 
 /// The folder of the kernels' modules, by folders alone and without a slash in front: it may be

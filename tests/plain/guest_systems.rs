@@ -1,6 +1,6 @@
 //! A table from systems, as OpenVZ's templates leave them, to what changes in them.
 
-use ploopconv::guest::{Config, Family, Init, Kind, changes, identify};
+use ploopconv::guest::{Config, Family, Init, Kind, changes, identify, needs_writable_root};
 
 use crate::guest_tree::{Files, shown};
 
@@ -633,5 +633,22 @@ fn a_second_run_changes_nothing() {
         let second = shown(&changes(&after, &Config::default(), Kind::Lxc).unwrap());
         let other = second.iter().find(|line| !line.starts_with("keep "));
         assert_eq!(other, None, "{}: {second:?}", row.name);
+    }
+}
+
+/// Such a container started with a root that nobody could write to.
+#[test]
+fn a_root_is_writable_from_the_start_where_no_script_of_the_guest_makes_it_so() {
+    let busybox = || container().link("sbin/init", "/bin/busybox");
+    let cases = [
+        (busybox().file("bin/busybox", ""), true),
+        (container(), true),
+        (alpine().file("sbin/openrc", ""), false),
+        (debian_sysv("7.11"), false),
+        (debian_systemd("12.1"), false),
+        (centos_6(), false),
+    ];
+    for (files, expected) in cases {
+        assert_eq!(needs_writable_root(&files).unwrap(), expected, "{files:?}");
     }
 }

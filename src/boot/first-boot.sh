@@ -216,6 +216,18 @@ modules() {
     fi
 }
 
+# Drivers of network cards, of the guest's modules: not every initramfs has them, and a guest without
+# udev gets none by itself.
+cards() {
+    can modprobe || return 0
+    for card in /sys/bus/virtio/devices/* /sys/bus/pci/devices/*; do
+        if there "$card/driver" || [ ! -e "$card/modalias" ]; then continue; fi
+        case $card/$(cat "$card/class" 2>/dev/null) in
+        /sys/bus/virtio/* | */0x02*) modprobe -q -d "$root" "$(cat "$card/modalias")" 2>/dev/null ;;
+        esac
+    done
+}
+
 is_done() { [ ! -L "$mark" ] && [ "$(cat "$mark" 2>/dev/null)" = "$(cat "$here/plan")" ]; }
 
 all() {
@@ -259,6 +271,7 @@ if [ -d "$root" ] && ! is_done; then
         say "nothing is changed: the root file system cannot be written"
     fi
 fi
+cards
 # They take memory until they are gone.
 drop "$here/modules"
 exit 0

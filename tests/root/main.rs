@@ -18,6 +18,8 @@ mod archives_ended;
 mod attach;
 mod bad_sectors;
 mod batches;
+mod boot_kills;
+mod boots;
 mod compact;
 mod compare;
 mod compare_qcow2;

@@ -49,14 +49,18 @@ impl Console {
     #[track_caller]
     pub fn wait_for(&mut self, text: &str, within: Duration) -> String {
         let end = Instant::now() + within;
+        // What was looked through is not looked through again: a boot says much, piece by piece.
+        let mut from = self.seen;
         loop {
-            let new = &self.said[self.seen..];
+            let new = &self.said[from..];
             let found = new.windows(text.len()).position(|w| w == text.as_bytes());
             if let Some(at) = found {
-                let before = String::from_utf8_lossy(&new[..at]).replace('\r', "");
-                self.seen += at + text.len();
+                let before = String::from_utf8_lossy(&self.said[self.seen..from + at]);
+                let before = before.replace('\r', "");
+                self.seen = from + at + text.len();
                 return before;
             }
+            from = from.max((self.said.len() + 1).saturating_sub(text.len()));
             let left = end.saturating_duration_since(Instant::now());
             match self.screen.recv_timeout(left) {
                 Ok(bytes) => self.said.extend(bytes),
@@ -76,11 +80,12 @@ impl Console {
         writeln!(self.keyboard, "{line}").unwrap();
     }
 
-    /// Logs in, as soon as somebody asks for a name, and makes the shell a quiet one.
+    /// Logs in, as soon as somebody asks for a name, and makes the shell a quiet one. Gives what the
+    /// machine said before that.
     #[track_caller]
-    pub fn log_in(&mut self, name: &str, password: &str, boots_within: Duration) {
+    pub fn log_in(&mut self, name: &str, password: &str, boots_within: Duration) -> String {
         let soon = Duration::from_secs(60);
-        self.wait_for(" login: ", boots_within);
+        let boot = self.wait_for(" login: ", boots_within);
         self.type_line(name);
         self.wait_for("Password: ", soon);
         self.type_line(password);
@@ -88,6 +93,7 @@ impl Console {
         // The words of the command are not yet its output.
         self.type_line("exec env PS1= PS2= sh -c 'stty -echo; echo quiet \"\"now; exec sh'");
         self.wait_for("quiet now", soon);
+        boot
     }
 
     /// Runs the commands of a page in the shell, and compares what they print.
@@ -103,6 +109,16 @@ impl Console {
         self.wait_for("the page\r\n", Duration::from_secs(60));
         let said = self.wait_for("the end", within);
         guide.compare(&said);
+    }
+
+    /// Ends the machine as a failing host does, and gives all that it said.
+    pub fn kill(mut self) -> String {
+        self.machine.kill().unwrap();
+        self.machine.wait().unwrap();
+        while let Ok(bytes) = self.screen.recv() {
+            self.said.extend(bytes);
+        }
+        String::from_utf8_lossy(&self.said).replace('\r', "")
     }
 
     /// Waits until the machine is off, and fails where it did not go by itself.

@@ -261,6 +261,18 @@ note() {
     } >"$mark.new") && mv "$mark.new" "$mark" && flush
 }
 
+# Drivers of network cards, of the guest's modules: not every initramfs has them, and a guest without
+# udev gets none by itself.
+cards() {
+    can modprobe || return 0
+    for card in /sys/bus/virtio/devices/* /sys/bus/pci/devices/*; do
+        if there "$card/driver" || [ ! -e "$card/modalias" ]; then continue; fi
+        case $card/$(cat "$card/class" 2>/dev/null) in
+        /sys/bus/virtio/* | */0x02*) modprobe -q -d "$root" "$(cat "$card/modalias")" 2>/dev/null ;;
+        esac
+    done
+}
+
 # what_is_due: the numbers of the changes in $due; fails where there is nothing to do or to note.
 what_is_due() {
     due='' later='' known='' settled='' plan=$(cat "$here/plan")
@@ -349,6 +361,7 @@ if [ -d "$root" ] && what_is_due; then
         say "nothing is changed: the root file system cannot be written"
     fi
 fi
+cards
 # They take memory until they are gone.
 drop "$here/modules"
 exit 0

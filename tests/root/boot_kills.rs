@@ -17,15 +17,13 @@ use ploopconv::disk::{RawDisk, Slice};
 use ploopconv::ext4::Files;
 use ploopconv::guest::{Change, Config, Kind, Receiver, RootFileSystem, What, changes};
 
-use crate::boots::{Container, RootPartition, Row, machine};
+use crate::boots::{Container, RootPartition, Row, converted, machine};
 use crate::support::system::Mounted;
-use crate::support::{Program, Scratch};
 use crate::tools::tool;
 
 /// What the script says first, and the guest's own init.
 const BEGINS: &str = "ploopconv: the first boot as a machine";
 const ENDS: &str = "the container starts";
-const MEMORY: &str = "512";
 const PATIENCE: Duration = Duration::from_secs(900);
 
 fn from_environment(name: &str, otherwise: u64) -> u64 {
@@ -43,18 +41,6 @@ fn chance(seed: u64, number: u64) -> u64 {
         x ^= x >> 27;
     }
     x
-}
-
-/// A folder with some of the host's modules: with all of them, nearly every kill would meet their
-/// copying.
-fn few_modules(scratch: &Scratch) -> PathBuf {
-    let to = scratch.path().join("modules");
-    let script = "set -e; for from in /lib/modules/*; do to=\"$1/${from##*/}\"
-        mkdir -p \"$to/kernel/fs\"; cp \"$from\"/modules.* \"$to\"
-        cp -r \"$from/kernel/lib\" \"$from/kernel/fs/nls\" \"$to/kernel/fs\"; done";
-    let mut sh = Command::new("sh");
-    tool("coreutils", sh.args(["-c", script, "sh"]).arg(&to));
-    to
 }
 
 /// A disk over another one, which stays as it is. Of what the machine wrote and did not flush, a kill
@@ -114,8 +100,8 @@ fn assert_made(list: &[String], changes: &[Change]) {
 
 /// Logs in on a disk, and turns the machine off.
 #[track_caller]
-fn boot_to_the_end(disk: &Path) {
-    let mut console = machine(disk, MEMORY, "bios", "virtio");
+fn boot_to_the_end(disk: &Path, memory: &str) {
+    let mut console = machine(disk, memory, "bios", "virtio");
     console.log_in("root", "ploop", PATIENCE);
     console.power_off(Duration::from_secs(180));
 }
@@ -125,20 +111,15 @@ fn boot_to_the_end(disk: &Path) {
 fn a_machine_that_is_killed_at_any_moment_of_its_first_boot_is_whole_after_the_next() {
     let kills = from_environment("PLOOPCONV_BOOT_KILLS", 40);
     let seed = from_environment("PLOOPCONV_BOOT_SEED", 1);
-    let row = Row::parse("bookworm busybox amd64 clean host bios bios qcow2 virtio");
+    let row = Row::parse("bookworm busybox amd64 clean small bios bios qcow2 virtio");
     let container = Container::new(&row);
     let base = container.scratch.out().join("base.qcow2");
-    Program::new([container.scratch.source().join("101")])
-        .args(["--for", "kvm", "-o"])
-        .arg(&base)
-        .arg("--modules")
-        .arg(few_modules(&container.scratch))
-        .run()
-        .status(0);
+    // With all modules of a kernel, nearly every kill would meet their copying.
+    let memory = converted(&row, &container, &base);
 
     // Nobody kills the first one: what it leaves is what the library says.
     let whole = over(&base, "whole");
-    let mut console = machine(&whole, MEMORY, "bios", "virtio");
+    let mut console = machine(&whole, &memory, "bios", "virtio");
     console.wait_for(BEGINS, PATIENCE);
     let start = Instant::now();
     console.wait_for(ENDS, PATIENCE);
@@ -153,7 +134,7 @@ fn a_machine_that_is_killed_at_any_moment_of_its_first_boot_is_whole_after_the_n
     let in_the_middle = AtomicUsize::new(0);
     let kill = |number: u64| {
         let disk = over(&base, &number.to_string());
-        let mut console = machine(&disk, MEMORY, "bios", "virtio");
+        let mut console = machine(&disk, &memory, "bios", "virtio");
         console.wait_for(BEGINS, PATIENCE);
         let per_mille = u32::try_from(chance(seed, number) % 1000).unwrap();
         std::thread::sleep(takes * per_mille / 1000);
@@ -168,7 +149,7 @@ fn a_machine_that_is_killed_at_any_moment_of_its_first_boot_is_whole_after_the_n
             "{what}: {told} lines, {}",
             if ended { "at the end" } else { "in the middle" }
         );
-        boot_to_the_end(&disk);
+        boot_to_the_end(&disk, &memory);
         let found = listed(&disk);
         let lost: Vec<_> = expected
             .iter()
@@ -204,7 +185,7 @@ fn planned(container: &Container) -> Vec<Change> {
     blkid.args(["--probe", "--output", "value", "--match-tag", "UUID"]);
     blkid.args(["--offset", &part.start.to_string()]);
     let uuid = tool("util-linux", blkid.arg(&part.raw));
-    let disk = RawDisk::open(&part.raw).unwrap();
+    let disk = Arc::new(RawDisk::open(&part.raw).unwrap());
     let slice = Slice::new(disk, part.start, part.len).unwrap();
     let files = Files::open(Arc::new(slice)).unwrap();
     let receiver = Receiver {

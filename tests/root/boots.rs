@@ -131,23 +131,12 @@ impl Container {
     }
 }
 
-/// A disk that was made, and the memory in MiB that the program says it needs.
-struct Disk {
-    path: PathBuf,
-    memory: String,
-}
-
-/// Runs the program.
+/// Runs the program, and gives the memory in MiB that it says the machine needs.
 #[track_caller]
-fn converted(row: &Row, container: &Container) -> Disk {
-    let name = match row.target {
-        "raw" => "101.raw",
-        _ => "101.qcow2",
-    };
-    let path = container.scratch.out().join(name);
+pub(crate) fn converted(row: &Row, container: &Container, disk: &Path) -> String {
     let mut program = Program::new([container.scratch.source().join("101")])
         .args(["--for", "kvm", "-o"])
-        .arg(&path);
+        .arg(disk);
     if row.target == "compressed" {
         program = program.arg("--compress");
     }
@@ -175,10 +164,7 @@ fn converted(row: &Row, container: &Container) -> Disk {
     let said = format!("{}{}", String::from_utf8_lossy(&said.stdout), said.stderr);
     let mut words = said.split_whitespace().skip_while(|word| *word != "-m");
     let memory = words.nth(1).unwrap_or_else(|| panic!("no -m: {said}"));
-    Disk {
-        path,
-        memory: memory.to_owned(),
-    }
+    memory.to_owned()
 }
 
 /// The root partition of a disk, in a raw file.
@@ -282,11 +268,11 @@ const fn minutes(n: u64) -> Duration {
 fn health(row: &Row) -> String {
     let of_init = match row.init() {
         "systemd" => {
-            "# systemctl is-system-running --wait; systemctl --failed --no-legend\nrunning\n"
+            "# systemctl is-system-running --wait; systemctl --failed --no-legend --no-pager\nrunning\n"
         }
         "sysvinit" => "# runlevel\nN 2\n",
         "openrc" => {
-            "# runlevel\nN 2\n# rc-status --crashed\n# rc-status default | grep -c stopped\n0\n\
+            "# runlevel\nN 2\n# rc-status --crashed || true\n# rc-status default | grep -c stopped\n0\n\
              # echo $?\n1\n"
         }
         _ => "# cat /proc/1/comm\ninit\n",
@@ -297,7 +283,7 @@ fn health(row: &Row) -> String {
     };
     format!(
         "# for n in $(seq 60); do ip -4 -br addr show eth0 | grep -q 10.0.2 && break; sleep 1; done\n\
-         # ip -4 -br addr show eth0\neth0             UP             10.0.2.15/24…\n\
+         # ip -4 -br addr show eth0 | grep -o 'UP *10.0.2.15/24'\nUP             10.0.2.15/24\n\
          {of_init}\
          # hostname\nweb\n\
          # uname -m\n{uname}\n\
@@ -336,13 +322,18 @@ fn assert_boots(row: &Row) {
     let start = Instant::now();
     let container = Container::new(row);
     let untouched = state(&container.scratch.source().join("101/root.hdd"));
-    let disk = converted(row, &container);
-    RootPartition::of(&container.before).assert_same(&RootPartition::of(&disk.path));
+    let name = match row.target {
+        "raw" => "101.raw",
+        _ => "101.qcow2",
+    };
+    let disk = container.scratch.out().join(name);
+    let memory = converted(row, &container, &disk);
+    RootPartition::of(&container.before).assert_same(&RootPartition::of(&disk));
     let made = start.elapsed();
     let mut took = Vec::new();
     for (number, firmware) in (1..).zip(row.firmware) {
         let start = Instant::now();
-        let mut console = machine(&disk.path, &disk.memory, firmware, row.bus);
+        let mut console = machine(&disk, &memory, firmware, row.bus);
         let boot = console.log_in("root", "ploop", minutes(10));
         took.push(start.elapsed().as_secs());
         let changes = match number {
@@ -360,7 +351,7 @@ fn assert_boots(row: &Row) {
         }
         console.power_off(minutes(3));
     }
-    assert_sound(&disk.path);
+    assert_sound(&disk);
     let untouched_now = state(&container.scratch.source().join("101/root.hdd"));
     assert_eq!(untouched_now, untouched, "the source was changed");
     eprintln!(

@@ -18,7 +18,9 @@ pub(super) fn apply(draft: &mut Draft<'_>, context: &Context<'_>) -> Result<()> 
     let source = format!("UUID={}", root.uuid);
     let passes = checks(draft, &root.kind)?;
     let line = format!("{source} / {} defaults 0 {passes}", root.kind);
-    let mounts_itself = context.system.init == Init::Systemd;
+    // BusyBox's init mounts nothing, and nothing makes the folder in the kernel's /dev for it; OpenRC
+    // does both.
+    let mounts_itself = matches!(context.system.init, Init::Systemd | Init::Busybox);
     if !draft.has(path)? {
         if !draft.view.is_directory("etc")? {
             return Ok(());

@@ -43,6 +43,7 @@ mod read_back;
 mod resources;
 mod room;
 mod run;
+mod stale;
 mod target;
 mod update;
 

@@ -13,6 +13,7 @@ mod ranges;
 mod record;
 mod run;
 mod state;
+mod trust;
 
 pub use self::error::UpdateError;
 pub use self::plan::{UpdatePlan, plan_update};

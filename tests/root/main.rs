@@ -59,3 +59,6 @@ mod salvaged_files;
 mod sharing;
 mod targets;
 mod updates;
+mod updates_ploop;
+mod updates_qcow2;
+mod wire;

@@ -1,5 +1,7 @@
 //! `--update`: a target of an earlier run is brought up to date.
 
+use std::path::PathBuf;
+
 use anyhow::Context;
 use ploopconv::Workers;
 use ploopconv::convert::{Input, Target, UpdatePlan, Updated, plan_update};
@@ -168,6 +170,19 @@ fn dry_run(reporter: &Reporter<'_>, plan: &UpdatePlan) -> anyhow::Result<Verdict
     Ok(Verdict::Done)
 }
 
+/// What became of checksums of what the target held before.
+fn about_sums(removed: &[PathBuf], stale: &[PathBuf]) -> Vec<String> {
+    let removed = removed.iter().map(|file| {
+        let file = file.display();
+        format!("{file} was removed: it had the digest of what the target held before")
+    });
+    let stale = stale.iter().map(|file| {
+        let file = file.display();
+        format!("warning: {file} still has the digest of what the target held before")
+    });
+    removed.chain(stale).collect()
+}
+
 /// Says what was done.
 fn said(reporter: &Reporter<'_>, report: Report, done: Updated) -> anyhow::Result<Verdict> {
     let args = reporter.args;
@@ -177,7 +192,11 @@ fn said(reporter: &Reporter<'_>, report: Report, done: Updated) -> anyhow::Resul
         replaced,
         checksum,
         snapshot,
+        removed,
+        stale,
     } = done;
+    let warnings = about_sums(&removed, &stale);
+    warnings.iter().for_each(|line| write_message(line));
     let (changed, size) = (report.changed_bytes, report.virtual_size);
     if args.json {
         let (sums, digest) = match checksum {
@@ -195,6 +214,7 @@ fn said(reporter: &Reporter<'_>, report: Report, done: Updated) -> anyhow::Resul
             checksum_file: sums.as_ref().map(|(file, _)| path(file)),
             algorithm: sums.map(|(_, algorithm)| algorithm.name()),
             digest,
+            warnings: report.warnings.iter().chain(&warnings).cloned().collect(),
             ..report
         })?;
     }

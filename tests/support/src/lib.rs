@@ -43,6 +43,7 @@ pub mod spoiled;
 pub mod system;
 pub mod tools;
 pub mod unlike;
+pub mod updates;
 pub mod vm;
 pub mod witness;
 pub mod workload;

@@ -97,13 +97,15 @@ fn tables_that_were_not_there_come_to_be() {
     let chain = chain.write(&scratch.source());
     let target = target_in(&scratch);
     let size = ["--cluster-size", "4K"];
-    first(&chain, 0, &target, &size);
+    // ploop makes no clusters of 4 KiB, which is said.
+    let snapshot = ["--snapshot", &chain.guids[0]];
+    run(&chain, &target, &[&size[..], &snapshot].concat()).status(0);
     let mut lengths = Vec::new();
     for number in [1, 2, 2, 2] {
         let snapshot = ["--snapshot", &chain.guids[number]];
         let snapshot = if number == 2 { &[][..] } else { &snapshot };
         let options = [&["--update", "--reflink=never"], &size[..], snapshot].concat();
-        run(&chain, &target, &options).done();
+        run(&chain, &target, &options).status(0);
         holds(&chain, number, &target, "grown");
         lengths.push(std::fs::metadata(&target).unwrap().len());
     }
@@ -179,7 +181,6 @@ fn a_qcow2_update_that_is_killed_is_made_right_by_the_same_command() {
     assert!(start().wait().unwrap().success());
     let takes = clock.elapsed().max(Duration::from_millis(5));
     let whole = std::fs::read(&target).unwrap();
-    let mut ends = [0; 3];
     for number in 0..kills {
         first(&chain, 0, &target, &["-f", "-q"]);
         for again in 0..=number % 3 {
@@ -190,9 +191,6 @@ fn a_qcow2_update_that_is_killed_is_made_right_by_the_same_command() {
             child.wait().unwrap();
             let found = std::fs::read(&target).unwrap();
             let has_no_header = found[..4096].iter().all(|&byte| byte == 0);
-            ends[0] += u32::from(found == saved);
-            ends[1] += u32::from(has_no_header);
-            ends[2] += u32::from(found == whole);
             assert!(
                 found == saved || has_no_header || found == whole,
                 "kill {number}"
@@ -203,5 +201,4 @@ fn a_qcow2_update_that_is_killed_is_made_right_by_the_same_command() {
         assert_holds(&target, &content, "after a kill");
         assert_clean(&target);
     }
-    println!("unchanged, without a header, complete: {ends:?}");
 }

@@ -1,10 +1,10 @@
 //! `--update`: a target of an earlier run is brought up to date.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use ploopconv::Workers;
-use ploopconv::convert::{Input, Target, UpdatePlan, Updated, plan_update};
+use ploopconv::convert::{Input, Target, UpdatePlan, Updated, is_under_way, plan_update};
 use ploopconv::copy::Summary;
 use ploopconv::util::size::{human, short};
 use serde::Serialize;
@@ -75,11 +75,11 @@ impl ConvertArgs {
     }
 }
 
-/// What becomes of a target that is not brought to its end.
-fn fate(plan: &UpdatePlan) -> &'static str {
-    match plan.may_be_replaced() {
-        true => "the same command again makes the target right",
-        false => {
+/// What became of a target that was not brought to its end; `state` says what it holds.
+fn fate(state: &Path) -> &'static str {
+    match is_under_way(state) {
+        false => "the same command again makes the target right",
+        true => {
             "the target is not complete and has no valid start; the same command again makes it \
              right"
         }
@@ -102,15 +102,15 @@ pub(super) fn run(
         return dry_run(reporter, &plan);
     }
     let report = report(reporter, &plan);
-    let fate = fate(&plan);
+    let state = plan.state_path().to_owned();
     let progress = Display::new(args.progress, args.quiet, plan.work());
     let done = plan.run(&resources(workers, signals, &progress));
     progress.clear();
     match (done, signals.interrupted()) {
         (Ok(done), _) => said(reporter, report, done),
-        (Err(_), Some(interrupted)) => Err(interrupted.leaving(fate).into()),
+        (Err(_), Some(interrupted)) => Err(interrupted.leaving(fate(&state)).into()),
         (Err(error), None) => {
-            let notes = vec![fate.to_owned()];
+            let notes = vec![fate(&state).to_owned()];
             Err(anyhow::Error::from(error).context(Noted { doing, notes }))
         }
     }

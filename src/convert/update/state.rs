@@ -161,6 +161,12 @@ impl State {
     }
 }
 
+/// Whether a state file says that its target was changed in place and is not complete.
+#[must_use]
+pub fn is_under_way(state: &Path) -> bool {
+    State::read(state).is_ok_and(|state| state.under_way)
+}
+
 /// The layers as they are now, base first.
 pub(super) fn layers(origin: &Origin) -> Result<Vec<LayerPrint>> {
     let layers = origin.chain().map_or(&[][..], |chain| chain.layers());

@@ -43,6 +43,7 @@ mod read_back;
 mod resources;
 mod room;
 mod run;
+mod stale;
 mod target;
 mod update;
 
@@ -62,7 +63,7 @@ pub use self::resources::Resources;
 pub use self::room::Room;
 pub use self::run::{ConvertFailure, Done, DoneImage};
 pub use self::target::{OpenStream, Target};
-pub use self::update::{UpdateError, UpdatePlan, Updated, plan_update};
+pub use self::update::{UpdateError, UpdatePlan, Updated, is_under_way, plan_update};
 
 /// Where a file beside a target says what the target holds. Other programs may have written more
 /// into it.

@@ -5,12 +5,14 @@
 //! the list for names, options, reading back and what may go to a stream; a new format is its
 //! module and a line of [`FORMATS`]. Most formats hold a disk; [`tar`] holds the files of one.
 
+mod change;
 mod kind;
 mod list;
 pub mod qcow2;
 mod raw;
 pub mod tar;
 
+pub use self::change::{FileBefore, FileChange, PlannedChange};
 pub use self::kind::{Allocation, Format, PlannedFile, TargetFormat};
 pub use self::list::{FORMATS, Holds, KnownFormat, by_extension};
 pub use self::raw::Raw;

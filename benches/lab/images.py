@@ -179,6 +179,38 @@ class Data:
                     transfer(raw.fileno(), disk.fileno(), CLUSTER, content * CLUSTER, index * CLUSTER)
         return layers, truth
 
+    def snapshot(self, folder, every=100):
+        """A disk with a snapshot below, and above it new bytes for one of `every` clusters: its
+        folder, the name of the snapshot, and the raw disk."""
+        os.makedirs(folder)
+        chosen = self.used[7::every]
+        content = {index: self.used[(at * every + 12) % len(self.used)] for at, index in enumerate(chosen)}
+        truth = os.path.join(folder, "truth.raw")
+        tool("cp", "--sparse=always", self.raw, truth)
+        with open(self.raw, "rb") as raw, open(truth, "r+b") as disk:
+            pick = lambda chosen: [(index, (raw.fileno(), content.get(index, index) * CLUSTER)) for index in chosen]
+            write_image(os.path.join(folder, "top.hds"), self.entries, pick(chosen))
+            for index in chosen:
+                transfer(raw.fileno(), disk.fileno(), CLUSTER, content[index] * CLUSTER, index * CLUSTER)
+            content.clear()
+            write_image(os.path.join(folder, "root.hds"), self.entries, pick(self.used))
+        none = "{00000000-0000-0000-0000-000000000000}"
+        below, top = ("{%08d-1111-4222-8333-444444444444}" % number for number in (1, 2))
+        sectors = self.entries * CLUSTER // SECTOR
+        image = "<Image><GUID>%s</GUID><Type>Compressed</Type><File>%s</File></Image>"
+        shot = "<Shot><GUID>%s</GUID><ParentGUID>%s</ParentGUID></Shot>"
+        with open(os.path.join(folder, "DiskDescriptor.xml"), "w") as descriptor:
+            descriptor.write(
+                "<?xml version=\"1.0\"?>\n<Parallels_disk_image>"
+                f"<Disk_Parameters><Disk_size>{sectors}</Disk_size></Disk_Parameters>"
+                f"<StorageData><Storage><Start>0</Start><End>{sectors}</End>"
+                f"<Blocksize>{CLUSTER // SECTOR}</Blocksize>"
+                + image % (below, "root.hds") + image % (top, "top.hds")
+                + f"</Storage></StorageData><Snapshots><TopGUID>{top}</TopGUID>"
+                + shot % (below, none) + shot % (top, below)
+                + "</Snapshots></Parallels_disk_image>\n")
+        return folder, below, truth
+
 
 def write_table(path, tebibytes, kind):
     """See fill_table; apart from this process."""

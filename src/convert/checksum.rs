@@ -84,14 +84,14 @@ pub(super) fn checksum_path(
 }
 
 /// The checksum file of one target.
-fn of_one(mut target: OsString, algorithm: Algorithm) -> PathBuf {
+pub(super) fn of_one(mut target: OsString, algorithm: Algorithm) -> PathBuf {
     target.push(".");
     target.push(algorithm.name());
     PathBuf::from(target)
 }
 
 /// The name of the checksum file of all targets in a directory.
-fn of_all(algorithm: Algorithm) -> &'static str {
+pub(super) fn of_all(algorithm: Algorithm) -> &'static str {
     match algorithm {
         Algorithm::Sha256 => "SHA256SUMS",
         Algorithm::Blkhash => "BLKHASHSUMS",
@@ -165,6 +165,12 @@ pub fn expected_digest(target: &Path) -> Result<Option<ExpectedDigest>> {
         }
     }
     Ok(None)
+}
+
+/// The names that the lines of a checksum file are about.
+pub(super) fn named_in(text: &[u8]) -> Vec<Vec<u8>> {
+    let lines = text.split(|&byte| byte == b'\n').filter_map(parse);
+    lines.map(|(_, name)| name).collect()
 }
 
 /// The digest and the name in a line of a checksum file, as sha256sum writes it.

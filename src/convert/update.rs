@@ -13,8 +13,10 @@ mod ranges;
 mod record;
 mod run;
 mod state;
+mod trust;
 
 pub use self::error::UpdateError;
 pub use self::plan::{UpdatePlan, plan_update};
 pub(super) use self::record::{record, record_path, stale_path};
 pub use self::run::Updated;
+pub use self::state::is_under_way;

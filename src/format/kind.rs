@@ -1,9 +1,11 @@
 //! What every format can do.
 
 use std::fmt::Debug;
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
+use super::change::{FileBefore, FileChange};
 use super::tar::TarOptions;
 use crate::disk::VirtualDisk;
 use crate::error::Result;
@@ -26,6 +28,15 @@ impl TargetFormat {
         match self {
             Self::Disk(format) => format.name(),
             Self::Files(_) => "tar",
+        }
+    }
+
+    /// What decides the bytes of a file besides what it holds, as options are written.
+    #[must_use]
+    pub fn words(&self) -> String {
+        match self {
+            Self::Disk(format) => format.words(),
+            Self::Files(_) => self.name().to_owned(),
         }
     }
 
@@ -86,6 +97,27 @@ pub trait Format: Debug + Send + Sync {
         allocation: Allocation,
         workers: &Workers,
     ) -> Result<Box<dyn PlannedFile>>;
+
+    /// What decides the bytes of a file besides the disk, as options are written.
+    fn words(&self) -> String {
+        self.name().to_owned()
+    }
+
+    /// Plans to bring a file of this format up to date: `ranges` of `disk`, in order, may be others
+    /// than it holds. Reads no data. Not for formats whose file is the disk's bytes.
+    ///
+    /// # Errors
+    ///
+    /// What the file and the disk say while their tables are read.
+    fn change(
+        &self,
+        before: FileBefore,
+        disk: &dyn VirtualDisk,
+        ranges: &[Range<u64>],
+    ) -> Result<FileChange> {
+        let _ = (before, disk, ranges);
+        Ok(FileChange::Unknown("files of this format are not changed"))
+    }
 
     /// The size of the disk in a file that was made of a disk of `size` bytes; `None` where there
     /// is none.

@@ -8,6 +8,8 @@
 //! what becomes of a cluster that proves to be zeros; [`Qcow2Sink`] writes; [`Qcow2Bytes`] sees the
 //! file as it comes into being.
 
+mod change;
+mod changed;
 mod compress;
 mod error;
 mod file_bytes;
@@ -20,6 +22,7 @@ mod reader;
 mod refcount;
 mod sink;
 mod tables;
+mod used;
 
 pub use error::WriteError;
 pub use file_bytes::Qcow2Bytes;

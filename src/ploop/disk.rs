@@ -2,12 +2,14 @@
 
 mod chained;
 mod layer;
+mod named;
 
 use std::ops::Range;
 use std::sync::Arc;
 
 pub use self::chained::Chain;
 pub use self::layer::{Layer, RawLayer};
+pub(super) use self::named::Named;
 
 use crate::disk::{Concat, Extent, Extents, Losses, Store, VirtualDisk};
 use crate::error::Result;
@@ -18,7 +20,7 @@ use crate::source::FileSource;
 pub struct PloopDisk {
     whole: Whole,
     /// The descriptor that named the layers, watched for changes like them.
-    descriptor: Option<FileSource>,
+    descriptor: Option<Named>,
 }
 
 #[derive(Debug)]
@@ -39,7 +41,7 @@ pub(super) struct Part {
 
 impl PloopDisk {
     /// Puts layers together, base first. The last one decides the size.
-    pub(super) fn new(layers: Vec<Layer>, descriptor: Option<FileSource>) -> Self {
+    pub(super) fn new(layers: Vec<Layer>, descriptor: Option<Named>) -> Self {
         Self {
             whole: Whole::Chain(Arc::new(Chain::new(layers, None))),
             descriptor,
@@ -48,7 +50,7 @@ impl PloopDisk {
 
     /// Puts the parts of a split disk together. A part whose chain is longer ends where the part
     /// does.
-    pub(super) fn of_parts(parts: Vec<Part>, descriptor: FileSource) -> Result<Self> {
+    pub(super) fn of_parts(parts: Vec<Part>, descriptor: Named) -> Result<Self> {
         let mut disk = Concat::default();
         let mut chains = Vec::new();
         for (number, Part { layers, len }) in parts.into_iter().enumerate() {
@@ -83,7 +85,8 @@ impl PloopDisk {
             Layer::Image(image) => image.index(),
             Layer::Raw(_) => None,
         });
-        layers.chain(saved).chain(&self.descriptor)
+        let descriptor = self.descriptor.iter().map(Named::source);
+        layers.chain(saved).chain(descriptor)
     }
 
     fn whole(&self) -> &dyn VirtualDisk {

@@ -29,7 +29,7 @@ use self::read::DescriptorFile;
 use super::chain::{ChainPlan, SelectError, current_top};
 use super::check::FindingKind as Kind;
 use super::descriptor::{Descriptor, Guid};
-use super::disk::PloopDisk;
+use super::disk::{Named, PloopDisk};
 use super::error::{OpenError, Wish};
 use super::gate::{Gate, composed};
 use super::locate::{Located, bundle_findings, images_in, locate, other_disks};
@@ -198,7 +198,8 @@ impl Opener {
         if layers.len() == planned.layers.len() {
             self.judge_raw(&mut layers, Some((descriptor, gate)), None)?;
             self.judge_chain(&layers, Some(descriptor));
-            let disk = PloopDisk::new(layers, Some(file.source.clone()));
+            let named = Named::new(file.source.clone(), descriptor, plan);
+            let disk = PloopDisk::new(layers, Some(named));
             self.look_beside(&file.path, &[disk.size()]);
             self.disk = Some(disk);
         }

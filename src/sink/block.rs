@@ -58,7 +58,7 @@ impl BlockSink {
     /// be written.
     pub fn open(path: &Path, size: u64, durability: Durability) -> Result<Self> {
         let device = Self::claim(path, size, true)?;
-        let mut sink = Self::over(device, path, Head::zeros(size), durability);
+        let mut sink = Self::over(device, path, Head::zeros(size.min(HEAD)), durability);
         let len = sink.head.len();
         sink.invalidate(len)?;
         Ok(sink)

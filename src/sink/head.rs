@@ -23,9 +23,9 @@ impl Head {
         Self(Mutex::new(bytes))
     }
 
-    /// Zeros, as far as a disk of `size` bytes has them.
-    pub(super) fn zeros(size: u64) -> Self {
-        Self::new(vec![0; to_usize(size.min(HEAD))])
+    /// `len` zeros.
+    pub(super) fn zeros(len: u64) -> Self {
+        Self::new(vec![0; to_usize(len)])
     }
 
     pub(super) fn len(&mut self) -> u64 {

@@ -5,13 +5,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::decisions::Durability;
 use super::existing::ExistingFile;
-use super::head::Head;
+use super::head::{HEAD, Head};
 use super::{ExistingSink, Sink};
 use crate::error::Result;
 
-/// A regular file that is changed where it lies. Its first MiB is zeros from the start, and is
-/// written last: a disk of which only a part was changed does not boot. It has to be given all of
-/// that MiB.
+/// A regular file that is changed where it lies. Its head is zeros from the start, and is written
+/// last: a disk of which only a part was changed does not boot. It has to be given all of the head:
+/// of a raw disk that is the first MiB.
 #[derive(Debug)]
 pub struct FileInPlace {
     file: ExistingFile,
@@ -30,16 +30,40 @@ impl FileInPlace {
     ///
     /// As [`ExistingFile::open`].
     pub fn open(path: &Path, size: u64, durability: Durability) -> Result<Self> {
-        let mut sink = Self {
+        let sink = Self::with_head(path, size.min(HEAD), durability)?;
+        sink.file.set_size(size)?;
+        Ok(sink)
+    }
+
+    /// As [`FileInPlace::open`], for a file that is valid by its first `head` bytes, and of which
+    /// the first `kept` bytes are left: what makes it `size` bytes long reads as zeros.
+    ///
+    /// # Errors
+    ///
+    /// As [`ExistingFile::open`].
+    pub fn open_kept(
+        path: &Path,
+        head: u64,
+        kept: u64,
+        size: u64,
+        durability: Durability,
+    ) -> Result<Self> {
+        let sink = Self::with_head(path, head, durability)?;
+        sink.file.set_size(kept)?;
+        sink.file.set_size(size)?;
+        Ok(sink)
+    }
+
+    /// Makes the head zeros before anything else: a file that only has another size or time could
+    /// have been used by anybody.
+    fn with_head(path: &Path, head: u64, durability: Durability) -> Result<Self> {
+        let sink = Self {
             file: ExistingFile::open_as_it_is(path, durability)?,
-            head: Head::zeros(size),
+            head: Head::zeros(head),
             complete: AtomicBool::new(false),
             finished: false,
         };
-        let len = sink.head.len();
-        sink.invalidate(len)?;
-        // After that: a file that only has another time could have been used by anybody.
-        sink.file.set_size(size)?;
+        sink.invalidate(head)?;
         Ok(sink)
     }
 

@@ -14,6 +14,7 @@ use support::tools;
 
 mod ansible;
 mod compact;
+mod downtime;
 mod guide;
 mod hosts;
 mod migrate_kvm;

@@ -63,4 +63,5 @@ mod tables;
 mod targets;
 mod updates;
 mod updates_refused;
+mod updates_snapshots;
 mod vectors;

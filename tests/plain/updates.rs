@@ -3,6 +3,7 @@
 
 use crate::support::hints::IN_USE;
 use crate::support::running::{signal, stopped_in_its_middle};
+use crate::support::updates::{SMALL, kill_layers, layers};
 use crate::support::{
     Chain, ChainBuilder, Fill, ImageBuilder, Outcome, Program, Scratch, SourceGuard, convert,
     names_in, program,
@@ -14,30 +15,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-const CLUSTER: u64 = 64 << 10;
-
-/// Layers of 64 KiB clusters over a disk of 5 MiB and a bit: snapshots 0 and 1, and a top that has
-/// grown. What they store lies everywhere: over each other, in the first MiB, over the end of the
-/// smaller disk; some of it is zeros.
-pub(super) fn layers(top_in_use: bool) -> ChainBuilder {
-    let image = |seed: u64, sectors: u64| {
-        ImageBuilder::v2()
-            .cluster_sectors(128)
-            .sectors(sectors)
-            .seed(seed)
-    };
-    let small = 128 * 80 + 24;
-    let base = image(1, small).store_all([0, 1, 2, 30, 31, 40, 41, 42, 79, 80]);
-    let middle = image(2, small)
-        .store_all([1, 50, 41])
-        .fill(30, Fill::Byte(0));
-    let top = image(3, small + 128 * 20)
-        .store_all([2, 60, 80, 95])
-        .fill(42, Fill::FileHole)
-        .fill(0, Fill::Byte(0));
-    let top = if top_in_use { top.in_use(IN_USE) } else { top };
-    ChainBuilder::base(&base).child(&middle).child(&top)
-}
+const CLUSTER: u64 = SMALL;
 
 pub(super) fn run(chain: &Chain, target: &Path, options: &[&str]) -> Outcome {
     convert(&chain.dir, target).args(options).run()
@@ -289,19 +267,6 @@ pub(super) fn killed(way: &str) {
     let scratch = Scratch::new();
     let chain = kill_layers().write(&scratch.source());
     killed_in(&scratch, &chain, &scratch.target(), way);
-}
-
-fn kill_layers() -> ChainBuilder {
-    let image = |seed: u64| {
-        ImageBuilder::v2()
-            .cluster_sectors(2048)
-            .clusters(24)
-            .seed(seed)
-    };
-    let top = image(3).fill(20, Fill::Byte(0));
-    ChainBuilder::base(&image(1).store_all(0..24))
-        .child(&image(2).store_all([1, 5]))
-        .child(&top.store_all([0, 2, 3, 5, 7, 11, 12, 13, 14, 23]))
 }
 
 fn killed_in(scratch: &Scratch, chain: &Chain, target: &Path, way: &str) {

@@ -1,9 +1,10 @@
 //! Updates that do not fit are refused, whatever `--force` says, and touch nothing; the command
 //! that is proposed makes the right bytes.
 
-use super::updates::{assert_holds, first, layers, run, state_of};
+use super::updates::{assert_holds, first, run, state_of};
 use crate::support::hints::{proposed, quoted, shell};
-use crate::support::{Chain, Scratch, SourceGuard};
+use crate::support::updates::layers;
+use crate::support::{Chain, Program, Scratch, SourceGuard};
 use std::fs::File;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
@@ -193,6 +194,89 @@ fn what_no_update_is_for_says_so() {
     }
     run(chain, Path::new("-"), &words(&[])).refused(2, &["--update"]);
     let target = made.scratch.out().join("101.qcow2");
-    run(chain, &target, &["--snapshot", &chain.guids[0]]).done();
-    run(chain, &target, &words(&[])).refused(1, &["only a raw target"]);
+    let compressed = ["--snapshot", &chain.guids[0], "--compress"];
+    run(chain, &target, &compressed).done();
+    run(chain, &target, &words(&["--compress"])).refused(1, &["a compressed file"]);
+}
+
+/// A digest of what a target held before is never left beside it without a word.
+#[test]
+fn a_checksum_of_the_older_content_does_not_stay() {
+    for way in ["--reflink=auto", "--reflink=never"] {
+        let made = Made::new();
+        let (chain, target) = (&made.chain, &made.target);
+        let snapshot = ["--snapshot", &chain.guids[1], "-f"];
+        let sums = |kind: &str| PathBuf::from(format!("{}.{kind}", target.display()));
+        for kind in ["--checksum", "--checksum=blkhash"] {
+            run(chain, target, &[&snapshot[..], &[kind]].concat()).done();
+        }
+        let list = made.scratch.out().join("SHA256SUMS");
+        let line = std::fs::read_to_string(sums("sha256")).unwrap();
+        std::fs::write(
+            &list,
+            format!("{line}{}", line.replace("disk.raw", "b.raw")),
+        )
+        .unwrap();
+        run(chain, target, &snapshot).done();
+        let update = ["--update", way, "--checksum", "--json"];
+        let done = run(chain, target, &update).status(0);
+        assert!(!sums("blkhash").exists() && sums("sha256").exists());
+        let told = done.json()["warnings"].to_string();
+        assert!(told.contains("disk.raw.blkhash was removed"), "{told}");
+        assert!(told.contains("SHA256SUMS still has the digest"), "{told}");
+        assert!(!told.contains("disk.raw.sha256"), "{told}");
+        std::fs::remove_file(list).unwrap();
+        Program::new([Path::new("verify"), target]).run().done();
+        run(chain, target, &["--update", way]).done();
+        assert!(!sums("sha256").exists());
+        // One that is about another file, or about nothing, is somebody's.
+        std::fs::write(sums("sha256"), line.replace("disk.raw", "b.raw")).unwrap();
+        run(chain, target, &["--update", way]).done();
+        assert!(sums("sha256").exists());
+    }
+}
+
+/// What a power failure leaves of the mark at the start is made right, and nothing else is.
+#[test]
+fn a_mark_that_was_written_half_is_made_right() {
+    let made = Made::new();
+    let (chain, target) = (&made.chain, &made.target);
+    let before = std::fs::read(target).unwrap();
+    let after = chain.model().content();
+    let old_state = std::fs::read_to_string(state_of(target)).unwrap();
+    run(chain, target, &["--update", "--reflink=never"]).done();
+    // As it is while an update is under way.
+    let mut state: serde_json::Value = serde_json::from_str(&old_state).unwrap();
+    let hex = before[..4096].iter().map(|byte| format!("{byte:02x}"));
+    state["content"]["under_way"] = true.into();
+    state["content"]["changed"] = serde_json::json!([[0, after.len()]]);
+    let begin = serde_json::json!({"head": hex.collect::<String>(), "len": before.len()});
+    state["content"]["before"] = begin;
+    let state = state.to_string();
+    let torn = |whole: &[u8], from: usize, to: usize| {
+        let mut torn = whole.to_vec();
+        torn[from..to].fill(0);
+        torn
+    };
+    // The disk begins with zeros afterwards: a start that is made zeros is enough to show.
+    for held in [
+        torn(&before, 0, 512),
+        torn(&before, 512, 4096),
+        torn(&before, 1024, 2048),
+    ] {
+        std::fs::write(target, held).unwrap();
+        std::fs::write(state_of(target), &state).unwrap();
+        run(chain, target, &["--update", "--reflink=never"]).done();
+        assert_holds(target, &after);
+    }
+    let mut other = torn(&before, 512, 4096);
+    other[3] ^= 1;
+    let mut further = torn(&before, 512, 4096);
+    further[700_000] ^= 1;
+    for held in [other, further] {
+        std::fs::write(target, held).unwrap();
+        std::fs::write(state_of(target), &state).unwrap();
+        let outcome = run(chain, target, &["--update", "--reflink=never"]);
+        outcome.refused(1, &["it has another start now"]);
+    }
 }

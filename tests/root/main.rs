@@ -62,3 +62,6 @@ mod salvaged_files;
 mod sharing;
 mod targets;
 mod updates;
+mod updates_ploop;
+mod updates_qcow2;
+mod wire;

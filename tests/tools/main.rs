@@ -41,3 +41,4 @@ mod safety;
 mod salvage;
 mod split;
 mod target_names;
+mod updates_qcow2;

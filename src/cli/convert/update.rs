@@ -1,8 +1,10 @@
 //! `--update`: a target of an earlier run is brought up to date.
 
+use std::path::{Path, PathBuf};
+
 use anyhow::Context;
 use ploopconv::Workers;
-use ploopconv::convert::{Input, Target, UpdatePlan, Updated, plan_update};
+use ploopconv::convert::{Input, Target, UpdatePlan, Updated, is_under_way, plan_update};
 use ploopconv::copy::Summary;
 use ploopconv::util::size::{human, short};
 use serde::Serialize;
@@ -73,11 +75,11 @@ impl ConvertArgs {
     }
 }
 
-/// What becomes of a target that is not brought to its end.
-fn fate(plan: &UpdatePlan) -> &'static str {
-    match plan.may_be_replaced() {
-        true => "the same command again makes the target right",
-        false => {
+/// What became of a target that was not brought to its end; `state` says what it holds.
+fn fate(state: &Path) -> &'static str {
+    match is_under_way(state) {
+        false => "the same command again makes the target right",
+        true => {
             "the target is not complete and has no valid start; the same command again makes it \
              right"
         }
@@ -100,15 +102,15 @@ pub(super) fn run(
         return dry_run(reporter, &plan);
     }
     let report = report(reporter, &plan);
-    let fate = fate(&plan);
+    let state = plan.state_path().to_owned();
     let progress = Display::new(args.progress, args.quiet, plan.work());
     let done = plan.run(&resources(workers, signals, &progress));
     progress.clear();
     match (done, signals.interrupted()) {
         (Ok(done), _) => said(reporter, report, done),
-        (Err(_), Some(interrupted)) => Err(interrupted.leaving(fate).into()),
+        (Err(_), Some(interrupted)) => Err(interrupted.leaving(fate(&state)).into()),
         (Err(error), None) => {
-            let notes = vec![fate.to_owned()];
+            let notes = vec![fate(&state).to_owned()];
             Err(anyhow::Error::from(error).context(Noted { doing, notes }))
         }
     }
@@ -168,6 +170,19 @@ fn dry_run(reporter: &Reporter<'_>, plan: &UpdatePlan) -> anyhow::Result<Verdict
     Ok(Verdict::Done)
 }
 
+/// What became of checksums of what the target held before.
+fn about_sums(removed: &[PathBuf], stale: &[PathBuf]) -> Vec<String> {
+    let removed = removed.iter().map(|file| {
+        let file = file.display();
+        format!("{file} was removed: it had the digest of what the target held before")
+    });
+    let stale = stale.iter().map(|file| {
+        let file = file.display();
+        format!("warning: {file} still has the digest of what the target held before")
+    });
+    removed.chain(stale).collect()
+}
+
 /// Says what was done.
 fn said(reporter: &Reporter<'_>, report: Report, done: Updated) -> anyhow::Result<Verdict> {
     let args = reporter.args;
@@ -177,7 +192,11 @@ fn said(reporter: &Reporter<'_>, report: Report, done: Updated) -> anyhow::Resul
         replaced,
         checksum,
         snapshot,
+        removed,
+        stale,
     } = done;
+    let warnings = about_sums(&removed, &stale);
+    warnings.iter().for_each(|line| write_message(line));
     let (changed, size) = (report.changed_bytes, report.virtual_size);
     if args.json {
         let (sums, digest) = match checksum {
@@ -195,6 +214,7 @@ fn said(reporter: &Reporter<'_>, report: Report, done: Updated) -> anyhow::Resul
             checksum_file: sums.as_ref().map(|(file, _)| path(file)),
             algorithm: sums.map(|(_, algorithm)| algorithm.name()),
             digest,
+            warnings: report.warnings.iter().chain(&warnings).cloned().collect(),
             ..report
         })?;
     }

@@ -1,14 +1,13 @@
 //! Whether a target can be brought up to date, and what has to be copied for that.
 
-use std::fs::File;
 use std::ops::Range;
-use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::error::UpdateError;
-use super::prints::TargetPrint;
 use super::ranges::{bytes, joined};
-use super::state::{State, layers, path_of, words};
+use super::state::{Before, State, layers, path_of, words};
+use super::trust::{Trust, Trusted, trusted};
 use crate::convert::Resources;
 use crate::convert::error::ConvertError;
 use crate::convert::input::Input;
@@ -17,9 +16,9 @@ use crate::convert::origin::Origin;
 use crate::convert::target::Target;
 use crate::disk::{VirtualDisk, stored_bytes_in};
 use crate::error::{Error, Result};
+use crate::format::{FileBefore, FileChange, Format, PlannedChange, TargetFormat};
 use crate::partition::{self, Content, FileSystem};
-use crate::sink::{BlockSink, Durability, HEAD, IfExists, MARK, PartialFile, Reflink};
-use crate::util::bytes::{is_zero, to_usize};
+use crate::sink::{BlockSink, Durability, HEAD, IfExists, PartialFile, Reflink};
 
 /// An update that was planned: nothing is open for writing.
 #[derive(Debug)]
@@ -32,17 +31,13 @@ pub struct UpdatePlan {
     pub(super) is_device: bool,
     pub(super) state: State,
     pub(super) state_path: PathBuf,
+    /// The start of the target, before it is changed.
+    pub(super) before: Before,
+    /// Of a file that is not the disk's bytes: what is done to it.
+    pub(super) change: Option<Box<dyn PlannedChange>>,
     /// What may differ between target and disk, in order.
     pub(super) ranges: Vec<Range<u64>>,
     data_bytes: u64,
-}
-
-/// How far the target can be trusted.
-enum Trust {
-    /// But for what its state names.
-    State,
-    /// Not at all: all of it is written again.
-    Nothing,
 }
 
 /// Plans an update of `target`, whose state was written when it was made. The target is opened for
@@ -66,28 +61,7 @@ pub fn plan_update(
         durability: Durability::Synced,
         ..options
     };
-    let unsupported = |why: &str| -> Error {
-        let why = why.to_owned();
-        UpdateError::Unsupported { why }.into()
-    };
-    if options.format.name() != "raw" {
-        return Err(unsupported("only a raw target is brought up to date"));
-    }
-    let origin = input.origin().ok_or_else(|| {
-        unsupported("only a disk of one part that a descriptor describes is followed by updates")
-    })?;
-    let origin = origin.clone();
-    if input.compaction().is_some() {
-        // What is free at one time and not at another shows in no table of the image.
-        return Err(unsupported(
-            "a target without the free blocks is not brought up to date",
-        ));
-    }
-    if options.sparse == Sparse::Never {
-        return Err(unsupported(
-            "a target that is fully allocated is not brought up to date",
-        ));
-    }
+    let (format, origin) = followed(&input, &options)?;
     let state_path = path_of(&target, &options)
         .ok_or_else(|| unsupported("only a file or a block device is brought up to date"))?;
     if input.is_file_of_it(&state_path) {
@@ -111,13 +85,30 @@ pub fn plan_update(
     } else {
         PartialFile::admit(&target, IfExists::Replace)?;
     }
-    let (state, trust) = trusted(state, &target, input.disk())?;
+    let trusted = trusted(state, &target, input.disk(), &*format)?;
+    let Trusted {
+        state,
+        trust,
+        before,
+    } = trusted;
     let above = origin.stored_above(state.layers.len(), size);
     let grown = state.size..size;
     let everything = matches!(trust, Trust::Nothing).then_some(0..size);
+    // It is made invalid while the target is changed.
+    let head = format.is_plain().then_some(0..HEAD.min(size));
     let all = above.into_iter().chain(state.changed());
-    let all = all.chain([grown, 0..HEAD.min(size)]).chain(everything);
+    let all = all.chain([grown]).chain(head).chain(everything);
     let ranges = joined(all, size);
+    let change = match format.is_plain() {
+        true => None,
+        false => Some(change_of(
+            &*format,
+            &target,
+            &before,
+            input.disk(),
+            &ranges,
+        )?),
+    };
     let data_bytes = stored_bytes_in(input.disk(), &ranges, resources.workers)?;
     Ok(UpdatePlan {
         input,
@@ -127,9 +118,61 @@ pub fn plan_update(
         is_device,
         state,
         state_path,
+        before,
+        change,
         ranges,
         data_bytes,
     })
+}
+
+/// How the target looks and which layers it is of, where updates can follow both.
+fn followed(input: &Input, options: &ConvertOptions) -> Result<(Arc<dyn Format>, Origin)> {
+    let TargetFormat::Disk(format) = &options.format else {
+        return Err(unsupported("an archive is not brought up to date"));
+    };
+    let origin = input.origin().ok_or_else(|| {
+        unsupported("only a disk of one part that a descriptor describes is followed by updates")
+    })?;
+    if input.compaction().is_some() {
+        // What is free at one time and not at another shows in no table of the image.
+        return Err(unsupported(
+            "a target without the free blocks is not brought up to date",
+        ));
+    }
+    if options.sparse == Sparse::Never {
+        return Err(unsupported(
+            "a target that is fully allocated is not brought up to date",
+        ));
+    }
+    Ok((Arc::clone(format), origin.clone()))
+}
+
+fn unsupported(why: &str) -> Error {
+    let why = why.to_owned();
+    UpdateError::Unsupported { why }.into()
+}
+
+/// What is done to a file that is not the disk's bytes.
+fn change_of(
+    format: &dyn Format,
+    target: &Path,
+    before: &Before,
+    disk: &dyn VirtualDisk,
+    ranges: &[Range<u64>],
+) -> Result<Box<dyn PlannedChange>> {
+    let before = FileBefore {
+        path: target.to_owned(),
+        head: before.head(),
+        len: before.len,
+    };
+    match format.change(before, disk, ranges)? {
+        FileChange::Possible(change) => Ok(change),
+        FileChange::Unknown(why) => Err(unsupported(why)),
+        FileChange::Foreign(why) => {
+            let (path, why) = (target.to_owned(), why.to_owned());
+            Err(UpdateError::Target { path, why }.into())
+        }
+    }
 }
 
 impl UpdatePlan {
@@ -250,64 +293,4 @@ fn refuse_other_options(state: &State, now: &[String]) -> Result<()> {
     }
     let (was, now) = (state.options.join(" "), now.join(" "));
     Err(UpdateError::Options { was, now }.into())
-}
-
-/// The state that is right for the target as it is.
-fn trusted(state: State, target: &Path, disk: &dyn VirtualDisk) -> Result<(State, Trust)> {
-    let changed = |why: String| -> Result<(State, Trust)> {
-        let path = target.to_owned();
-        Err(UpdateError::Target { path, why }.into())
-    };
-    if std::fs::metadata(target).is_err() {
-        return changed("it is not there".to_owned());
-    }
-    if is_shorter(target, &state)? {
-        return changed("it is shorter".to_owned());
-    }
-    let now = TargetPrint::of(target, state.target.size)?;
-    let Some(change) = state.target.change(&now) else {
-        let next = None;
-        return Ok((State { next, ..state }, Trust::State));
-    };
-    if let Some(next) = &state.next {
-        let now = TargetPrint::of(target, next.target.size)?;
-        if next.target.change(&now).is_none() {
-            return Ok((*next.clone(), Trust::State));
-        }
-    }
-    if !state.under_way {
-        return changed(change);
-    }
-    // What was begun has no start, and is nothing that anybody could have used since.
-    let head = head_of(target, now.size)?;
-    let mark = head.get(..to_usize(MARK)).unwrap_or(&head);
-    let mut wanted = vec![0; head.len().min(to_usize(disk.size()))];
-    disk.read_at(&mut wanted, 0)?;
-    if is_zero(&head) && !is_zero(&wanted) {
-        return Ok((state, Trust::State));
-    }
-    // Some disks begin with zeros anyway, and what follows them may be somebody's.
-    if is_zero(mark) {
-        return Ok((state, Trust::Nothing));
-    }
-    // Nothing but its time was changed, or only the state was not written any more. What happened
-    // to the target since is not known.
-    if head == wanted || state.target.has_ends_of(&now) {
-        return Ok((state, Trust::Nothing));
-    }
-    changed("an update of it was under way, and it has another start now".to_owned())
-}
-
-fn is_shorter(target: &Path, state: &State) -> Result<bool> {
-    let meta = std::fs::metadata(target);
-    let meta = meta.map_err(|error| Error::io("looking at", target, error))?;
-    Ok(meta.is_file() && meta.size() < state.target.size)
-}
-
-fn head_of(target: &Path, size: u64) -> Result<Vec<u8>> {
-    let mut head = vec![0; to_usize(size.min(HEAD))];
-    let file = File::open(target).map_err(|error| Error::io("opening", target, error))?;
-    let read = file.read_exact_at(&mut head, 0);
-    read.map_err(|error| Error::io_at("reading", target, 0, error))?;
-    Ok(head)
 }

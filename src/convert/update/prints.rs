@@ -124,6 +124,13 @@ impl TargetPrint {
         })
     }
 
+    /// Whether it began with these bytes.
+    pub(super) fn began_with(&self, head: &[u8]) -> bool {
+        let mut hasher = Hasher::new(Algorithm::Sha256);
+        hasher.data(head, &[]);
+        hasher.finish() == self.first
+    }
+
     /// Whether it begins and ends as another one, whenever it was written to.
     pub(super) fn has_ends_of(&self, now: &Self) -> bool {
         (self.size, &self.first, &self.last) == (now.size, &now.first, &now.last)

@@ -1,6 +1,6 @@
 //! Carries an update out.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::plan::UpdatePlan;
 use super::prints::TargetPrint;
@@ -11,10 +11,11 @@ use crate::convert::fill::read_back;
 use crate::convert::filled::readable;
 use crate::convert::options::Sparse;
 use crate::convert::resources::Resources;
+use crate::convert::stale::StaleSums;
 use crate::copy::{CopyOptions, Summary, copy_ranges};
-use crate::disk::RawDisk;
+use crate::disk::{RawDisk, VirtualDisk};
 use crate::error::Result;
-use crate::format::TargetFormat;
+use crate::format::{FileBefore, TargetFormat};
 use crate::hash::Algorithm;
 use crate::sink::{BlockSink, ClonedFile, ExistingSink, FileInPlace, Reflink, TargetError};
 
@@ -28,6 +29,10 @@ pub struct Updated {
     pub replaced: bool,
     /// With a checksum: its file, how it was computed, and the digest.
     pub checksum: Option<(PathBuf, Algorithm, String)>,
+    /// Checksum files of what the target held before, which were removed.
+    pub removed: Vec<PathBuf>,
+    /// Others that still have a line with its older digest.
+    pub stale: Vec<PathBuf>,
     /// The snapshot that the next update begins at.
     pub snapshot: String,
 }
@@ -44,11 +49,16 @@ impl UpdatePlan {
     /// was read back and is wrong.
     pub fn run(mut self, resources: &Resources<'_>) -> Result<Updated> {
         let checksum = ChecksumFile::admit(&self.options, &self.target, false)?;
+        let mut sums = StaleSums::of(&self.target, &self.input)?;
         let cloned = self.cloned(resources)?;
         let replaced = cloned.is_some();
         let sink: Box<dyn ExistingSink> = match cloned {
-            Some(sink) => Box::new(sink),
-            None => self.in_place()?,
+            Some(sink) => sink,
+            None => {
+                // From now on they are wrong.
+                sums.remove()?;
+                self.in_place()?
+            }
         };
         let options = CopyOptions {
             find_zeros: self.options.sparse == Sparse::Always,
@@ -62,7 +72,7 @@ impl UpdatePlan {
             options,
             resources.progress,
         )?;
-        let mut sums = None;
+        let mut digest = None;
         if replaced || self.options.read_back || checksum.is_some() {
             sink.complete()?;
         }
@@ -71,15 +81,14 @@ impl UpdatePlan {
         {
             let fate = match replaced {
                 true => "was not put in the place of the old one",
-                false => "its first MiB was made zeros",
+                false if format.is_plain() => "its first MiB was made zeros",
+                false => "its header was made zeros",
             };
             read_back(&*sink, &self.input, &**format, fate, resources)?;
         }
         if let Some(algorithm) = self.options.checksum {
-            let target = RawDisk::open(readable(&*sink)?)?;
-            let (workers, stop) = (resources.workers, resources.stop);
-            let digest = digest_of(&target, algorithm, workers, stop, resources.progress)?;
-            sums = Some((algorithm, digest));
+            let found = self.digest(readable(&*sink)?, algorithm, resources)?;
+            digest = Some((algorithm, found));
         }
         let now = self.new_state()?;
         if replaced {
@@ -88,10 +97,11 @@ impl UpdatePlan {
                 ..now.clone()
             }));
             self.state.write(&self.state_path)?;
+            sums.remove()?;
         }
         let durability = self.options.durability;
         let mut written = None;
-        match (checksum, sums) {
+        match (checksum, digest) {
             (Some(file), Some((algorithm, digest))) => {
                 written = Some((file.path().to_owned(), algorithm, digest.clone()));
                 let digests = [(digest, self.target.as_path())];
@@ -106,23 +116,46 @@ impl UpdatePlan {
             ..now
         };
         state.write(&self.state_path)?;
+        let stale = std::mem::take(&mut sums.shared);
         Ok(Updated {
             summary,
             replaced,
+            removed: sums.gone(written.as_ref().map(|(file, ..)| file.as_path())),
             checksum: written,
+            stale,
             snapshot: state.snapshot,
         })
     }
 
+    /// The digest of the target at `path`: of the file, or of the disk in it.
+    fn digest(
+        &self,
+        path: &Path,
+        algorithm: Algorithm,
+        resources: &Resources<'_>,
+    ) -> Result<String> {
+        let target: Box<dyn VirtualDisk> = match (algorithm, &self.options.format) {
+            (Algorithm::Blkhash, TargetFormat::Disk(format)) => format.open(path)?,
+            _ => Box::new(RawDisk::open(path)?),
+        };
+        let (workers, stop) = (resources.workers, resources.stop);
+        digest_of(&*target, algorithm, workers, stop, resources.progress)
+    }
+
     /// A new file that shares its blocks with the target, where the file system can do that.
-    fn cloned(&self, resources: &Resources<'_>) -> Result<Option<ClonedFile>> {
+    fn cloned(&mut self, resources: &Resources<'_>) -> Result<Option<Box<dyn ExistingSink>>> {
         let reflink = self.options.reflink;
         if !self.may_be_replaced() {
             return Ok(None);
         }
-        let (size, durability) = (self.input.disk().size(), self.options.durability);
+        let durability = self.options.durability;
+        let change = self.change.as_ref();
+        let size = change.map_or(self.input.disk().size(), |change| change.file_len());
         match ClonedFile::create(&self.target, size, durability, resources.partials) {
-            Ok(sink) => Ok(Some(sink)),
+            Ok(file) => Ok(Some(match self.change.take() {
+                None => Box::new(file),
+                Some(change) => change.sink(Box::new(file)),
+            })),
             Err(error) => match error.detail() {
                 Some(TargetError::CannotShare { .. }) if reflink == Reflink::Auto => Ok(None),
                 _ => Err(error),
@@ -136,11 +169,19 @@ impl UpdatePlan {
         let changed = few(self.ranges.clone());
         self.state.set_changed(&changed);
         self.state.under_way = true;
+        self.state.before = Some(self.before.clone());
         self.state.write(&self.state_path)?;
         let durability = self.options.durability;
-        Ok(match self.is_device {
-            true => Box::new(BlockSink::open(&self.target, size, durability)?),
-            false => Box::new(FileInPlace::open(&self.target, size, durability)?),
+        let path = &self.target;
+        Ok(match (self.is_device, self.change.take()) {
+            (true, _) => Box::new(BlockSink::open(path, size, durability)?),
+            (false, None) => Box::new(FileInPlace::open(path, size, durability)?),
+            (false, Some(change)) => {
+                let (kept, size) = (change.before().len, change.file_len());
+                let head = FileBefore::HEAD;
+                let file = FileInPlace::open_kept(path, head, kept, size, durability)?;
+                change.sink(Box::new(file))
+            }
         })
     }
 
@@ -148,6 +189,7 @@ impl UpdatePlan {
     fn new_state(&self) -> Result<State> {
         let mut state = State {
             under_way: false,
+            before: None,
             next: None,
             ..self.state.clone()
         };

@@ -42,8 +42,39 @@ pub(super) struct State {
     pub(super) target: TargetPrint,
     /// Whether an update in place was begun, and is not known to have come to its end.
     pub(super) under_way: bool,
+    /// What the target began with before that.
+    #[serde(default)]
+    pub(super) before: Option<Before>,
     /// What is right as soon as a new file has taken the target's place.
     pub(super) next: Option<Box<State>>,
+}
+
+/// The start of a target that is changed in place, before that.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Before {
+    /// In hexadecimal digits: as much as is made zeros first.
+    head: String,
+    /// How long a file was, in bytes.
+    pub(super) len: u64,
+}
+
+impl Before {
+    pub(super) fn new(head: &[u8], len: u64) -> Self {
+        let digits = head.iter().map(|byte| format!("{byte:02x}"));
+        let head = digits.collect();
+        Self { head, len }
+    }
+
+    /// Its bytes; what is no digit ends them.
+    pub(super) fn head(&self) -> Vec<u8> {
+        let pairs = self.head.as_bytes().as_chunks::<2>().0;
+        let byte = |pair: &[u8; 2]| {
+            let digit = |at: u8| char::from(at).to_digit(16);
+            let value = digit(pair[0])? << 4 | digit(pair[1])?;
+            u8::try_from(value).ok()
+        };
+        pairs.iter().map_while(byte).collect()
+    }
 }
 
 impl State {
@@ -66,6 +97,7 @@ impl State {
             changed: Vec::new(),
             target: TargetPrint::of(target, size)?,
             under_way: false,
+            before: None,
             next: None,
         })
     }
@@ -129,6 +161,12 @@ impl State {
     }
 }
 
+/// Whether a state file says that its target was changed in place and is not complete.
+#[must_use]
+pub fn is_under_way(state: &Path) -> bool {
+    State::read(state).is_ok_and(|state| state.under_way)
+}
+
 /// The layers as they are now, base first.
 pub(super) fn layers(origin: &Origin) -> Result<Vec<LayerPrint>> {
     let layers = origin.chain().map_or(&[][..], |chain| chain.layers());
@@ -146,7 +184,7 @@ pub(super) fn words(input: &Input, options: &ConvertOptions) -> Vec<String> {
         Sparse::Never => "never",
     };
     let mut words = vec![
-        format!("format={}", options.format.name()),
+        format!("format={}", options.format.words()),
         format!("sparse={sparse}"),
     ];
     let partition = input.partition();

@@ -1,14 +1,17 @@
 //! qcow2 as one of the formats of targets.
 
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
+use super::change::plan_change;
 use super::layout::Qcow2Layout;
 use super::options::Qcow2Options;
 use super::reader::Qcow2Disk;
 use super::sink::Qcow2Sink;
 use crate::disk::{VirtualDisk, stored_bytes, stored_ranges};
 use crate::error::Result;
+use crate::format::change::{FileBefore, FileChange};
 use crate::format::kind::{Allocation, Format, PlannedFile};
 use crate::sink::{FileSinkOptions, Partials, Sink};
 use crate::workers::Workers;
@@ -56,6 +59,23 @@ impl Format for Qcow2Options {
             }
         };
         Ok(Box::new(planned))
+    }
+
+    fn words(&self) -> String {
+        let size = self.cluster_size;
+        match self.compression {
+            None => format!("qcow2 cluster_size={size}"),
+            Some(_) => format!("qcow2 cluster_size={size} compressed"),
+        }
+    }
+
+    fn change(
+        &self,
+        before: FileBefore,
+        disk: &dyn VirtualDisk,
+        ranges: &[Range<u64>],
+    ) -> Result<FileChange> {
+        plan_change(*self, before, disk, ranges)
     }
 
     fn held_size(&self, size: u64) -> Option<u64> {

@@ -350,7 +350,7 @@ impl Qcow2Layout {
     }
 }
 
-fn too_large(
+pub(super) fn too_large(
     what: &'static str,
     bytes: u64,
     cluster_size: Qcow2ClusterSize,

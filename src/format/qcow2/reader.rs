@@ -71,8 +71,13 @@ impl Qcow2Disk {
         let len = to_usize(file.size()).min(HEAD);
         let mut head = vec![0; len];
         file.read_at(&mut head, 0)?;
+        Self::with_head(file, &head, name)
+    }
+
+    /// As [`Qcow2Disk::over`], for a file whose first bytes were once `head`.
+    pub(super) fn with_head(file: RawDisk, head: &[u8], name: &Path) -> Result<Self> {
         let failed = |source| Error::during(READING, source).of(name);
-        let header = Header::parse(&head, file.size()).map_err(failed)?;
+        let header = Header::parse(head, file.size()).map_err(failed)?;
         let cluster = to_usize(header.cluster());
         let disk = Self {
             file,
@@ -103,7 +108,7 @@ impl Qcow2Disk {
     }
 
     /// Where an L2 table is; it lies inside the file.
-    fn l2_table(&self, index: u64) -> Result<Option<u64>> {
+    pub(super) fn l2_table(&self, index: u64) -> Result<Option<u64>> {
         let entry = self
             .tables
             .entry(&self.file, self.header.l1_offset, index)?;
@@ -142,6 +147,24 @@ impl Qcow2Disk {
             return Err(wrong("points past the end of the file"));
         }
         Ok((cluster, start.saturating_add(self.header.cluster())))
+    }
+
+    /// Where the cluster at `offset` of the disk is stored; nothing where it is not.
+    pub(super) fn place_of(&self, offset: u64) -> Result<Option<u64>> {
+        Ok(match self.cluster_at(offset)?.0 {
+            Cluster::Plain { host_offset } => Some(host_offset),
+            Cluster::Zeros | Cluster::Compressed(_) => None,
+        })
+    }
+
+    /// How many L2 tables the disk can have.
+    pub(super) fn table_count(&self) -> u64 {
+        self.header.size.div_ceil(self.header.table_span())
+    }
+
+    /// The bytes of the file.
+    pub(super) fn file(&self) -> &RawDisk {
+        &self.file
     }
 
     /// What the tables say from `offset` on, up to the end of a cluster or more.

@@ -287,7 +287,8 @@ impl Qcow2Sink {
             let bit = |word: &AtomicU64| word.load(Ordering::Relaxed) >> (rank % 64) & 1;
             self.options.allocate || word.is_some_and(|word| bit(word) == 1)
         };
-        let mut tables = Tables::new(self.file(), layout.tables_offset(), seen_by);
+        let file = self.file();
+        let mut tables = Tables::new(&file, layout.tables_offset(), seen_by);
         for (number, (_, offset)) in layout.tables().enumerate() {
             let planned = layout.planned_in(number);
             let entries = planned
@@ -308,7 +309,8 @@ impl Qcow2Sink {
 
     /// The L2 tables were written with the clusters.
     fn write_packed_tables(&self, space: &Mutex<Space>) -> Result<Section> {
-        let mut tables = Tables::new(self.file(), self.layout.l1_offset(), None);
+        let file = self.file();
+        let mut tables = Tables::new(&file, self.layout.l1_offset(), None);
         self.write_l1(&mut tables)?;
         let cluster_size = self.layout.cluster_size();
         let data = self.layout.data_offset() / cluster_size.bytes();
@@ -346,7 +348,7 @@ impl Qcow2Sink {
 
 /// The disk's plan had no place for these bytes: as long as they are zeros they need none. A file
 /// system may call a range data that it called a hole before.
-fn refuse_data(bytes: &[u8], offset: u64) -> Result<()> {
+pub(super) fn refuse_data(bytes: &[u8], offset: u64) -> Result<()> {
     if is_zero(bytes) {
         return Ok(());
     }

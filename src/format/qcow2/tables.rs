@@ -32,12 +32,24 @@ impl TargetFile<'_> {
     }
 }
 
+/// What tables are written into.
+pub(super) trait TakesTables {
+    /// Writes `bytes` at `offset` of the file.
+    fn put(&self, bytes: &[u8], offset: u64) -> Result<()>;
+}
+
+impl TakesTables for TargetFile<'_> {
+    fn put(&self, bytes: &[u8], offset: u64) -> Result<()> {
+        self.write_at(bytes, offset)
+    }
+}
+
 /// Sees bytes of the file, in the order of the file.
 pub(super) type SeenBy<'a> = &'a mut (dyn FnMut(&[u8]) + Send);
 
 /// Writes tables into the file, one after the other. Somebody may see every byte of them.
 pub(super) struct Tables<'a, 'b> {
-    file: TargetFile<'a>,
+    file: &'a dyn TakesTables,
     /// Where the last table ended.
     at: u64,
     seen_by: Option<SeenBy<'b>>,
@@ -45,7 +57,7 @@ pub(super) struct Tables<'a, 'b> {
 
 impl<'a, 'b> Tables<'a, 'b> {
     /// Tables from `offset` on.
-    pub(super) fn new(file: TargetFile<'a>, offset: u64, seen_by: Option<SeenBy<'b>>) -> Self {
+    pub(super) fn new(file: &'a dyn TakesTables, offset: u64, seen_by: Option<SeenBy<'b>>) -> Self {
         Self {
             file,
             at: offset,
@@ -64,7 +76,7 @@ impl<'a, 'b> Tables<'a, 'b> {
         {
             let bytes = run.as_flattened();
             if !is_zero(bytes) {
-                self.file.write_at(bytes, at)?;
+                self.file.put(bytes, at)?;
             }
             at += bytes.len() as u64;
         }

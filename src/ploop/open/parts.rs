@@ -9,7 +9,7 @@ use crate::error::Result;
 use crate::ploop::chain::{ChainPlan, PlannedPart};
 use crate::ploop::check::{Finding, FindingKind as Kind};
 use crate::ploop::descriptor::{Descriptor, Storage};
-use crate::ploop::disk::{Layer, Part, PloopDisk};
+use crate::ploop::disk::{Layer, Named, Part, PloopDisk};
 use crate::ploop::gate::Gate;
 use crate::ploop::header::SECTOR;
 use crate::ploop::image::has_signature;
@@ -69,7 +69,8 @@ impl Opener {
         let tops: Vec<_> = tops.map(Layer::virtual_size).collect();
         self.look_beside(&file.path, &tops);
         if parts.len() == plan.parts.len() {
-            self.disk = Some(PloopDisk::of_parts(parts, file.source.clone())?);
+            let named = Named::new(file.source.clone(), descriptor, plan);
+            self.disk = Some(PloopDisk::of_parts(parts, named)?);
         }
         Ok(())
     }

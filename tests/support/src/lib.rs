@@ -45,6 +45,7 @@ pub mod system;
 pub mod systems;
 pub mod tools;
 pub mod unlike;
+pub mod updates;
 pub mod vm;
 pub mod witness;
 pub mod workload;

@@ -117,7 +117,7 @@ pub(super) fn disks_that_boot(cases: &mut Cases) {
     let other = as_ploop(cases, &other);
     for_kvm(cases, "no-kernel", &other, &[]);
 
-    let kernels = cases.scratch.path();
+    let kernels = cases.scratch.path().to_owned();
     let old = kernel(&kernels.join("32"), false);
     let new = kernel(&kernels.join("64"), true);
     for_kvm(

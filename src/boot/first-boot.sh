@@ -254,7 +254,9 @@ note() {
     (umask 077 && {
         echo "$plan $later" || exit
         for name in $due; do echo "$name$1" || exit; done
-    } >"$mark.new") && mv "$mark.new" "$mark" && flush
+    } >"$mark.new") && mv "$mark.new" "$mark" || return
+    # Where that cannot be, a power failure may cost a note, and nothing else.
+    flush || :
 }
 
 # what_is_due: the numbers of the changes in $due; fails where there is nothing to do or to note.

@@ -258,7 +258,9 @@ note() {
     (umask 077 && {
         echo "$plan $later" || exit
         for name in $due; do echo "$name$1" || exit; done
-    } >"$mark.new") && mv "$mark.new" "$mark" && flush
+    } >"$mark.new") && mv "$mark.new" "$mark" || return
+    # Where that cannot be, a power failure may cost a note, and nothing else.
+    flush || :
 }
 
 # Drivers of network cards, of the guest's modules: not every initramfs has them, and a guest without

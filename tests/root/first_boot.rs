@@ -83,7 +83,7 @@ pub(super) struct Entry {
     mode: u32,
     owner: (u32, u32),
     /// The text of a file, or where a link leads.
-    what: String,
+    pub(super) what: String,
     attributes: Vec<(String, Vec<u8>)>,
     /// The other names of a file.
     others: BTreeSet<Vec<u8>>,

@@ -31,7 +31,7 @@ fn lived_in(tree: &Path) {
         xattr::set(&fstab, name, value).unwrap();
     }
     fs::hard_link(&fstab, tree.join("etc/fstab.linked")).unwrap();
-    if let Some(path) = WRITTEN.iter().find(|path| tree.join(path).exists()) {
+    if let Some(path) = WRITTEN.iter().find(|path| tree.join(path).is_file()) {
         let path = tree.join(path);
         fs::hard_link(&path, path.with_extension("other")).unwrap();
     }
@@ -188,4 +188,37 @@ fn a_boot_that_was_cut_off_while_it_tried_again_is_finished() {
     let text = fs::read_to_string(&inittab).unwrap();
     assert!(text.contains("\nS0:2345:respawn:"), "{text}");
     assert_eq!(booting.boot(&Programs::usual(), &root.dir), "");
+}
+
+#[test]
+fn a_full_disk_loses_nothing_and_is_changed_once_there_is_room() {
+    for programs in [Programs::of_klibc(), Programs::of_dracut(&Scratch::new())] {
+        let booting = Booting::with(|tree| debian_sysv("7.11\n").write(tree));
+        let root = booting.mounted();
+        let filling = root.dir.join("filling");
+        let mut dd = Command::new("dd");
+        dd.args(["if=/dev/zero", "bs=1k"])
+            .arg(format!("of={}", filling.display()));
+        assert!(
+            !dd.output().unwrap().status.success(),
+            "the disk is not full"
+        );
+        let before = listed(&root.dir);
+        let said = booting.boot(&programs, &root.dir);
+        assert!(said.contains("too little room?"), "{said}");
+        assert_eq!(listed(&root.dir), before);
+
+        // Room for some of it, and then for all.
+        let size = fs::metadata(&filling).unwrap().len();
+        let file = OpenOptions::new().write(true).open(&filling).unwrap();
+        file.set_len(size - (12 << 10)).unwrap();
+        drop(file);
+        booting.boot(&programs, &root.dir);
+        fs::write(&filling, "").unwrap();
+        booting.boot(&programs, &root.dir);
+        let mut before = before;
+        before.get_mut(&b"filling"[..]).unwrap().what.clear();
+        booting.assert_changed(&before, &root.dir);
+        assert_eq!(booting.boot(&programs, &root.dir), "");
+    }
 }

@@ -1,8 +1,9 @@
 //! A disk that boots, made of disks with every kind of partition table: other programs find nothing
 //! wrong with it, and every partition has the bytes that it had.
 
+use crate::support::Scratch;
 use crate::support::divided::{MIB, Raw, ext4};
-use crate::support::{Scratch, md5_hex};
+use crate::support::sparse::data_segments;
 use crate::tools::tool;
 use ploopconv::boot::{BootDisk, BootError, Grub, InitramfsPart, Payload, compose};
 use ploopconv::convert::{ConvertOptions, Input, Resources, Target, plan};
@@ -10,6 +11,8 @@ use ploopconv::disk::{RawDisk, VirtualDisk};
 use ploopconv::sink::Partials;
 use ploopconv::{Workers, partition};
 use std::fs;
+use std::ops::Range;
+use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
@@ -100,17 +103,46 @@ fn assert_boot_disk(raw: &Path, out: &Path) -> BootDisk {
         let from = layout
             .partition(*number)
             .map_or(0..old.size(), |part| part.start..part.start + part.len);
-        let len = from.end - from.start;
-        let (mut before, mut after) = (vec![0; len as usize], vec![0; len as usize]);
-        old.read_at(&mut before, from.start).unwrap();
-        let file = RawDisk::open(out).unwrap();
-        file.read_at(&mut after, range.start).unwrap();
-        assert_eq!(md5_hex(&before), md5_hex(&after), "partition {number}");
+        assert_same_bytes(raw, from.clone(), out, range.start);
         let line = format!("\n{number}:{}B:", range.start);
         assert!(table.contains(&line), "{table}");
+        // In sectors, and of the same length in whole ones.
+        let len = (from.end - from.start).next_multiple_of(512) / 512;
+        let line = format!("{number} {} {len}", range.start / 512);
+        let mut partx = Command::new("partx");
+        partx.args(["--raw", "--noheadings", "--output", "NR,START,SECTORS"]);
+        let listed = tool("util-linux", partx.arg(out));
+        assert!(
+            listed.lines().any(|known| known == line),
+            "{line}: {listed}"
+        );
     }
     assert_boot_partition(out, &made);
     made
+}
+
+/// The bytes of a range of a file are those of another from `start` on: read where either has some.
+#[track_caller]
+fn assert_same_bytes(raw: &Path, from: Range<u64>, out: &Path, start: u64) {
+    let len = from.end - from.start;
+    let files = [raw, out].map(|path| fs::File::open(path).unwrap());
+    let begins = [from.start, start];
+    let mut places = Vec::new();
+    for (file, begin) in files.iter().zip(begins) {
+        for (data, end) in data_segments(file, begin + len) {
+            let (data, end) = (data.max(begin), end.min(begin + len));
+            places.extend((data < end).then(|| data - begin..end - begin));
+        }
+    }
+    for place in places {
+        for at in (place.start..place.end).step_by(MIB as usize) {
+            let mut pieces = [(); 2].map(|()| vec![0; (place.end - at).min(MIB) as usize]);
+            for ((file, begin), piece) in files.iter().zip(begins).zip(&mut pieces) {
+                file.read_exact_at(piece, begin + at).unwrap();
+            }
+            assert!(pieces[0] == pieces[1], "other bytes from {at} on");
+        }
+    }
 }
 
 #[track_caller]
@@ -263,6 +295,97 @@ fn partitions_too_early_for_a_gpt_move_together() {
     raw.fill(512, 39936 * 512, ext4("early"));
     let made = assert_boot_disk(&raw.path, &out(&scratch));
     assert_eq!(made.moved, MIB);
+}
+
+#[test]
+fn a_table_in_larger_sectors_is_made_anew() {
+    let scratch = Scratch::new();
+    let raw = Raw::new(64 * MIB);
+    let mut fdisk = Command::new("sh");
+    let table = "g\nn\n1\n256\n+20M\nn\n3\n8192\n\nx\nn\n1\nroot of 101\nr\nw\n";
+    let script = "printf '%s' \"$1\" | fdisk -b 4096 \"$2\"";
+    tool(
+        "fdisk",
+        fdisk.args(["-c", script, "sh", table]).arg(&raw.path),
+    );
+    raw.fill(MIB, 20 * MIB, ext4("of 4096"));
+    raw.write(&[0x5a; 4096], 8192 * 4096);
+    let old = partition::read(&*opened(&raw.path)).unwrap();
+    assert_eq!(old.table.unwrap().sector_size, 4096);
+    let made = assert_boot_disk(&raw.path, &out(&scratch));
+    assert_eq!(made.moved, 0);
+    let numbers: Vec<u32> = made.kept.iter().map(|(number, _)| *number).collect();
+    assert_eq!(numbers, [1, 3]);
+    // What names them stays: their GUIDs, types and names, and the GUID of the disk.
+    let new = partition::read(&*opened(&out(&scratch))).unwrap();
+    for part in &old.partitions {
+        let same = new.partition(part.number).unwrap();
+        assert_eq!(
+            (same.guid, &same.kind, &same.name),
+            (part.guid, &part.kind, &part.name)
+        );
+        assert_eq!((same.start, same.len), (part.start, part.len));
+    }
+    assert_eq!(new.partition(1).unwrap().name, "root of 101");
+    assert_eq!(new.table.unwrap().guid, old.table.unwrap().guid);
+}
+
+#[test]
+fn a_partition_to_the_last_sector_gets_the_table_behind_it() {
+    let scratch = Scratch::new();
+    let raw = Raw::new(32 * MIB);
+    let mut sfdisk = Command::new("sh");
+    let script = "printf '%s' \"$1\" | sfdisk -q --force \"$2\"";
+    let table = "label: dos\n2048,63488,83\n";
+    tool(
+        "fdisk",
+        sfdisk.args(["-c", script, "sh", table]).arg(&raw.path),
+    );
+    raw.fill(MIB, 31 * MIB, ext4("to the end"));
+    raw.write(&[0xa5; 512], 32 * MIB - 512);
+    let made = assert_boot_disk(&raw.path, &out(&scratch));
+    assert_eq!((made.moved, made.kept), (0, vec![(1, MIB..32 * MIB)]));
+    assert_eq!(made.boot.start, 32 * MIB);
+}
+
+const TIB: u64 = 1 << 40;
+
+/// Where the boot record says that GRUB's core is, and the core that its next sectors are, in
+/// sectors: fields of GRUB's own installer.
+fn said_places(out: &Path) -> (u64, u64) {
+    let file = RawDisk::open(out).unwrap();
+    let number = |at: u64| {
+        let mut bytes = [0; 8];
+        file.read_at(&mut bytes, at).unwrap();
+        u64::from_le_bytes(bytes)
+    };
+    let core = number(0x5c);
+    (core, number(core * 512 + 0x1f4))
+}
+
+#[test]
+fn a_disk_beyond_two_tebibytes_boots_from_behind_them() {
+    // With a gap in front for the boot loader, and without one.
+    for (start, core_is_far) in [(2048, false), (34, true)] {
+        let scratch = Scratch::new();
+        let new = format!("--new=1:{start}:0");
+        let raw = Raw::sgdisk(3 * TIB, &["--set-alignment=1", &new]);
+        raw.fill(start * 512, 60 * MIB, ext4("large"));
+        raw.write(&[0xa5; 4096], 3 * TIB - 2 * MIB);
+        let out = out(&scratch);
+        let made = assert_boot_disk(&raw.path, &out);
+        assert_eq!(made.moved, 0);
+        assert!(made.boot.start >= 3 * TIB);
+        let (core, rest) = said_places(&out);
+        assert_eq!(rest, core + 1);
+        assert_eq!(core * 512 > 2 * TIB, core_is_far, "{core}");
+        let bios = partition::read(&*opened(&out)).unwrap();
+        let bios = bios.partition(made.boot_number - 1).unwrap();
+        assert_eq!(
+            (bios.start, &*bios.name),
+            (core * 512, "ploopconv BIOS boot")
+        );
+    }
 }
 
 #[test]

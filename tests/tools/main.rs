@@ -13,6 +13,7 @@ use support::tools;
 
 mod advice;
 mod boot_disk;
+mod boot_targets;
 mod builders;
 mod checksums;
 mod compact;

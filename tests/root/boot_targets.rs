@@ -1,0 +1,118 @@
+//! A disk that boots on a block device and on a file system that shares blocks, and a kernel that
+//! only root may read.
+
+use crate::support::divided::{Loop, Raw};
+use crate::support::kernels::{container, initramfs, kernel};
+use crate::support::system::Mounted;
+use crate::support::{Program, SourceGuard, convert};
+use crate::tools::tool;
+use std::fs::{self, File, Permissions};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::process::Command;
+
+fn for_kvm(raw: &Raw, image: &Path, target: &Path) -> Program {
+    let folder = raw.scratch.path().join("boot");
+    let kernel = kernel(&folder, true);
+    initramfs(&folder);
+    convert(image, target)
+        .args(["--for", "kvm", "--modules", "none", "--kernel"])
+        .arg(kernel)
+}
+
+#[test]
+fn a_device_and_a_file_that_shares_blocks_have_the_same_disk() {
+    let raw = container("ext4");
+    let image = raw.image();
+    let first = raw.scratch.target();
+    for_kvm(&raw, &image, &first).run().status(0);
+    let expected = fs::read(&first).unwrap();
+
+    // A device that is larger and full of noise: its end has no second table of another disk.
+    let backing = raw.scratch.path().join("device");
+    fs::write(&backing, vec![0xdb; expected.len() + (4 << 20)]).unwrap();
+    let device = Loop::new(&backing, 512);
+    for_kvm(&raw, &image, &device.0)
+        .args(["-f", "--verify"])
+        .run()
+        .status(0);
+    tool(
+        "util-linux",
+        Command::new("blockdev").arg("--flushbufs").arg(&device.0),
+    );
+    assert!(fs::read(&backing).unwrap()[..expected.len()] == expected);
+    // As the kernel sees it.
+    let mut partx = Command::new("partx");
+    partx.args(["--raw", "--noheadings", "--output", "NR"]);
+    let numbers = tool("util-linux", partx.arg(&device.0));
+    assert_eq!(
+        numbers.split_whitespace().collect::<Vec<_>>(),
+        ["1", "2", "3"]
+    );
+
+    let xfs = raw.scratch.path().join("xfs");
+    File::create(&xfs).unwrap().set_len(512 << 20).unwrap();
+    tool("xfsprogs", Command::new("mkfs.xfs").arg("-q").arg(&xfs));
+    let sharing = Mounted::image(&xfs, &raw.scratch.path().join("sharing"), "loop");
+    let here = sharing.dir.join("root.hdd");
+    fs::copy(&image, &here).unwrap();
+    for (name, how) in [
+        ("auto.raw", "--reflink=auto"),
+        ("never.raw", "--reflink=never"),
+        // What is added has no block to share, and is not asked for one.
+        ("always.raw", "--reflink=always"),
+    ] {
+        let target = sharing.dir.join(name);
+        for_kvm(&raw, &here, &target).arg(how).run().status(0);
+        assert!(fs::read(&target).unwrap() == expected, "{how}");
+    }
+    let mut filefrag = Command::new("filefrag");
+    let shared = tool(
+        "e2fsprogs",
+        filefrag.arg("-v").arg(sharing.dir.join("auto.raw")),
+    );
+    assert!(shared.contains("shared"), "{shared}");
+}
+
+#[test]
+fn a_kernel_that_only_root_may_read_is_copied_by_the_command_of_the_guide() {
+    let raw = container("ext4");
+    let image = raw.image();
+    let boot = raw.scratch.path().join("boot");
+    let kernel = kernel(&boot, true);
+    let initrd = initramfs(&boot);
+    fs::set_permissions(&kernel, Permissions::from_mode(0o600)).unwrap();
+    fs::set_permissions(raw.scratch.out(), Permissions::from_mode(0o777)).unwrap();
+    let _guard = SourceGuard::new(&raw.scratch.source());
+    let run = |kernel: &Path, more: &[&Path]| {
+        let mut command = raw.scratch.as_nobody();
+        command.arg(&image).arg("-o").arg(raw.scratch.target());
+        command.args(["--for", "kvm", "--modules", "none", "--kernel"]);
+        let output = command.arg(kernel).args(more).output().unwrap();
+        (
+            output.status.code(),
+            String::from_utf8(output.stderr).unwrap(),
+        )
+    };
+    let (status, said) = run(&kernel, &[]);
+    assert_eq!(status, Some(1), "{said}");
+    assert!(
+        said.contains("vmlinuz-6.1.0-test: Permission denied"),
+        "{said}"
+    );
+    assert!(said.contains("run the same command as root"), "{said}");
+    raw.scratch.assert_nothing_left();
+
+    // The guide's way, and what the message of the next step proposes.
+    let copy = raw.scratch.out().join("vmlinuz");
+    let mut install = Command::new("install");
+    tool(
+        "coreutils",
+        install.args(["-m", "644"]).arg(&kernel).arg(&copy),
+    );
+    let (status, said) = run(&copy, &[]);
+    assert_eq!(status, Some(1), "{said}");
+    assert!(said.contains("--initrd FILE names it"), "{said}");
+    let (status, said) = run(&copy, &["--initrd".as_ref(), &initrd]);
+    assert_eq!(status, Some(0), "{said}");
+}

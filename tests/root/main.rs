@@ -19,6 +19,7 @@ mod attach;
 mod bad_sectors;
 mod batches;
 mod boot_kills;
+mod boot_targets;
 mod boots;
 mod compact;
 mod compare;

@@ -396,7 +396,7 @@ fn a_second_run_changes_nothing() {
     }
 }
 
-/// Such a container started with a root that nobody could write to.
+/// Such a container started with a root that was read-only for good.
 #[test]
 fn a_root_is_writable_from_the_start_where_no_script_of_the_guest_makes_it_so() {
     let busybox = || container().link("sbin/init", "/bin/busybox");

@@ -43,8 +43,8 @@ fn chance(seed: u64, number: u64) -> u64 {
     x
 }
 
-/// A disk over another one, which stays as it is. Of what the machine wrote and did not flush, a kill
-/// loses a part: QEMU keeps in its memory where new clusters are, until a flush.
+/// A disk over another one, which stays as it is. A kill loses a part of what the machine wrote and
+/// did not flush: QEMU keeps in its memory where new clusters are, until a flush.
 fn over(base: &Path, name: &str) -> PathBuf {
     let disk = base.with_file_name(name).with_extension("qcow2");
     let mut create = Command::new("qemu-img");
@@ -117,7 +117,7 @@ fn a_machine_that_is_killed_at_any_moment_of_its_first_boot_is_whole_after_the_n
     // With all modules of a kernel, nearly every kill would meet their copying.
     let memory = converted(&row, &container, &base);
 
-    // Nobody kills the first one: what it leaves is what the library says.
+    // The first one runs to its end: what it leaves is what the library says.
     let whole = over(&base, "whole");
     let mut console = machine(&whole, &memory, "bios", "virtio");
     console.wait_for(BEGINS, PATIENCE);

@@ -1,5 +1,5 @@
 //! Containers of several systems, each with another kernel, initramfs, firmware, format and bus,
-//! become machines that somebody logs in to, twice. `tests/boot` runs these tests.
+//! become machines with a login, twice. `tests/boot` runs these tests.
 
 #![allow(
     clippy::print_stderr,
@@ -268,11 +268,13 @@ const fn minutes(n: u64) -> Duration {
 fn health(row: &Row) -> String {
     let of_init = match row.init() {
         "systemd" => {
-            "# systemctl is-system-running --wait; systemctl --failed --no-legend --no-pager\nrunning\n"
+            "# systemctl is-system-running --wait\nrunning\n\
+             # systemctl --failed --no-legend --no-pager\n"
         }
         "sysvinit" => "# runlevel\nN 2\n",
         "openrc" => {
-            "# runlevel\nN 2\n# rc-status --crashed || true\n# rc-status default | grep -c stopped\n0\n\
+            "# runlevel\nN 2\n# rc-status --crashed || true\n\
+             # rc-status default | grep -c stopped\n0\n\
              # echo $?\n1\n"
         }
         _ => "# cat /proc/1/comm\ninit\n",
@@ -282,7 +284,7 @@ fn health(row: &Row) -> String {
         _ => "x86_64",
     };
     format!(
-        "# for n in $(seq 60); do ip -4 -br addr show eth0 | grep -q 10.0.2 && break; sleep 1; done\n\
+        "# for n in $(seq 60); do ip -4 addr show eth0 | grep -q 10.0.2 && break; sleep 1; done\n\
          # ip -4 -br addr show eth0 | grep -o 'UP *10.0.2.15/24'\nUP             10.0.2.15/24\n\
          {of_init}\
          # hostname\nweb\n\

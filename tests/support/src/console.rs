@@ -80,8 +80,8 @@ impl Console {
         writeln!(self.keyboard, "{line}").unwrap();
     }
 
-    /// Logs in, as soon as somebody asks for a name, and makes the shell a quiet one. Gives what the
-    /// machine said before that.
+    /// Logs in as soon as the machine asks for a name, makes the shell a quiet one, and gives what
+    /// was said before.
     #[track_caller]
     pub fn log_in(&mut self, name: &str, password: &str, boots_within: Duration) -> String {
         let soon = Duration::from_secs(60);

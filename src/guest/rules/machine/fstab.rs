@@ -18,8 +18,8 @@ pub(super) fn apply(draft: &mut Draft<'_>, context: &Context<'_>) -> Result<()> 
     let source = format!("UUID={}", root.uuid);
     let passes = checks(draft, &root.kind)?;
     let line = format!("{source} / {} defaults 0 {passes}", root.kind);
-    // BusyBox's init mounts nothing, and nothing makes the folder in the kernel's /dev for it; OpenRC
-    // does both.
+    // BusyBox's init has no script that makes the folder in the kernel's /dev; OpenRC makes it and
+    // mounts it.
     let mounts_itself = matches!(context.system.init, Init::Systemd | Init::Busybox);
     if !draft.has(path)? {
         if !draft.view.is_directory("etc")? {

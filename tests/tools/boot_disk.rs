@@ -107,7 +107,7 @@ fn assert_boot_disk(raw: &Path, out: &Path) -> BootDisk {
         let line = format!("\n{number}:{}B:", range.start);
         assert!(table.contains(&line), "{table}");
         // In sectors, and of the same length in whole ones.
-        let len = (from.end - from.start).next_multiple_of(512) / 512;
+        let len = (from.end - from.start).div_ceil(512);
         let line = format!("{number} {} {len}", range.start / 512);
         let mut partx = Command::new("partx");
         partx.args(["--raw", "--noheadings", "--output", "NR,START,SECTORS"]);

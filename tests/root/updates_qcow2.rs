@@ -86,6 +86,7 @@ fn where_the_room_ends_a_qcow2_update_goes_on_once_there_is_some() {
 
 /// An update whose system call number `time` of the kind `call` ends in `what`.
 fn update_with(chain: &Chain, target: &Path, call: &str, what: &str, time: u32) -> Output {
+    let _guard = SourceGuard::new(&chain.dir);
     let mut strace = Command::new("strace");
     strace
         .args(["-f", "-qq", "-o", "/dev/null", "-e"])
@@ -106,7 +107,6 @@ fn update_with(chain: &Chain, target: &Path, call: &str, what: &str, time: u32) 
 fn after_each_system_call_the_same_command_makes_a_qcow2_target_right() {
     let scratch = Scratch::new();
     let chain = layers(false).write(&scratch.source());
-    let _guard = SourceGuard::new(&chain.dir);
     let target = scratch.out().join("disk.qcow2");
     first(&chain, &target);
     let saved = std::fs::read(&target).unwrap();

@@ -2,7 +2,7 @@
 //! counter of the cable between them.
 
 use crate::support::image::pattern;
-use crate::support::{Fill, ImageBuilder, Scratch, program};
+use crate::support::{Fill, ImageBuilder, Scratch, SourceGuard, program};
 use crate::tools::tool;
 use std::path::Path;
 use std::process::Command;
@@ -32,6 +32,7 @@ sent() { sed 's/:/ /' /proc/net/dev | awk '$1 == "cable" { print $10 }'; }
 
 /// Runs commands between the two hosts and gives the number that they print last.
 fn counted(image: &Path, target: &Path, commands: &str) -> u64 {
+    let _guard = SourceGuard::new(image.parent().unwrap());
     let script = format!("{HOSTS}before=$(sent)\n{commands}\necho $(($(sent) - before))\n");
     let mut command = Command::new("unshare");
     // All of it goes with the shell, whatever becomes of this test.

@@ -4,9 +4,9 @@ use ploopconv::guest::{Config, Family, Init, Kind, changes, identify, needs_writ
 
 use crate::guest_tree::{Files, shown};
 use crate::support::systems::{
-    SystemFiles, alpine, arch, centos_5, centos_6, centos_7, debian_systemd, debian_sysv, gentoo,
-    network_manager, red_hat, suse, systemd, ubuntu_events, ubuntu_netplan, ubuntu_upstart,
-    ubuntu_xenial,
+    SystemFiles, alpine, arch, centos_5, centos_6, centos_7, container, debian_systemd,
+    debian_sysv, gentoo, network_manager, red_hat, suse, systemd, ubuntu_events, ubuntu_netplan,
+    ubuntu_upstart, ubuntu_xenial,
 };
 
 /// What changes in every one of them.
@@ -409,6 +409,7 @@ fn a_root_is_writable_from_the_start_where_no_script_of_the_guest_makes_it_so() 
         (centos_6(), false),
     ];
     for (files, expected) in cases {
+        let files = Files::from(&files);
         assert_eq!(needs_writable_root(&files).unwrap(), expected, "{files:?}");
     }
 }

@@ -60,8 +60,8 @@ impl<'a> Queue<'a> {
         }
     }
 
-    /// Bytes of data that came in the order of the files, because that of the disk would move a head
-    /// more.
+    /// Bytes of data that came in the order of the files, because that of the disk would move a
+    /// head more.
     pub(super) fn by_file(&self) -> u64 {
         self.by_file
     }

@@ -22,7 +22,7 @@ pub(super) fn updates(cases: &mut Cases) {
     fails("no-state", &[]);
     make();
     fails("other-options", &["--sparse"]);
-    fails("no-update", &["-O", "qcow2"]);
+    fails("no-update", &["--sparse=never"]);
     std::fs::write(&state, "{").unwrap();
     fails("state", &[]);
     make();

@@ -3,6 +3,7 @@
 
 use ploopconv::guest::{Change, Config, Kind, Receiver, RootFileSystem, changes};
 
+use crate::guest_systems::RED_HAT;
 use crate::guest_tree::{Files, reason, shown, text};
 use crate::support::systems::{
     SystemFiles, alpine, centos_5, centos_6, debian_sysv, every, gentoo, suse, ubuntu_events,
@@ -51,14 +52,6 @@ const UPSTART: &[&str] = &[
     "remove etc/init/vz_init_done.conf",
     "write etc/network/interfaces",
     "write etc/securetty",
-];
-
-const RED_HAT: &[&str] = &[
-    "write etc/selinux/config",
-    "write etc/sysconfig/network",
-    "write etc/sysconfig/network-scripts/ifcfg-eth0",
-    "remove etc/sysconfig/network-scripts/ifcfg-venet0",
-    "remove etc/sysconfig/network-scripts/ifcfg-venet0:0",
 ];
 
 const INTERFACES: &[&str] = &["write etc/network/interfaces"];

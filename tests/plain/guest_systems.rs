@@ -47,7 +47,7 @@ const UBUNTU_UPSTART: &[&str] = &[
     "write etc/securetty",
 ];
 
-const RED_HAT: &[&str] = &[
+pub(crate) const RED_HAT: &[&str] = &[
     "write etc/selinux/config",
     "write etc/sysconfig/network",
     "write etc/sysconfig/network-scripts/ifcfg-eth0",

@@ -3,10 +3,9 @@
 
 use crate::support::hints::IN_USE;
 use crate::support::running::{signal, stopped_in_its_middle};
-use crate::support::updates::{SMALL, kill_layers, layers};
+use crate::support::updates::{SMALL, kill_layers, large, layers, moment};
 use crate::support::{
-    Chain, ChainBuilder, Fill, ImageBuilder, Outcome, Program, Scratch, SourceGuard, convert,
-    names_in, program,
+    Chain, ChainBuilder, Fill, Outcome, Program, Scratch, SourceGuard, convert, names_in, program,
 };
 use serde_json::Value;
 use std::io::{Seek as _, SeekFrom, Write as _};
@@ -197,16 +196,10 @@ fn only_a_snapshot_leaves_a_state_and_only_where_it_is_wanted() {
 #[test]
 fn a_snapshot_of_a_running_container_is_read_while_the_layer_above_is_written() {
     let scratch = Scratch::new();
-    let image = |seed: u64| {
-        ImageBuilder::v2()
-            .cluster_sectors(2048)
-            .clusters(24)
-            .seed(seed)
-    };
-    let base = (0..24).fold(image(1), |image, k| image.fill(k, Fill::Byte(k as u8 | 1)));
+    let base = (0..24).fold(large(1), |image, k| image.fill(k, Fill::Byte(k as u8 | 1)));
     let chain = ChainBuilder::base(&base)
-        .child(&image(2).fill(3, Fill::Byte(77)))
-        .child(&image(3).fill(4, Fill::Byte(88)).in_use(IN_USE))
+        .child(&large(2).fill(3, Fill::Byte(77)))
+        .child(&large(3).fill(4, Fill::Byte(88)).in_use(IN_USE))
         .write(&scratch.source());
     let target = scratch.target();
     let mut top = std::fs::File::options()
@@ -300,8 +293,7 @@ fn killed_in(scratch: &Scratch, chain: &Chain, target: &Path, way: &str) {
         // Several in a row, each at another moment, and then one that is left alone.
         for again in 0..=number % 3 {
             let mut child = start();
-            let part = (number * 3 + again).wrapping_mul(2_654_435_769) >> 16;
-            std::thread::sleep(takes * part / 0xFFFF * 11 / 10);
+            std::thread::sleep(moment(takes, number * 3 + again));
             let _ = child.kill();
             child.wait().unwrap();
             // What is under way does not boot: it is whole, or it has no start.

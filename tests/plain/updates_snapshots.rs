@@ -3,21 +3,16 @@
 
 use super::updates::{assert_holds, run, state_of};
 use crate::support::running::{signal, stopped_in_its_middle};
-use crate::support::{Chain, ChainBuilder, Fill, ImageBuilder, Scratch, TOP};
+use crate::support::updates::large;
+use crate::support::{Chain, ChainBuilder, Fill, Scratch, TOP};
 use std::path::Path;
 use std::process::Child;
 
 /// Layers that take a moment to read, `number` of them.
 fn big(number: u64) -> ChainBuilder {
-    let image = |seed: u64| {
-        ImageBuilder::v2()
-            .cluster_sectors(2048)
-            .clusters(24)
-            .seed(seed)
-    };
-    let base = (0..24).fold(image(1), |image, k| image.fill(k, Fill::Byte(k as u8 | 1)));
+    let base = (0..24).fold(large(1), |image, k| image.fill(k, Fill::Byte(k as u8 | 1)));
     (1..number).fold(ChainBuilder::base(&base), |chain, layer| {
-        chain.child(&image(layer + 1).fill(layer as u32, Fill::Byte(77)))
+        chain.child(&large(layer + 1).fill(layer as u32, Fill::Byte(77)))
     })
 }
 

@@ -1,24 +1,15 @@
 //! A disk that boots on a block device and on a file system that shares blocks, and a kernel that
 //! only root may read.
 
-use crate::support::divided::{Loop, Raw};
-use crate::support::kernels::{container, initramfs, kernel};
+use crate::support::SourceGuard;
+use crate::support::divided::Loop;
+use crate::support::kernels::{container, for_kvm, initramfs, kernel};
 use crate::support::system::Mounted;
-use crate::support::{Program, SourceGuard, convert};
 use crate::tools::tool;
 use std::fs::{self, File, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Command;
-
-fn for_kvm(raw: &Raw, image: &Path, target: &Path) -> Program {
-    let folder = raw.scratch.path().join("boot");
-    let kernel = kernel(&folder, true);
-    initramfs(&folder);
-    convert(image, target)
-        .args(["--for", "kvm", "--modules", "none", "--kernel"])
-        .arg(kernel)
-}
 
 #[test]
 fn a_device_and_a_file_that_shares_blocks_have_the_same_disk() {

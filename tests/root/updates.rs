@@ -3,6 +3,7 @@
 use crate::sharing::file_system;
 use crate::support::divided::{Raw, ext4};
 use crate::support::system::Mounted;
+use crate::support::updates::{large, moment};
 use crate::support::{Chain, ChainBuilder, Fill, ImageBuilder, Outcome, Scratch, SourceGuard};
 use crate::support::{convert, names_in, program};
 use crate::tools::tool;
@@ -16,15 +17,9 @@ const MIB: u64 = 1 << 20;
 
 /// 24 clusters of 1 MiB; the layers above the first store some of them.
 fn chain(dir: &Path) -> Chain {
-    let image = |seed: u64| {
-        ImageBuilder::v2()
-            .cluster_sectors(2048)
-            .clusters(24)
-            .seed(seed)
-    };
-    let top = image(3).fill(20, Fill::Byte(0)).store_all([0, 2, 7, 23]);
-    ChainBuilder::base(&image(1).store_all(0..24))
-        .child(&image(2).store_all([1, 5]))
+    let top = large(3).fill(20, Fill::Byte(0)).store_all([0, 2, 7, 23]);
+    ChainBuilder::base(&large(1).store_all(0..24))
+        .child(&large(2).store_all([1, 5]))
         .child(&top)
         .write(dir)
 }
@@ -77,8 +72,7 @@ fn killed(chain: &Chain, target: &Path, directory: &Path, options: &[&str], begi
         begin();
         for again in 0..=number % 3 {
             let mut child = start();
-            let part = (number * 3 + again).wrapping_mul(2_654_435_769) >> 16;
-            std::thread::sleep(takes * part / 0xFFFF * 11 / 10);
+            std::thread::sleep(moment(takes, number * 3 + again));
             let _ = child.kill();
             child.wait().unwrap();
         }
@@ -197,14 +191,8 @@ fn a_device_is_brought_up_to_date_after_any_kill() {
 #[test]
 fn where_the_room_ends_the_same_command_goes_on_once_there_is_some() {
     let scratch = Scratch::new();
-    let image = |seed: u64| {
-        ImageBuilder::v2()
-            .cluster_sectors(2048)
-            .clusters(24)
-            .seed(seed)
-    };
-    let chain = ChainBuilder::base(&image(1).store_all([0, 3]))
-        .child(&image(2).store_all(4..16))
+    let chain = ChainBuilder::base(&large(1).store_all([0, 3]))
+        .child(&large(2).store_all(4..16))
         .write(&scratch.source());
     let small = Mounted::memory("20m", &scratch.path().join("small"));
     let target = small.dir.join("disk.raw");

@@ -4,10 +4,8 @@
 use crate::sharing::file_system;
 use crate::support::qcow2::{assert_clean, assert_holds};
 use crate::support::system::Mounted;
-use crate::support::updates::layers;
-use crate::support::{
-    Chain, ChainBuilder, ImageBuilder, Outcome, Scratch, SourceGuard, convert, program,
-};
+use crate::support::updates::{large, layers};
+use crate::support::{Chain, ChainBuilder, Outcome, Scratch, SourceGuard, convert, program};
 use std::path::Path;
 use std::process::{Command, Output};
 
@@ -57,14 +55,8 @@ fn a_new_file_shares_what_stayed_and_the_old_one_stays_what_it_was() {
 #[test]
 fn where_the_room_ends_a_qcow2_update_goes_on_once_there_is_some() {
     let scratch = Scratch::new();
-    let image = |seed: u64| {
-        ImageBuilder::v2()
-            .cluster_sectors(2048)
-            .clusters(24)
-            .seed(seed)
-    };
-    let chain = ChainBuilder::base(&image(1).store_all([0, 3]))
-        .child(&image(2).store_all(4..16))
+    let chain = ChainBuilder::base(&large(1).store_all([0, 3]))
+        .child(&large(2).store_all(4..16))
         .write(&scratch.source());
     let small = Mounted::memory("20m", &scratch.path().join("small"));
     let target = small.dir.join("disk.qcow2");

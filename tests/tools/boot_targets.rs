@@ -2,7 +2,7 @@
 //! not as they should be leads on.
 
 use crate::support::divided::{MIB, Raw, make};
-use crate::support::kernels::{RELEASE, container, initramfs, kernel};
+use crate::support::kernels::{RELEASE, container, for_kvm, initramfs, kernel};
 use crate::support::{Program, convert};
 use crate::tools::tool;
 use ploopconv::disk::RawDisk;
@@ -10,16 +10,6 @@ use ploopconv::partition;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-
-/// Converts to a disk that boots, with a kernel of the test's own.
-fn for_kvm(raw: &Raw, image: &Path, target: &Path) -> Program {
-    let folder = raw.scratch.path().join("boot");
-    let kernel = kernel(&folder, true);
-    initramfs(&folder);
-    convert(image, target)
-        .args(["--for", "kvm", "--modules", "none", "--kernel"])
-        .arg(kernel)
-}
 
 /// A target's disk as a raw one, by another program.
 fn as_raw(target: &Path) -> Vec<u8> {

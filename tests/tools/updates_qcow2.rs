@@ -1,7 +1,7 @@
 //! `--update` of qcow2 targets: QEMU finds the disk, and nothing wrong with its tables.
 
 use crate::support::qcow2::{allocated, assert_clean, assert_holds, qemu_img};
-use crate::support::updates::{kill_layers, layers};
+use crate::support::updates::{kill_layers, layers, moment};
 use crate::support::{
     Chain, ChainBuilder, Fill, ImageBuilder, Outcome, Program, Scratch, SourceGuard, compared,
     convert, program,
@@ -185,8 +185,7 @@ fn a_qcow2_update_that_is_killed_is_made_right_by_the_same_command() {
         first(&chain, 0, &target, &["-f", "-q"]);
         for again in 0..=number % 3 {
             let mut child = start();
-            let part = (number * 3 + again).wrapping_mul(2_654_435_769) >> 16;
-            std::thread::sleep(takes * part / 0xFFFF * 11 / 10);
+            std::thread::sleep(moment(takes, number * 3 + again));
             let _ = child.kill();
             child.wait().unwrap();
             let found = std::fs::read(&target).unwrap();

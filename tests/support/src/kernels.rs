@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::divided::{MIB, Raw, make};
+use crate::{Program, convert};
 
 /// The release of such a kernel.
 pub const RELEASE: &str = "6.1.0-test";
@@ -45,4 +46,14 @@ pub fn container(kind: &'static str) -> Raw {
     let arguments = ["-q", "-F", "-t", kind, "-d", tree.to_str().unwrap()];
     raw.fill(MIB, 60 * MIB, make("e2fsprogs", "mke2fs", &arguments));
     raw
+}
+
+/// Converts the `image` of a disk, with a kernel from [`kernel`] beside that disk.
+pub fn for_kvm(raw: &Raw, image: &Path, target: &Path) -> Program {
+    let folder = raw.scratch.path().join("boot");
+    let kernel = kernel(&folder, true);
+    initramfs(&folder);
+    convert(image, target)
+        .args(["--for", "kvm", "--modules", "none", "--kernel"])
+        .arg(kernel)
 }

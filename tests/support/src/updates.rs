@@ -1,5 +1,7 @@
 //! Disks that change between two conversions.
 
+use std::time::Duration;
+
 use super::hints::IN_USE;
 use super::{ChainBuilder, Fill, ImageBuilder};
 
@@ -29,16 +31,25 @@ pub fn layers(top_in_use: bool) -> ChainBuilder {
     ChainBuilder::base(&base).child(&middle).child(&top)
 }
 
+/// An image of 24 clusters of 1 MiB.
+pub fn large(seed: u64) -> ImageBuilder {
+    ImageBuilder::v2()
+        .cluster_sectors(2048)
+        .clusters(24)
+        .seed(seed)
+}
+
+/// How long a run is left alone before it is killed, where it takes `whole`: another moment for
+/// every round, up to a little more than all of it.
+pub fn moment(whole: Duration, round: u32) -> Duration {
+    let part = round.wrapping_mul(2_654_435_769) >> 16;
+    whole * part / 0xFFFF * 11 / 10
+}
+
 /// Layers of 24 clusters of 1 MiB that take a moment to copy: all of them below, some above.
 pub fn kill_layers() -> ChainBuilder {
-    let image = |seed: u64| {
-        ImageBuilder::v2()
-            .cluster_sectors(2048)
-            .clusters(24)
-            .seed(seed)
-    };
-    let top = image(3).fill(20, Fill::Byte(0));
-    ChainBuilder::base(&image(1).store_all(0..24))
-        .child(&image(2).store_all([1, 5]))
+    let top = large(3).fill(20, Fill::Byte(0));
+    ChainBuilder::base(&large(1).store_all(0..24))
+        .child(&large(2).store_all([1, 5]))
         .child(&top.store_all([0, 2, 3, 5, 7, 11, 12, 13, 14, 23]))
 }

@@ -208,7 +208,15 @@ impl Qcow2Change {
 
     /// The new clusters of the disk from `first` to before `end`, and where they are in the file.
     pub(super) fn new_clusters(&self, clusters: Range<u64>) -> impl Iterator<Item = (u64, u64)> {
-        let runs = self.runs.iter();
+        let ends_before = |run: &Run| run.first + run.len <= clusters.start;
+        let runs = self
+            .runs
+            .iter()
+            .skip(self.runs.partition_point(ends_before));
+        let runs = runs.take_while({
+            let end = clusters.end;
+            move |run| run.first < end
+        });
         runs.flat_map(move |run| {
             let first = run.first.max(clusters.start);
             let end = (run.first + run.len).min(clusters.end);

@@ -122,9 +122,13 @@ def copy_files(target, size):
             os.makedirs(copy, exist_ok=True)
             for name in sorted(names):
                 source = os.path.join(root, name)
-                if left > 0 and os.path.isfile(source) and not os.path.islink(source):
+                if left <= 0 or os.path.islink(source) or not os.path.isfile(source):
+                    continue
+                room = -(-os.path.getsize(source) // 4096) * 4096
+                # One that is larger than the rest would fill the disk.
+                if room <= left + size // 10:
                     shutil.copyfile(source, os.path.join(copy, name))
-                    left -= -(-os.path.getsize(source) // 4096) * 4096
+                    left -= room
             if left <= 0:
                 return
         if left == before:

@@ -66,6 +66,17 @@ impl<'a> Draft<'a> {
         }
     }
 
+    /// Says of what is at a path, and is no text file, that it is not changed.
+    pub(super) fn passed_over(&mut self, path: &str, reason: &str) -> Result<()> {
+        match self.has(path)? {
+            true => self.keep(
+                path,
+                &format!("is no text file here, so it is not changed: {reason}"),
+            ),
+            false => Ok(()),
+        }
+    }
+
     /// Gives a text file that is there other contents; nothing where they are the same.
     pub(super) fn edit(
         &mut self,
@@ -74,7 +85,11 @@ impl<'a> Draft<'a> {
         edited: impl FnOnce(&str) -> String,
     ) -> Result<()> {
         let Some(before) = self.text(path)? else {
-            return Ok(());
+            // A folder is another system's way to keep the same.
+            return match self.view.is_directory(path)? {
+                true => Ok(()),
+                false => self.passed_over(path, reason),
+            };
         };
         let after = edited(&before);
         if after == before {

@@ -73,7 +73,7 @@ const NEEDS: &[(Field, &[&str], &str)] = &[(
 pub(super) fn apply(draft: &mut Draft<'_>, _: &Context<'_>) -> Result<()> {
     let path = "etc/fstab";
     let Some(text) = draft.text(path)? else {
-        return Ok(());
+        return draft.passed_over(path, "the new host mounts the root");
     };
     let off = reasons(&text, OFF);
     if !off.is_empty() {

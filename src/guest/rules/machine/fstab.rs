@@ -27,6 +27,9 @@ pub(super) fn apply(draft: &mut Draft<'_>, context: &Context<'_>) -> Result<()> 
         }
         draft.create(path, 0o644, "", OURS)?;
     }
+    if draft.text(path)?.is_none() {
+        return draft.passed_over(path, OURS);
+    }
     draft.edit(path, OTHERS, |text| {
         let lines = text
             .split('\n')

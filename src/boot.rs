@@ -25,7 +25,7 @@ pub use disk::{BootDisk, compose};
 pub use error::BootError;
 pub use grub::Grub;
 pub use initramfs::Fault as InitramfsFault;
-pub use own::own_loader;
+pub use own::{has_added, own_loader};
 pub use payload::{InitramfsPart, Payload};
 pub use payload_error::PayloadError;
 pub use prepare::{BootGuest, Modules, Prepared, Wanted, prepare};

@@ -38,6 +38,7 @@ mod scratch;
 mod serve;
 mod server;
 mod signals;
+mod source;
 mod verify;
 
 use std::process::ExitCode;

@@ -35,6 +35,7 @@ mod guest;
 mod input;
 mod list;
 mod machine;
+mod made_before;
 mod options;
 mod origin;
 mod parallel;

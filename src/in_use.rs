@@ -1,5 +1,5 @@
 //! Who else uses a file on this host: what the kernel shows in `/sys` and `/proc`. No lock is
-//! taken, nothing is opened but those text files, and whatever cannot be read says nothing.
+//! taken, no other file is opened but a block device, and whatever cannot be read says nothing.
 //!
 //! - `/sys/block/ploop*/pdelta/LEVEL/image`: the layers of ploop devices (OpenVZ 6, Virtuozzo 7).
 //!   Only the last level of a device that is not read-only is written to.
@@ -7,10 +7,13 @@
 //! - `/proc/locks`: locks for writing, and those by which libploop and QEMU tell each other that
 //!   they write. Somebody who reads under a shared lock is no sign.
 //! - `/proc/PID/fd`: programs that have the file open for writing.
+//! - A block device is opened for reading with `O_EXCL`, which asks for the claim that mounts, swap
+//!   and device-mapper hold.
 //!
 //! The dm-ploop devices of Virtuozzo 8 and 9 name their files to an ioctl of root only; there the
 //! mark in the image's header says the same.
 
+mod claims;
 mod locks;
 mod process;
 mod watched;
@@ -71,6 +74,8 @@ pub enum User {
         /// The program.
         process: Process,
     },
+    /// The kernel uses the device: it is mounted, swap, or part of another device.
+    Kernel,
 }
 
 impl fmt::Display for User {
@@ -80,6 +85,7 @@ impl fmt::Display for User {
             Self::Loop { device } => write!(f, "open for writing as the loop device {device}"),
             Self::Lock { process } => write!(f, "locked for writing by {process}"),
             Self::Writer { process } => write!(f, "open for writing in {process}"),
+            Self::Kernel => f.write_str("mounted, swap, or part of another device"),
         }
     }
 }
@@ -136,6 +142,9 @@ impl Host {
             for process in locks::for_writing(&self.proc, &file.path, *id) {
                 say(file, User::Lock { process });
             }
+        }
+        for (file, _) in known.iter().filter(|(file, _)| claims::is_held(&file.path)) {
+            say(file, User::Kernel);
         }
         for (at, process) in writers::of(&self.proc, &known) {
             if let Some((file, _)) = known.get(at) {

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::payload_error::{Found, PayloadError};
 use crate::error::{Error, Result};
-use crate::util::bytes::{field, le_u16, le_u32};
+use crate::util::bytes::{field, le_u16, le_u32, to_usize};
 use crate::util::paths::folder_of;
 
 /// The bytes of a kernel's file that tell what it is.
@@ -20,6 +20,8 @@ pub(super) struct Kernel {
     /// As `uname -r` has it.
     pub(super) release: String,
     pub(super) is_64: bool,
+    /// The most bytes that its command line has.
+    pub(super) longest_command_line: usize,
 }
 
 impl Kernel {
@@ -60,11 +62,17 @@ impl Kernel {
             }
             .into());
         }
-        let has_flags = le_u16(&head, 0x206) >= 0x20c;
+        let protocol = le_u16(&head, 0x206);
+        let has_flags = protocol >= 0x20c;
         Ok(Self {
             path: path.to_owned(),
             release,
             is_64: has_flags && le_u16(&head, 0x236) & 1 != 0,
+            // cmdline_size came with 2.06.
+            longest_command_line: match protocol {
+                0x206.. => to_usize(le_u32(&head, 0x238)),
+                _ => 255,
+            },
         })
     }
 
@@ -89,6 +97,20 @@ impl Kernel {
                 guest: guest.to_owned(),
             }),
             _ => Ok(self),
+        }
+    }
+
+    /// Makes sure that it takes a command line, with the word that GRUB puts in front of it.
+    pub(super) fn check_command_line(&self, text: &str) -> Found<()> {
+        let length = "BOOT_IMAGE=/vmlinuz ".len().saturating_add(text.len());
+        let most = self.longest_command_line;
+        match length > most {
+            true => Err(PayloadError::LongCommandLine {
+                release: self.release.clone(),
+                most,
+                length,
+            }),
+            false => Ok(()),
         }
     }
 

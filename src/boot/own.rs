@@ -8,6 +8,12 @@ use crate::partition::{PartitionLayout, PartitionType};
 /// What GRUB and LILO have in their first sectors, as messages or as a signature.
 const LOADERS: [(&[u8], &str); 2] = [(b"GRUB", "GRUB"), (b"LILO", "LILO")];
 
+/// Whether this program added a boot partition to a disk before.
+#[must_use]
+pub fn has_added(layout: &PartitionLayout) -> bool {
+    layout.partitions.iter().any(is_added)
+}
+
 /// The boot loader outside of the file systems that are read, in words; `None` on the disk of a
 /// container, and where this program added it.
 ///
@@ -15,7 +21,7 @@ const LOADERS: [(&[u8], &str); 2] = [(b"GRUB", "GRUB"), (b"LILO", "LILO")];
 ///
 /// What the disk says.
 pub fn own_loader(disk: &dyn VirtualDisk, layout: &PartitionLayout) -> Result<Option<String>> {
-    if layout.table.is_none() || layout.partitions.iter().any(is_added) {
+    if layout.table.is_none() || has_added(layout) {
         return Ok(None);
     }
     let is_system = |kind| match kind {

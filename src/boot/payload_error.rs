@@ -59,6 +59,16 @@ pub enum PayloadError {
         /// What is wrong with it.
         fault: Fault,
     },
+    /// The kernel's command line is longer than what the kernel takes.
+    #[error("the kernel {release} takes a command line of {most} bytes, and this one has {length}")]
+    LongCommandLine {
+        /// The kernel's release.
+        release: String,
+        /// Bytes that it takes.
+        most: usize,
+        /// Bytes that there are, those of the boot loader included.
+        length: usize,
+    },
     /// The initramfs does not run what is added to it.
     #[error(
         "{} cannot change the container's files at its first boot: neither initramfs-tools nor \
@@ -136,6 +146,7 @@ impl Detail for PayloadError {
             Self::OtherProcessor { .. } => "other-processor",
             Self::CutKernel { .. } => "cut-kernel",
             Self::BrokenInitramfs { .. } => "broken-initramfs",
+            Self::LongCommandLine { .. } => "kernel-command-line",
             Self::OtherInitramfs { .. } => "other-initramfs",
             Self::OtherModules { .. } => "other-modules",
             Self::NoInitramfs { .. } => "no-initramfs",

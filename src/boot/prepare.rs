@@ -139,6 +139,8 @@ pub fn prepare(wanted: &Wanted, guest: &BootGuest<'_>, workers: &Workers) -> Res
         }
         None => None,
     };
+    let command_line = command_line(wanted, guest)?;
+    kernel.check_command_line(&command_line)?;
     let first = first_boot::archive(guest.changes, guest.tree, &kernel.release)?;
     let least_memory = least_memory(&initramfs, listing.as_ref(), modules.as_ref());
     let mut archives = vec![("initrd.img", initramfs), ("first-boot.img", first)];
@@ -151,7 +153,7 @@ pub fn prepare(wanted: &Wanted, guest: &BootGuest<'_>, workers: &Workers) -> Res
         payload: Payload {
             kernel: read(&kernel.path)?.into(),
             initramfs: initramfs.collect(),
-            command_line: command_line(wanted, guest)?,
+            command_line,
         },
         kernel_version: kernel.release,
         kernel: kernel.path,
@@ -172,7 +174,14 @@ struct Parts<'a> {
 impl Parts<'_> {
     /// Refuses a kernel that has no way to the root file system, and notes what else it cannot do.
     fn check_drivers(&self, root: Option<&RootFileSystem>, notes: &mut Vec<String>) -> Found<()> {
-        let needed = [("VIRTIO_BLK", "virtio_blk", "virtio disks")];
+        if self.settings.driver("BLK_DEV_INITRD") == Driver::Missing {
+            let (release, what) = (self.kernel.release.clone(), "an initramfs".to_owned());
+            return Err(PayloadError::NoDriver { release, what });
+        }
+        let needed = [
+            ("VIRTIO_PCI", "virtio_pci", "virtio devices"),
+            ("VIRTIO_BLK", "virtio_blk", "virtio disks"),
+        ];
         let file_system = root.map(|root| root.kind.as_str());
         let file_system = match file_system {
             // The driver of ext4 is that of the older ones too.
@@ -212,9 +221,21 @@ impl Parts<'_> {
                     .to_owned(),
             );
         }
-        if self.settings.driver("VIRTIO_NET") == Driver::Missing {
-            notes.push("this kernel has no driver for the network cards of virtio".to_owned());
-        }
+        let told = [
+            (
+                "VIRTIO_NET",
+                "this kernel has no driver for the network cards of virtio",
+            ),
+            (
+                "SERIAL_8250_CONSOLE",
+                "this kernel has no console on a serial port: the first boot and the login are on \
+                 the screen",
+            ),
+            ("EFI", "this kernel knows no UEFI: BIOS starts it"),
+        ];
+        let told = told.iter();
+        let told = told.filter(|(setting, _)| self.settings.driver(setting) == Driver::Missing);
+        notes.extend(told.map(|(_, note)| (*note).to_owned()));
         Ok(())
     }
 

@@ -124,7 +124,8 @@ pub(crate) fn forget_cached(file: &Path) -> ploopconv::Result<()> {
     FileSource::open_file_or_device(file)?.forget_cached()
 }
 
-fn is_device(file: &Path) -> bool {
+/// Whether a path is a block device.
+pub(crate) fn is_device(file: &Path) -> bool {
     use std::os::unix::fs::FileTypeExt;
     std::fs::metadata(file).is_ok_and(|meta| meta.file_type().is_block_device())
 }

@@ -43,7 +43,16 @@ impl DiskArgs {
         if_dirty: IfDirty,
         workers: &Workers,
     ) -> ploopconv::Result<Input> {
-        let input = self.open.disk(examined)?;
+        self.compacted(self.open.disk(examined)?, if_dirty, workers)
+    }
+
+    /// A disk without its free blocks, where that was asked for.
+    pub(crate) fn compacted(
+        &self,
+        input: Input,
+        if_dirty: IfDirty,
+        workers: &Workers,
+    ) -> ploopconv::Result<Input> {
         match self.compact {
             true => input.compacted(if_dirty, workers),
             false => Ok(input),

@@ -125,9 +125,17 @@ impl GuestArgs {
     /// Reads what is known of the container whose disk is `input`.
     pub(super) fn container(&self, input: &Input, image: &Path) -> anyhow::Result<Container> {
         let disk = input.store_files().pop();
-        let area = disk.as_deref().and_then(private_area);
+        // What lies beside the disk of a machine is not the container's.
+        let area = match input.is_of_machine() {
+            true => None,
+            false => disk.as_deref().and_then(private_area),
+        };
         let real = area.and_then(|area| area.canonicalize().ok());
-        let name = real.as_deref().unwrap_or(image).file_name();
+        let name = match &real {
+            Some(area) => area.file_name(),
+            None if input.is_of_machine() => image.file_stem(),
+            None => image.file_name(),
+        };
         let id = name.map_or_else(String::new, |name| name.to_string_lossy().into_owned());
         if let Some(path) = &self.config {
             return Ok(Container {

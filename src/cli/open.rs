@@ -127,7 +127,11 @@ impl OpenArgs {
     /// be read.
     pub(crate) fn disk(&self, examined: Examined) -> ploopconv::Result<Input> {
         let name = self.name().to_string();
-        let input = Input::examined(examined, self.if_in_use(), &name)?;
+        self.narrowed(Input::examined(examined, self.if_in_use(), &name)?)
+    }
+
+    /// The partition of a disk that was asked for, or the whole disk.
+    pub(crate) fn narrowed(&self, input: Input) -> ploopconv::Result<Input> {
         match self.partition {
             Some(number) => input.only_partition(number),
             None => Ok(input),
@@ -163,12 +167,20 @@ impl OpenArgs {
 
     /// An option that was given and says something to ploop images only.
     pub(crate) fn only_for_ploop(&self) -> Option<&'static str> {
+        let of_disks = [
+            (self.partition.is_some(), "--partition"),
+            (self.allow_dirty, "--allow-dirty"),
+        ];
+        let of_disks = of_disks.iter().find(|(given, _)| *given);
+        (self.only_for_layers()).or(of_disks.map(|(_, option)| *option))
+    }
+
+    /// An option that was given and says which layers there are, or how they are read.
+    pub(crate) fn only_for_layers(&self) -> Option<&'static str> {
         [
             (self.disk.is_some(), "--disk"),
             (self.snapshot.is_some(), "--snapshot"),
             (self.single_layer, "--single-layer"),
-            (self.partition.is_some(), "--partition"),
-            (self.allow_dirty, "--allow-dirty"),
             (self.salvage, "--salvage"),
             (self.allow_outside, "--allow-outside"),
             (!self.layers.is_empty(), "--layers"),

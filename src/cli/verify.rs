@@ -10,7 +10,6 @@ use anyhow::Context;
 use ploopconv::Workers;
 use ploopconv::convert::{FirstDifference, Input, ReadBack, Resources, Tally, compare_target};
 use ploopconv::ext4::IfDirty;
-use ploopconv::ploop::Examined;
 use ploopconv::util::size::{human, short};
 use serde::Serialize;
 
@@ -25,6 +24,7 @@ use super::output::{finish, line, results};
 use super::progress::Display;
 use super::report::{path, warn};
 use super::signals::Guard;
+use super::source::Source;
 
 #[derive(Serialize)]
 struct Report {
@@ -72,9 +72,7 @@ pub(crate) fn run(args: &VerifyArgs) -> anyhow::Result<Verdict> {
             None => verdict.with_context(context),
         };
     }
-    let examined = args.open.examine(&workers).with_context(context)?;
-    warn(&examined, args.open.if_in_use());
-    let source = source(args, examined, &workers).with_context(context)?;
+    let source = source(args, &workers).with_context(context)?;
     let size = source.disk().size();
     forget_cached(&args.target).with_context(context)?;
     if let Some(options) = archive::options_of(&args.target) {
@@ -142,11 +140,21 @@ pub(crate) fn run(args: &VerifyArgs) -> anyhow::Result<Verdict> {
 }
 
 /// What the target should hold: the disk, with what starts it where it was made to boot.
-fn source(args: &VerifyArgs, examined: Examined, workers: &Workers) -> anyhow::Result<Input> {
+fn source(args: &VerifyArgs, workers: &Workers) -> anyhow::Result<Input> {
+    let if_dirty = match args.guest.is_for_machine() {
+        true => IfDirty::Replay,
+        false => IfDirty::Refuse,
+    };
+    let input = match Source::of(&args.open, &args.guest, workers)? {
+        Source::Machine(input) => *input,
+        Source::Image(examined) => {
+            warn(&examined, args.open.if_in_use());
+            args.open.disk_with(*examined, if_dirty, workers)?
+        }
+    };
     if !args.guest.is_for_machine() {
-        return Ok(args.open.disk(examined, workers)?);
+        return Ok(input);
     }
-    let input = args.open.disk_with(examined, IfDirty::Replay, workers)?;
     let container = args.guest.container(&input, &args.open.image)?;
     let (input, _) = args.guest.booting(input, Some(&container), workers)?;
     Ok(input)

@@ -30,6 +30,8 @@ pub struct Input {
     /// Device and inode of every file that belongs to the disk.
     files: Arc<[(u64, u64)]>,
     name: String,
+    /// Whether it is the disk of a machine that was a container before.
+    is_of_machine: bool,
 }
 
 impl Input {
@@ -86,7 +88,23 @@ impl Input {
             origin: None,
             files: files.into(),
             name: name.to_owned(),
+            is_of_machine: false,
         }
+    }
+
+    /// The same input as the disk of a machine that was made of a container before.
+    pub(super) fn of_machine(self) -> Self {
+        Self {
+            is_of_machine: true,
+            ..self
+        }
+    }
+
+    /// Whether it is the disk of a machine that was made of a container before: see
+    /// [`Input::made_before`].
+    #[must_use]
+    pub fn is_of_machine(&self) -> bool {
+        self.is_of_machine
     }
 
     /// The same input, whose extents are walked once.

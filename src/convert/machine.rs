@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::guest::PlannedGuest;
 use super::input::Input;
 use super::options::GuestOptions;
-use crate::boot::{BootDisk, BootGuest, Grub, Wanted, compose, own_loader, prepare};
+use crate::boot::{BootDisk, BootGuest, Grub, Wanted, compose, has_added, own_loader, prepare};
 use crate::disk::VirtualDisk;
 use crate::error::{Detail, ErrorKind, Result};
 use crate::guest::{RootFileSystem, own_boot};
@@ -88,11 +88,31 @@ pub enum MachineError {
         /// The size of the partition, in bytes.
         size: u64,
     },
+    /// Another partition has the UUID of the root file system, so a kernel may take either.
+    #[error(
+        "partitions {} have file systems with the same UUID ({uuid}), and a kernel may take any of \
+         them for the root",
+        numbers(partitions)
+    )]
+    SharedUuid {
+        /// The partitions.
+        partitions: Vec<u32>,
+        /// The UUID.
+        uuid: String,
+    },
     /// The system has a kernel and a boot loader of its own.
     #[error("this system boots by itself: it has {found}")]
     BootsItself {
         /// What shows that.
         found: String,
+    },
+    /// The disk of a machine that was made before is in use.
+    #[error("{} is in use: {user}", path.display())]
+    Runs {
+        /// The file, or the device.
+        path: PathBuf,
+        /// Who uses it.
+        user: String,
     },
     /// It is not known how a kernel would name the root file system.
     #[error("the root file system on {} has no UUID that is known", title(*kind))]
@@ -116,9 +136,11 @@ impl Detail for MachineError {
         match self {
             Self::UnnamedRoot { .. } => ErrorKind::Unsupported,
             Self::CutFileSystem { .. } => ErrorKind::Corrupt,
+            Self::Runs { .. } => ErrorKind::InUse,
             Self::NoSystem
             | Self::SeveralSystems { .. }
             | Self::SeveralUnread { .. }
+            | Self::SharedUuid { .. }
             | Self::BootsItself { .. } => ErrorKind::Input,
         }
     }
@@ -128,7 +150,9 @@ impl Detail for MachineError {
             Self::NoSystem => "no-system",
             Self::SeveralSystems { .. } | Self::SeveralUnread { .. } => "several-systems",
             Self::CutFileSystem { .. } => "cut-file-system",
+            Self::SharedUuid { .. } => "shared-uuid",
             Self::BootsItself { .. } => "boots-itself",
+            Self::Runs { .. } => "in-use",
             Self::UnnamedRoot { .. } => "unnamed-root",
         }
     }
@@ -199,6 +223,9 @@ impl Input {
         )?;
         let made = compose(&self.view().stored(), &prepared.payload, &wanted.grub)?;
         let mut notes = prepared.notes;
+        if has_added(&layout) {
+            notes.push("a new boot partition takes the place of the one that was there".to_owned());
+        }
         notes.extend(notes_on(&root, &made));
         let planned = PlannedMachine {
             guest,
@@ -240,6 +267,7 @@ impl Input {
             (None, _) => return Err(MachineError::NoSystem.into()),
         };
         self.check_whole(layout, &root)?;
+        check_uuid(layout, &root)?;
         Ok(root)
     }
 
@@ -309,6 +337,26 @@ enum Found {
     /// One that may have a system.
     Unread(Root),
     Nothing,
+}
+
+/// Makes sure that the UUID of the root file system means it alone.
+fn check_uuid(layout: &PartitionLayout, root: &Root) -> Result<()> {
+    let Some(uuid) = &root.uuid else {
+        return Ok(());
+    };
+    let parts = layout.partitions.iter().filter(|part| {
+        let content = part.content.as_ref();
+        content.is_some_and(|content| content.uuid.as_ref() == Some(uuid))
+    });
+    let partitions: Vec<u32> = parts.map(|part| part.number).collect();
+    match partitions.len() > 1 {
+        true => Err(MachineError::SharedUuid {
+            partitions,
+            uuid: uuid.clone(),
+        }
+        .into()),
+        false => Ok(()),
+    }
 }
 
 /// Whether a tree has the folders that every system has.

@@ -107,3 +107,43 @@ fn a_kernel_that_only_root_may_read_is_copied_by_the_command_of_the_guide() {
     let (status, said) = run(&copy, &["--initrd".as_ref(), &initrd]);
     assert_eq!(status, Some(0), "{said}");
 }
+
+#[test]
+fn a_disk_whose_machine_runs_gets_no_new_boot_partition() {
+    let raw = container("ext4");
+    let image = raw.image();
+    let disk = raw.scratch.out().join("101.raw");
+    for_kvm(&raw, &image, &disk).run().status(0);
+    let target = raw.scratch.out().join("again.raw");
+    let again = |disk: &Path| for_kvm(&raw, disk, &target);
+
+    // Somebody has the file open for writing, as a machine has.
+    let writer = File::options().append(true).open(&disk).unwrap();
+    again(&disk).run().refused(
+        4,
+        &[
+            "is in use: open for writing in",
+            "turn the machine off first",
+        ],
+    );
+    drop(writer);
+    // Once it is off, the hint leads to a disk.
+    again(&disk).run().status(0);
+    fs::remove_file(&target).unwrap();
+
+    // A device is a disk, too, and somebody looks at its files.
+    let device = Loop::new(&disk, 512);
+    again(&device.0).run().status(0);
+    fs::remove_file(&target).unwrap();
+    tool(
+        "util-linux",
+        Command::new("partx").arg("--update").arg(&device.0),
+    );
+    let part = format!("{}p1", device.0.display());
+    let mounted = Mounted::image(Path::new(&part), &raw.scratch.path().join("mnt"), "ro");
+    again(&device.0)
+        .run()
+        .refused(4, &["is in use: mounted, swap, or part of another device"]);
+    mounted.end();
+    again(&device.0).arg("--verify").run().status(0);
+}

@@ -101,6 +101,42 @@ rows! {
     of_32_bits         "bookworm systemd        i386  clean   i386     bios bios  raw        sata"
 }
 
+/// The disk of a machine becomes one with another kernel; what its guest did stays.
+#[test]
+#[ignore = "takes minutes: tests/boot"]
+fn another_kernel() {
+    let row = Row::parse("bookworm busybox amd64 clean host bios bios qcow2 virtio");
+    let container = Container::new(&row);
+    let disk = container.scratch.out().join("101.qcow2");
+    let memory = converted(&row, &container, &disk);
+    let boot = |disk: &Path, memory: &str, page: &str| {
+        let mut console = machine(disk, memory, "bios", "virtio");
+        console.log_in("root", "ploop", minutes(10));
+        console.run(&Guide::of("the guest", page), minutes(4));
+        console.power_off(minutes(3));
+    };
+    boot(
+        &disk,
+        &memory,
+        "# echo since >/root/since\n# uname -r\n…cloud-amd64\n",
+    );
+
+    let again = container.scratch.out().join("again.qcow2");
+    let program = Program::new([&disk])
+        .args(["--for", "kvm", "-o"])
+        .arg(&again);
+    let said = with_kernel(program, "generic").run().status(0);
+    let said = format!("{}{}", String::from_utf8_lossy(&said.stdout), said.stderr);
+    RootPartition::of(&disk).assert_same(&RootPartition::of(&again));
+    let page = "# cat /root/since\nsince\n\
+        # uname -r | grep -c cloud\n0\n\
+        # ls /lib/modules | grep -c amd64\n2\n\
+        # modprobe dummy && ls -d /sys/module/dummy\n/sys/module/dummy\n\
+        # dmesg | grep 'ploopconv: not done' || echo none\nnone\n";
+    boot(&again, &memory_of(&said), page);
+    assert_sound(&again);
+}
+
 /// A container in `source/101`, and its disk as the kernel had it.
 pub(crate) struct Container {
     pub(crate) scratch: Scratch,
@@ -131,6 +167,20 @@ impl Container {
     }
 }
 
+/// With a kernel of a kind that `tests/debian` knows.
+fn with_kernel(program: Program, kind: &str) -> Program {
+    tool("debootstrap", script().args(["kernel", kind]).arg(cache()));
+    let kernel = cache().join(format!("kernel-{kind}"));
+    let mut files = fs::read_dir(kernel.join("boot")).unwrap();
+    let file = files.find_map(|entry| {
+        let path = entry.unwrap().path();
+        let name = path.file_name()?.to_str()?;
+        name.starts_with("vmlinuz-").then_some(path)
+    });
+    let program = program.arg("--kernel").arg(file.unwrap());
+    program.arg("--modules").arg(kernel.join("modules"))
+}
+
 /// Runs the program, and gives the memory in MiB that it says the machine needs.
 #[track_caller]
 pub(crate) fn converted(row: &Row, container: &Container, disk: &Path) -> String {
@@ -141,19 +191,7 @@ pub(crate) fn converted(row: &Row, container: &Container, disk: &Path) -> String
         program = program.arg("--compress");
     }
     if row.kernel != "host" {
-        tool(
-            "debootstrap",
-            script().args(["kernel", row.kernel]).arg(cache()),
-        );
-        let kernel = cache().join(format!("kernel-{}", row.kernel));
-        let mut files = fs::read_dir(kernel.join("boot")).unwrap();
-        let file = files.find_map(|entry| {
-            let path = entry.unwrap().path();
-            let name = path.file_name()?.to_str()?;
-            name.starts_with("vmlinuz-").then_some(path)
-        });
-        program = program.arg("--kernel").arg(file.unwrap());
-        program = program.arg("--modules").arg(kernel.join("modules"));
+        program = with_kernel(program, row.kernel);
     }
     // What the machine has to be like is said before anything is written.
     let plan = program.clone().arg("--dry-run").run().status(0);
@@ -162,6 +200,11 @@ pub(crate) fn converted(row: &Row, container: &Container, disk: &Path) -> String
     assert_eq!(warns, !["generic", "i386"].contains(&row.kernel), "{plan}");
     let said = program.run().status(0);
     let said = format!("{}{}", String::from_utf8_lossy(&said.stdout), said.stderr);
+    memory_of(&said)
+}
+
+/// The memory in the command that starts a machine.
+fn memory_of(said: &str) -> String {
     let mut words = said.split_whitespace().skip_while(|word| *word != "-m");
     let memory = words.nth(1).unwrap_or_else(|| panic!("no -m: {said}"));
     memory.to_owned()

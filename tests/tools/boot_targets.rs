@@ -185,7 +185,11 @@ fn a_root_whose_files_are_not_read_boots_as_it_is_and_that_is_said() {
     let image = raw.image();
     let run = for_kvm(&raw, &image, &raw.scratch.target());
     let settings = raw.scratch.path().join(format!("boot/config-{RELEASE}"));
-    fs::write(settings, "CONFIG_EXT4_FS=y\nCONFIG_VIRTIO_BLK=y\n").unwrap();
+    fs::write(
+        settings,
+        "CONFIG_BLK_DEV_INITRD=y\nCONFIG_VIRTIO_PCI=y\nCONFIG_VIRTIO_BLK=y\n",
+    )
+    .unwrap();
     run.run()
         .refused(1, &["no driver for", "XFS", "--kernel FILE"]);
     raw.scratch.assert_nothing_left();

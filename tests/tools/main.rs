@@ -12,7 +12,9 @@ extern crate support;
 use support::tools;
 
 mod advice;
+mod boot_again;
 mod boot_disk;
+mod boot_refused;
 mod boot_targets;
 mod builders;
 mod checksums;

@@ -225,6 +225,11 @@ fn other_kind(path: &Path, found: Foreign, typed: &Typed) -> Vec<Hint> {
         vec![Hint::run("qemu-img reads it", command)]
     };
     match found {
+        // What is made of it otherwise would not boot.
+        Foreign::Qcow | Foreign::Raw(_) if typed.value("host") == Some(OsStr::new("kvm")) => {
+            let text = "--for kvm takes a container's image, or a disk that it made itself";
+            vec![Hint::say(text)]
+        }
         Foreign::Qcow => qemu_img("qcow2"),
         Foreign::Vmdk => qemu_img("vmdk"),
         Foreign::Vhd => qemu_img("vpc"),

@@ -14,6 +14,10 @@ pub(super) fn of_machine(error: &MachineError) -> Vec<Hint> {
                 "--partition N makes a disk of one of them, without the others",
             )]
         }
+        MachineError::SharedUuid { .. } => vec![Hint::say(
+            "--partition N makes a disk of one of them, without the others",
+        )],
+        MachineError::Runs { .. } => vec![Hint::say("turn the machine off first")],
         MachineError::UnnamedRoot {
             kind: FileSystem::Lvm2,
         } => vec![Hint::say(
@@ -45,6 +49,7 @@ pub(super) fn of_payload(error: &PayloadError) -> Vec<Hint> {
             "a kernel of another host serves: --kernel FILE, with --initrd FILE and --modules DIR"
         }
         PayloadError::NoInitramfs { .. } => "--initrd FILE names it",
+        PayloadError::LongCommandLine { .. } => "--append takes fewer words",
         PayloadError::NoModules { .. } | PayloadError::OtherModules { .. } => {
             "--modules none leaves them out"
         }

@@ -18,6 +18,7 @@ use crate::cli::output::write_message;
 use crate::cli::progress::Display;
 use crate::cli::report::warnings;
 use crate::cli::signals::Guard;
+use crate::cli::source::Source;
 
 /// Opens the image, and says what a user should know about it; that is given, too.
 pub(super) fn open(
@@ -25,26 +26,30 @@ pub(super) fn open(
     image: &DiskArgs,
     workers: &Workers,
 ) -> anyhow::Result<(Input, Vec<String>)> {
-    let examined = image.examine(workers)?;
-    let least = if args.verbose {
-        Severity::Info
-    } else {
-        Severity::Warning
-    };
-    let mut warnings = warnings(&examined, least, image.if_in_use());
-    // Before the image may be refused.
     let say = |line: &String| {
         if !args.quiet {
             write_message(line);
         }
     };
-    warnings.iter().for_each(say);
     // A machine replays the journal before it starts.
     let if_dirty = match args.guest.is_for_machine() {
         true => IfDirty::Replay,
         false => IfDirty::Refuse,
     };
-    let input = image.disk_with(examined, if_dirty, workers)?;
+    let (input, mut warnings) = match Source::of(image, &args.guest, workers)? {
+        Source::Machine(input) => (*input, Vec::new()),
+        Source::Image(examined) => {
+            let least = if args.verbose {
+                Severity::Info
+            } else {
+                Severity::Warning
+            };
+            let warnings = warnings(&examined, least, image.if_in_use());
+            // Before the image may be refused.
+            warnings.iter().for_each(say);
+            (image.disk_with(*examined, if_dirty, workers)?, warnings)
+        }
+    };
     let is_read = args.tar_options().is_some() || args.guest.is_for_machine();
     let mut more = of_contents(input.disk(), input.partition(), is_read);
     more.extend(of_whole_partitions(&input));

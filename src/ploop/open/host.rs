@@ -42,7 +42,7 @@ impl Opener {
             let kind = match sign.user {
                 User::Ploop { .. } => Kind::Attached,
                 User::Lock { .. } => Kind::Locked,
-                User::Loop { .. } | User::Writer { .. } => Kind::OpenForWriting,
+                User::Loop { .. } | User::Writer { .. } | User::Kernel => Kind::OpenForWriting,
             };
             let layer = self.layers.iter().find(|layer| layer.file == sign.path);
             self.findings.push(Finding {

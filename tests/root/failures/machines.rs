@@ -65,6 +65,26 @@ pub(super) fn disks_that_boot(cases: &mut Cases) {
     let good = system(cases, "good", &["1"], &[]);
     let two = system(cases, "two", &["1", "2"], &[]);
     for_kvm(cases, "several-systems", &two, &[]);
+    // A second file system with the UUID of the root.
+    let alike = cases.scratch.path().join("two.raw");
+    let uuid = "10101010-0000-4000-8000-000000000001";
+    let mut tune2fs = Command::new("tune2fs");
+    let at = format!("{}?offset=1048576", alike.display());
+    tool("e2fsprogs", tune2fs.args(["-f", "-U", uuid, &at]));
+    let mut mke2fs = Command::new("mke2fs");
+    mke2fs.args([
+        "-q",
+        "-F",
+        "-t",
+        "ext4",
+        "-U",
+        uuid,
+        "-E",
+        "offset=22020096",
+    ]);
+    tool("e2fsprogs", mke2fs.arg(&alike).arg("20M"));
+    let alike = as_ploop(cases, &alike);
+    for_kvm(cases, "shared-uuid", &alike, &[]);
     let machine = system(
         cases,
         "machine",
@@ -151,7 +171,11 @@ pub(super) fn disks_that_boot(cases: &mut Cases) {
         path("/var/empty"),
     ];
     for_kvm(cases, "no-modules", &good, &wanted);
-    fs::write(folder.join("config-6.1.0-test"), "CONFIG_EXT4_FS=y\n").unwrap();
+    fs::write(
+        folder.join("config-6.1.0-test"),
+        "CONFIG_BLK_DEV_INITRD=y\nCONFIG_VIRTIO_PCI=y\nCONFIG_EXT4_FS=y\n",
+    )
+    .unwrap();
     for_kvm(cases, "no-driver", &good, &[path("--kernel"), &new]);
 
     // GRUB's program, which is looked for where programs are.

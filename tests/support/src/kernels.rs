@@ -17,6 +17,7 @@ pub fn kernel(folder: &Path, is_64: bool) -> PathBuf {
     bytes[0x202..0x208].copy_from_slice(b"HdrS\x0f\x02");
     bytes[0x20e] = 0x80;
     bytes[0x236] = u8::from(is_64);
+    bytes[0x238..0x23a].copy_from_slice(&2047_u16.to_le_bytes());
     bytes[0x280..0x28b].copy_from_slice(b"6.1.0-test ");
     fs::create_dir_all(folder).unwrap();
     let path = folder.join(format!("vmlinuz-{RELEASE}"));

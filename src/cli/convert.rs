@@ -80,8 +80,11 @@ pub(crate) fn run(args: &ConvertArgs) -> anyhow::Result<Verdict> {
         return update::run(&reporter, (input, target), &workers, &signals);
     }
     let container = container(args, &input, &mut warnings).with_context(|| doing.clone())?;
-    let (input, machine) =
+    let (input, mut machine) =
         (args.guest.booting(input, container.as_ref(), &workers)).with_context(|| doing.clone())?;
+    if let Some(machine) = &mut machine {
+        (machine.notes).extend(machine::note_on_device(&target, input.disk()));
+    }
     let guest = container.as_ref().and_then(|it| args.guest.options(it));
     let planned = plan(
         input,

@@ -23,10 +23,12 @@ fn a_device_and_a_file_that_shares_blocks_have_the_same_disk() {
     let backing = raw.scratch.path().join("device");
     fs::write(&backing, vec![0xdb; expected.len() + (4 << 20)]).unwrap();
     let device = Loop::new(&backing, 512);
+    let moves = format!("after the copy `sgdisk -e {}` moves it", device.0.display());
     for_kvm(&raw, &image, &device.0)
         .args(["-f", "--verify"])
         .run()
-        .status(0);
+        .status(0)
+        .says([&*moves]);
     tool(
         "util-linux",
         Command::new("blockdev").arg("--flushbufs").arg(&device.0),
@@ -40,6 +42,11 @@ fn a_device_and_a_file_that_shares_blocks_have_the_same_disk() {
         numbers.split_whitespace().collect::<Vec<_>>(),
         ["1", "2", "3"]
     );
+
+    // As the note says: now nothing is found.
+    tool("gdisk", Command::new("sgdisk").arg("-e").arg(&device.0));
+    let found = tool("gdisk", Command::new("sgdisk").arg("-v").arg(&device.0));
+    assert!(found.contains("No problems found"), "{found}");
 
     let xfs = raw.scratch.path().join("xfs");
     File::create(&xfs).unwrap().set_len(512 << 20).unwrap();

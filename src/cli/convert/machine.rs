@@ -2,11 +2,13 @@
 
 use std::path::Path;
 
-use ploopconv::convert::PlannedMachine;
+use ploopconv::convert::{PlannedMachine, Target};
+use ploopconv::disk::{RawDisk, VirtualDisk};
 use ploopconv::guest::{Hint, MachineDisk, Network, next_of_machine};
 use ploopconv::util::size::human;
 use serde::Serialize;
 
+use crate::advice::shell::shell_word;
 use crate::cli::guest::Container;
 use crate::cli::report::path;
 
@@ -27,6 +29,22 @@ impl Container {
         };
         next_of_machine(&disk, &self.config, network)
     }
+}
+
+/// What a person should know of a device that such a disk is written to: nothing of its end is
+/// touched, and a partition table has its copy there.
+pub(super) fn note_on_device(target: &Target, disk: &dyn VirtualDisk) -> Option<String> {
+    let Target::Device(device) = target else {
+        return None;
+    };
+    let size = RawDisk::open(device).ok()?.size();
+    (size > disk.size()).then(|| {
+        let device = shell_word(device.as_os_str());
+        format!(
+            "{device} is larger than the disk, at whose end the second partition table lies; after \
+             the copy `sgdisk -e {device}` moves it"
+        )
+    })
 }
 
 /// What starts a machine, for a report.

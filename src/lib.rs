@@ -39,6 +39,9 @@
 //! | compute a digest on the way | [`hash`] |
 //! | compare two disks of any kind | [`compare`] |
 //! | learn what a container's files need on another host | [`guest`] |
+//! | make a disk that boots around a container's | [`boot`] |
+//! | see a disk's bytes once, in order | [`observe`] |
+//! | ask who uses a file on this host | [`in_use`] |
 //! | find the containers of a host, and what stands in their way | [`host`] |
 //! | serve a disk to NBD clients | [`nbd`] |
 //! | attach a disk to a device of this machine | [`attach`], [`served`] |
@@ -95,7 +98,6 @@ pub mod observe;
 pub mod overlay;
 pub mod partition;
 pub mod ploop;
-
 pub mod salvage;
 pub mod served;
 pub mod sink;

@@ -2,6 +2,7 @@
 
 use clap::parser::ValueSource;
 use clap::{Arg, ArgMatches, Args, Command, FromArgMatches};
+use ploopconv::format::FORMATS;
 
 use crate::cli::convert::ConvertArgs;
 
@@ -184,8 +185,12 @@ impl ConvertWords {
             ("tar", Some(_)) => "tar.zst",
             ("tar", None) if self.has("host") && !self.has("format") => "tar.zst",
             ("tar", None) => "tar",
-            ("qcow2", _) => "qcow2",
-            _ => "raw",
+            (format, _) => {
+                let known = FORMATS.iter().find(|known| known.name == format);
+                known.map_or("raw", |known| {
+                    known.extensions.first().unwrap_or(&known.name)
+                })
+            }
         }
     }
 }

@@ -56,15 +56,7 @@ pub(crate) fn run(args: &ExtractArgs) -> anyhow::Result<Verdict> {
     opened.problems.most = SHOWN;
     let paths = args.find(&mut opened).with_context(context)?;
     let input = &opened.input;
-    // What is extracted is counted for people only.
-    let (when, total) = match stderr().is_terminal() {
-        true => (
-            When::Auto,
-            total_size(&opened.files, &paths, signals.stop()),
-        ),
-        false => (When::Never, 0),
-    };
-    let progress = Display::new(when, false, total);
+    let progress = progress(&opened, &paths, &signals);
     let options = ExtractOptions {
         into: &args.directory,
         if_exists: match args.force {
@@ -110,6 +102,17 @@ pub(crate) fn run(args: &ExtractArgs) -> anyhow::Result<Verdict> {
         ended?;
     }
     Ok(verdict)
+}
+
+/// What is extracted is counted for people only.
+fn progress(opened: &Opened, paths: &[Resolved], signals: &Guard) -> Display {
+    match stderr().is_terminal() {
+        true => {
+            let total = total_size(&opened.files, paths, signals.stop());
+            Display::new(When::Auto, false, total)
+        }
+        false => Display::new(When::Never, false, 0),
+    }
 }
 
 impl ExtractArgs {

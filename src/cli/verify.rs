@@ -10,6 +10,7 @@ use anyhow::Context;
 use ploopconv::Workers;
 use ploopconv::convert::{FirstDifference, Input, ReadBack, Resources, Tally, compare_target};
 use ploopconv::ext4::IfDirty;
+use ploopconv::format::tar::TarOptions;
 use ploopconv::util::size::{human, short};
 use serde::Serialize;
 
@@ -73,48 +74,74 @@ pub(crate) fn run(args: &VerifyArgs) -> anyhow::Result<Verdict> {
         };
     }
     let source = source(args, &workers).with_context(context)?;
-    let size = source.disk().size();
     forget_cached(&args.target).with_context(context)?;
-    if let Some(options) = archive::options_of(&args.target) {
-        let resources = Resources {
-            workers: &workers,
-            stop: signals.stop(),
-            partials: signals.partials(),
-            progress: &(),
-        };
-        let found = archive::compare(&source, args, options, &resources);
-        if let Some(interrupted) = signals.interrupted() {
-            return Err(interrupted.into());
+    match archive::options_of(&args.target) {
+        Some(options) => against_archive(args, &source, options, &workers, &signals),
+        None if args.guest.is_given() && !args.guest.is_for_machine() => {
+            Err(not_an_archive(&args.target).into())
         }
-        let found = found.with_context(context)?;
-        let lost = Tally::of(source.losses()).with_context(context)?;
-        if !args.quiet {
-            warn_about(&lost, &path(&args.open.image));
-        }
-        return archive::report(args, found, &lost);
+        None => against_disk(args, &source, &workers, &signals),
     }
-    if args.guest.is_given() && !args.guest.is_for_machine() {
-        return Err(not_an_archive(&args.target).into());
+}
+
+/// Compares an archive with the files that it should hold.
+fn against_archive(
+    args: &VerifyArgs,
+    source: &Input,
+    options: TarOptions,
+    workers: &Workers,
+    signals: &Guard,
+) -> anyhow::Result<Verdict> {
+    let context = || format!("verifying {}", args.target.display());
+    let resources = Resources {
+        workers,
+        stop: signals.stop(),
+        partials: signals.partials(),
+        progress: &(),
+    };
+    let found = archive::compare(source, args, options, &resources);
+    if let Some(interrupted) = signals.interrupted() {
+        return Err(interrupted.into());
     }
+    let found = found.with_context(context)?;
+    let lost = lost(args, source).with_context(context)?;
+    archive::report(args, found, &lost)
+}
+
+/// What of the source is lost; that is said.
+fn lost(args: &VerifyArgs, source: &Input) -> ploopconv::Result<Tally> {
+    let lost = Tally::of(source.losses())?;
+    if !args.quiet {
+        warn_about(&lost, &path(&args.open.image));
+    }
+    Ok(lost)
+}
+
+/// Compares a file or device with the disk that it should hold.
+fn against_disk(
+    args: &VerifyArgs,
+    source: &Input,
+    workers: &Workers,
+    signals: &Guard,
+) -> anyhow::Result<Verdict> {
+    let context = || format!("verifying {}", args.target.display());
+    let size = source.disk().size();
     let target = AnyDisk::file(&args.target).with_context(context)?;
     let progress = Display::new(args.progress, args.quiet, size);
     let resources = Resources {
-        workers: &workers,
+        workers,
         stop: signals.stop(),
         partials: signals.partials(),
         progress: &progress,
     };
-    let found = compare_target(target.disk(), target.held(size), &source, &resources);
+    let found = compare_target(target.disk(), target.held(size), source, &resources);
     progress.clear();
     if let Some(interrupted) = signals.interrupted() {
         return Err(interrupted.into());
     }
     let found = found.with_context(context)?;
     let equal = found.is_equal();
-    let lost = Tally::of(source.losses()).with_context(context)?;
-    if !args.quiet {
-        warn_about(&lost, &path(&args.open.image));
-    }
+    let lost = lost(args, source).with_context(context)?;
     let verdict = match equal {
         true if lost.is_nothing() => Verdict::Done,
         true => Verdict::Salvaged,

@@ -84,6 +84,44 @@ fn no_line_is_longer_than_a_hundred_columns() {
     assert!(wrong.is_empty(), "too long: {wrong:#?}");
 }
 
+/// The functions of a source file, each with its lines: rustfmt ends one with a brace below its
+/// first word.
+fn functions(text: &str) -> Vec<(&str, usize)> {
+    let mut found = Vec::new();
+    let lines: Vec<&str> = text.lines().collect();
+    for (at, line) in lines.iter().enumerate() {
+        let indent = line.len() - line.trim_start().len();
+        let Some((before, after)) = line.split_once("fn ") else {
+            continue;
+        };
+        let is_start = before
+            .split_whitespace()
+            .all(|word| word.starts_with("pub") || ["const", "async", "unsafe"].contains(&word));
+        if !is_start {
+            continue;
+        }
+        let end = format!("{}}}", &line[..indent]);
+        let rest = lines.iter().skip(at);
+        let length = rest.take_while(|line| **line != end).count() + 1;
+        let name = after.split(['(', '<']).next().unwrap();
+        found.push((name, length));
+    }
+    found
+}
+
+#[test]
+fn functions_of_the_command_line_are_short() {
+    let mut long = Vec::new();
+    for (path, text) in files() {
+        if path.starts_with("src/cli") && path.ends_with(".rs") {
+            let functions = functions(&text);
+            let functions = functions.iter().filter(|(_, lines)| *lines > 60);
+            long.extend(functions.map(|(name, lines)| format!("{path}: {name}, {lines} lines")));
+        }
+    }
+    assert!(long.is_empty(), "too long: {long:#?}");
+}
+
 #[test]
 fn people_do_not_stand_in_for_code() {
     for word in STAND_INS {

@@ -59,7 +59,9 @@ fn dumped(image: &Path) -> Listing {
 fn requests(pieces: &Path, seed: u64) -> String {
     let mut chance = Chance::of(seed);
     let mut files: Vec<String> = Vec::new();
-    let (mut requests, mut folders) = (String::new(), 0);
+    // One file stays, whatever comes.
+    let mut requests = format!("write {} kept\n", pieces.join("5").display());
+    let mut folders = 0;
     for made in 0..5 + chance.below(80) {
         let any = files.get(chance.below(files.len().max(1) as u64) as usize);
         let any = any.cloned().unwrap_or_default();
@@ -108,8 +110,8 @@ fn pieces(scratch: &Scratch) -> std::path::PathBuf {
     folder
 }
 
-/// Makes one of the kinds and works with it. debugfs forgets the blocks of attributes of a file that
-/// it removes, so e2fsck frees them.
+/// Makes one of the kinds and works with it. debugfs forgets the blocks of attributes of a file
+/// that it removes, so e2fsck frees them.
 fn worked_with(image: &Path, kind: usize, pieces: &Path, seed: u64) {
     let (options, mib) = KINDS[kind];
     mke2fs(image, mib << 20, options);

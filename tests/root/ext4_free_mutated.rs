@@ -127,6 +127,10 @@ fn nothing_is_lost(kind: &str, seeds: std::ops::Range<u64>) {
 }
 
 /// The same of one image that is damaged for each number.
+#[expect(
+    clippy::print_stdout,
+    reason = "the counts of a long run are its result"
+)]
 pub(crate) fn assert_nothing_is_lost(kind: &str, sound: &Sound, seeds: std::ops::Range<u64>) {
     let mut count = Count::default();
     let mut wrong = Vec::new();

@@ -3,9 +3,10 @@
 mod rows;
 
 use std::io::Write;
-use std::sync::mpsc;
+use std::sync::mpsc::{self, Receiver, SyncSender};
 
 use anyhow::Context;
+use ploopconv::Workers;
 use ploopconv::disk::{Extent, Role, VirtualDisk};
 use ploopconv::util::text;
 
@@ -39,9 +40,9 @@ pub(crate) fn run(args: &MapArgs) -> anyhow::Result<Verdict> {
     if args.json {
         let image = args.open.name().to_string();
         // Part of it is on stdout by then.
-        print_json(disk, &image, &mut out).map_err(mark_unless_stdout)?;
+        print_json(disk, &image, &workers, &mut out).map_err(mark_unless_stdout)?;
     } else {
-        print_text(disk, &mut out)?;
+        print_text(disk, &workers, &mut out)?;
     }
     let unchanged = disk.check_unchanged();
     let mut losses = opened.losses();
@@ -78,7 +79,11 @@ fn mark_unless_stdout(error: anyhow::Error) -> anyhow::Error {
     }
 }
 
-fn print_text(disk: &dyn VirtualDisk, mut out: impl Write) -> anyhow::Result<()> {
+fn print_text(
+    disk: &dyn VirtualDisk,
+    workers: &Workers,
+    mut out: impl Write,
+) -> anyhow::Result<()> {
     let parts = parts_of(disk);
     let heading = if parts.is_empty() {
         rows::HEADING
@@ -88,15 +93,16 @@ fn print_text(disk: &dyn VirtualDisk, mut out: impl Write) -> anyhow::Result<()>
     out.write_all(heading.as_bytes()).context(Stdout)?;
     let files = file_names(disk);
     let files = files.iter().map(|file| text::safe(file).into_owned());
-    let row = Text {
-        files: files.collect(),
-        parts,
-    };
-    print_rows(disk, row, &mut out)
+    print_rows(disk, &Text::new(files.collect(), parts), workers, &mut out)
 }
 
 /// One object a line, in one array.
-fn print_json(disk: &dyn VirtualDisk, image: &str, mut out: impl Write) -> anyhow::Result<()> {
+fn print_json(
+    disk: &dyn VirtualDisk,
+    image: &str,
+    workers: &Workers,
+    mut out: impl Write,
+) -> anyhow::Result<()> {
     let string = |text: &str| serde_json::to_string(text).map(|text| safe_json(&text));
     let (image, size) = (string(image)?, disk.size());
     write!(
@@ -109,42 +115,80 @@ fn print_json(disk: &dyn VirtualDisk, image: &str, mut out: impl Write) -> anyho
     let row = Json {
         files: files?,
         parts: parts_of(disk),
-        separator: "\n",
     };
-    print_rows(disk, row, &mut out)
+    print_rows(disk, &row, workers, &mut out)
 }
 
-/// Writes a row for every extent. They are found on a thread beside this one; a disk may have
-/// millions, so no more than a few thousand are on the way.
-fn print_rows(
+/// The most extents on the way together, and the most threads that make rows of them.
+const BATCH: usize = 1024;
+const MAKERS: usize = 4;
+
+/// Writes a row for every extent. A thread beside this one finds them and gives a batch to each of
+/// some others in turn, which make rows; a disk may have millions, so no more than some thousand
+/// are on the way.
+fn print_rows<R: Row>(
     disk: &dyn VirtualDisk,
-    mut row: impl Row,
+    row: &R,
+    workers: &Workers,
     out: &mut impl Write,
 ) -> anyhow::Result<()> {
-    const BATCH: usize = 4096;
+    let makers = workers.threads().clamp(1, MAKERS);
     std::thread::scope(|scope| {
-        let (found, batches) = mpsc::sync_channel::<ploopconv::Result<Vec<Extent>>>(4);
-        scope.spawn(move || {
-            let mut extents = disk.extents();
-            loop {
-                let batch = take(&mut extents, BATCH);
-                let is_last = batch.as_ref().map_or(true, |batch| batch.len() < BATCH);
-                // The writer takes no more rows once writing has failed.
-                if found.send(batch).is_err() || is_last {
-                    break;
-                }
-            }
+        let makers = (0..makers).map(|_| {
+            let (found, batches) = mpsc::sync_channel(2);
+            let (made, rows) = mpsc::sync_channel(1);
+            let row = row.clone();
+            scope.spawn(move || make_rows(&batches, row, &made));
+            (found, rows)
         });
-        let mut bytes = Vec::new();
-        for batch in batches {
-            bytes.clear();
-            for extent in &batch? {
-                row.add(&mut bytes, extent);
-            }
-            out.write_all(&bytes).context(Stdout)?;
+        let (found, rows): (Vec<_>, Vec<_>) = makers.unzip();
+        scope.spawn(move || find(disk, &found));
+        // In turn, as they were given. The makers end once writing has failed.
+        let mut left_out = R::LEFT_OUT;
+        for rows in rows.iter().cycle() {
+            let Ok(rows) = rows.recv() else { break };
+            let rows: Vec<u8> = rows?;
+            let rows = rows.get(left_out..).unwrap_or_default();
+            left_out = 0;
+            out.write_all(rows).context(Stdout)?;
         }
         Ok(())
     })
+}
+
+/// A batch of extents, or what the disk said instead.
+type Batch = ploopconv::Result<Vec<Extent>>;
+
+/// Finds the extents and gives them out in turn, until all are found or no thread takes more.
+fn find(disk: &dyn VirtualDisk, found: &[SyncSender<Batch>]) {
+    let mut extents = disk.extents();
+    for found in found.iter().cycle() {
+        let batch = take(&mut extents, BATCH);
+        let is_last = batch.as_ref().map_or(true, |batch| batch.len() < BATCH);
+        if found.send(batch).is_err() || is_last {
+            break;
+        }
+    }
+}
+
+/// Makes rows of batches, until there are no more of them or the rows are not taken any more.
+fn make_rows(
+    batches: &Receiver<Batch>,
+    mut row: impl Row,
+    made: &SyncSender<ploopconv::Result<Vec<u8>>>,
+) {
+    let mut longest = 0;
+    for batch in batches {
+        let rows = batch.map(|batch| {
+            let mut rows = Vec::with_capacity(longest);
+            batch.iter().for_each(|extent| row.add(&mut rows, extent));
+            longest = longest.max(rows.len());
+            rows
+        });
+        if made.send(rows).is_err() {
+            break;
+        }
+    }
 }
 
 /// The next extents, `most` of them if there are so many. A loop and not `collect`, which takes as

@@ -29,15 +29,7 @@ pub fn stored_bytes(disk: &dyn VirtualDisk, workers: &Workers) -> Result<u64> {
     let len = PART.max(size.div_ceil(PARTS));
     let stored_in = |part: u64| {
         let start = part * len;
-        let range = start..start.saturating_add(len).min(size);
-        let mut pieces = Pieces::within(disk, range, Arc::clone(&holes));
-        let mut sum = 0u64;
-        while let Some(piece) = pieces.next_piece()? {
-            if piece.data {
-                sum = sum.saturating_add(piece.len);
-            }
-        }
-        Ok(sum)
+        stored_within(disk, start..start.saturating_add(len).min(size), &holes)
     };
     if size <= len {
         return stored_in(0);
@@ -59,20 +51,31 @@ pub(crate) fn stored_bytes_in(
     workers: &Workers,
 ) -> Result<u64> {
     let holes = Arc::new(Holes::default());
-    let stored_in = |range: &Range<u64>| {
-        let mut pieces = Pieces::within(disk, range.clone(), Arc::clone(&holes));
-        let mut sum = 0u64;
-        while let Some(piece) = pieces.next_piece()? {
-            if piece.data {
-                sum = sum.saturating_add(piece.len);
-            }
-        }
-        Ok(sum)
-    };
+    let stored_in = |range: &Range<u64>| stored_within(disk, range.clone(), &holes);
     workers.install(|| {
         let parts = ranges.par_iter().map(stored_in);
         parts.try_reduce(|| 0, |one, other| Ok(one.saturating_add(other)))
     })
+}
+
+/// The bytes of a range that are data, as [`Pieces`] has it: nothing is made of them but a sum, and
+/// a large disk has millions of extents.
+fn stored_within(disk: &dyn VirtualDisk, range: Range<u64>, holes: &Arc<Holes>) -> Result<u64> {
+    let mut met = Met::new(disk, Arc::clone(holes));
+    let mut sum = 0u64;
+    for extent in disk.extents_in(range) {
+        let Extent { offset, len, kind } = extent?;
+        let data = match kind {
+            ExtentKind::Data { store, host_offset } => {
+                met.map(store)?.data_within(host_offset, len)?
+            }
+            ExtentKind::Compressed { .. } => len,
+            ExtentKind::Hole => 0,
+            ExtentKind::Lost { .. } => return Err(DiskError::Lost { offset, len }.into()),
+        };
+        sum = sum.saturating_add(data);
+    }
+    Ok(sum)
 }
 
 /// The ranges that a copy which keeps holes would write, in the order of the disk: what is
@@ -158,6 +161,34 @@ impl Piece {
     }
 }
 
+/// The holes of the stores of a disk that were met so far.
+struct Met<'a> {
+    disk: &'a dyn VirtualDisk,
+    holes: Arc<Holes>,
+    /// Those of each store.
+    maps: Vec<Option<Arc<HoleMap>>>,
+}
+
+impl<'a> Met<'a> {
+    fn new(disk: &'a dyn VirtualDisk, holes: Arc<Holes>) -> Self {
+        let maps = Vec::new();
+        Self { disk, holes, maps }
+    }
+
+    /// The holes of a store.
+    fn map(&mut self, store: StoreId) -> Result<&HoleMap> {
+        let index = store.index();
+        if self.maps.len() <= index {
+            self.maps.resize(index.saturating_add(1), None);
+        }
+        match self.maps.get_mut(index) {
+            Some(Some(map)) => Ok(map),
+            Some(place) => Ok(place.insert(self.holes.of(self.disk, store)?)),
+            None => unreachable!("there is a place for every store that was met"),
+        }
+    }
+}
+
 /// The pieces of a part of a disk, in its order, without gap or overlap.
 pub(crate) struct Pieces<'a> {
     disk: &'a dyn VirtualDisk,
@@ -166,9 +197,7 @@ pub(crate) struct Pieces<'a> {
     rest: Option<Extent>,
     /// What is left of a piece of which only a part was wanted.
     back: Option<Piece>,
-    holes: Arc<Holes>,
-    /// Those of each store that was met so far.
-    met: Vec<Option<Arc<HoleMap>>>,
+    met: Met<'a>,
 }
 
 impl<'a> Pieces<'a> {
@@ -184,8 +213,7 @@ impl<'a> Pieces<'a> {
             extents: disk.extents_in(range),
             rest: None,
             back: None,
-            holes,
-            met: Vec::new(),
+            met: Met::new(disk, holes),
         }
     }
 
@@ -222,7 +250,8 @@ impl<'a> Pieces<'a> {
             }
             ExtentKind::Lost { .. } => return Err(DiskError::Lost { offset, len }.into()),
         };
-        let (data, until) = self.look(store, host_offset)?;
+        // Whether its first byte may be other than zero, and up to where that holds.
+        let (data, until) = self.met.map(store)?.at(host_offset)?;
         let now = until.saturating_sub(host_offset).clamp(1, len);
         if now < len {
             self.rest = Some(Extent {
@@ -241,23 +270,6 @@ impl<'a> Pieces<'a> {
             mixed: false,
             place: data.then_some(Place { store, host_offset }),
         }))
-    }
-
-    /// Whether a byte of a store may be other than zero, and up to where that holds.
-    fn look(&mut self, store: StoreId, host_offset: u64) -> Result<(bool, u64)> {
-        let index = store.index();
-        if let Some(Some(map)) = self.met.get(index) {
-            return map.at(host_offset);
-        }
-        let map = self.holes.of(self.disk, store)?;
-        let found = map.at(host_offset);
-        if self.met.len() <= index {
-            self.met.resize(index.saturating_add(1), None);
-        }
-        if let Some(place) = self.met.get_mut(index) {
-            *place = Some(map);
-        }
-        found
     }
 
     /// The next aligned run; the last one ends with the disk.

@@ -108,6 +108,25 @@ impl HoleMap {
         })
     }
 
+    /// How many of `len` bytes from `host_offset` on may be other than zero.
+    ///
+    /// # Errors
+    ///
+    /// As [`HoleMap::at`].
+    pub(crate) fn data_within(&self, host_offset: u64, len: u64) -> Result<u64> {
+        let end = host_offset.saturating_add(len);
+        let (mut at, mut sum) = (host_offset, 0);
+        while at < end {
+            let (is_data, until) = self.at(at)?;
+            let next = until.clamp(at + 1, end);
+            if is_data {
+                sum += next - at;
+            }
+            at = next;
+        }
+        Ok(sum)
+    }
+
     /// Whether the byte at `host_offset` may be other than zero, and up to where that holds.
     ///
     /// # Errors

@@ -5,6 +5,7 @@
 //! an entry takes no memory: what a sparse file claims costs nothing until it is there. Nor does
 //! one whose clusters follow each other.
 
+mod cursor;
 mod doubtful;
 mod duplicates;
 mod grid;
@@ -12,6 +13,7 @@ mod marks;
 mod pages;
 mod read;
 
+pub(super) use self::cursor::Cursor;
 use self::grid::Grid;
 use self::pages::Pages;
 use super::header::{Header, SECTOR, Version};

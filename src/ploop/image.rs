@@ -3,7 +3,7 @@
 use std::io;
 use std::ops::Range;
 
-use super::bat::{BadEntries, BadEntry, Bat, BatFindings, IfUnreadable, Slot};
+use super::bat::{BadEntries, BadEntry, Bat, BatFindings, Cursor, IfUnreadable, Slot};
 use super::check::{Finding, FindingKind as Kind};
 use super::error::OpenError;
 use super::header::{Header, HeaderError, State, Version};
@@ -103,6 +103,11 @@ impl Image {
     #[must_use]
     pub fn lookup(&self, offset: u64, max: u64) -> Slot {
         self.bat.lookup(offset, max)
+    }
+
+    /// Looks up one run after the other; see [`Bat::cursor`].
+    pub(super) fn cursor(&self) -> Cursor<'_> {
+        self.bat.cursor()
     }
 
     /// The ranges of the disk that are stored and cannot be trusted; see [`Bat::doubtful_in`].

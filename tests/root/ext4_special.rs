@@ -27,8 +27,8 @@ fn debugfs(image: &Path, requests: &[&str]) -> String {
     )
 }
 
-/// A copy of a list without what `mke2fs -d` does not copy.
-fn as_copied(mut list: Listing) -> Listing {
+/// A copy of a list without what `mke2fs -d` and debugfs's `rdump` do not copy.
+pub(crate) fn as_copied(mut list: Listing) -> Listing {
     list.remove(b"lost+found".as_slice());
     for (path, file) in &mut list {
         file.inode = 0;

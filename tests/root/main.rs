@@ -29,6 +29,7 @@ mod debian;
 mod devices;
 mod errno;
 mod ext4_free;
+mod ext4_free_large;
 mod ext4_free_mutated;
 mod ext4_kinds;
 mod ext4_mutated;

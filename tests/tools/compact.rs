@@ -10,6 +10,7 @@ use crate::tools::tool;
 use serde_json::Value;
 use std::fs;
 use std::ops::Range;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -250,6 +251,27 @@ fn filled(scratch: &Scratch, make: Maker) -> PathBuf {
     qemu.args(["convert", "-f", "raw", "-O", "parallels"]);
     tool("qemu-utils", qemu.args([&raw, &image]));
     image
+}
+
+#[test]
+fn no_more_is_written_than_the_used_blocks_and_one_in_a_hundred() {
+    let scratch = Scratch::new();
+    let image = filled(&scratch, used_ext4(&[]));
+    let raw = scratch.path().join("disk.raw");
+    let free: u64 = listed_free(&raw)
+        .iter()
+        .map(|free| free.end - free.start)
+        .sum();
+    let used = fs::metadata(&raw).unwrap().len() - free;
+    let target = scratch.target();
+    convert(&image, &target).arg("--compact").run().status(0);
+    let written = fs::metadata(&target).unwrap().blocks() * 512;
+    assert!(written <= used * 101 / 100, "{written} of {used}");
+    // Else there would be nothing to leave out.
+    let whole = scratch.path().join("whole.raw");
+    convert(&image, &whole).run().done();
+    let whole = fs::metadata(&whole).unwrap().blocks() * 512;
+    assert!(whole > used + 8 * MIB, "{whole} of {used}");
 }
 
 #[test]

@@ -16,18 +16,50 @@ pub(super) const HEADING_WITH_PARTS: &str =
 pub(super) type Parts = Vec<(usize, usize)>;
 
 /// How an extent is shown. Names are those of the disk's stores, as they are to stand there.
-pub(super) trait Row {
+pub(super) trait Row: Clone + Send {
+    /// How many bytes of the first row are left out.
+    const LEFT_OUT: usize = 0;
+
     /// Adds the row of one extent to `out`.
     fn add(&mut self, out: &mut Vec<u8>, extent: &Extent);
 }
 
 /// One line for people.
+#[derive(Debug, Clone)]
 pub(super) struct Text {
-    pub(super) files: Vec<String>,
-    pub(super) parts: Parts,
+    files: Vec<String>,
+    parts: Parts,
+    /// What stands before the host offset and after it, for each of the files.
+    around: Vec<(Vec<u8>, Vec<u8>)>,
+    /// A length and how it is shown: most are that of a cluster.
+    length: (u64, [u8; FIELD]),
 }
 
 impl Text {
+    pub(super) fn new(files: Vec<String>, parts: Parts) -> Self {
+        let mut text = Self {
+            length: (0, hex(0)),
+            around: Vec::new(),
+            files,
+            parts,
+        };
+        let stores = (0..text.files.len()).map(StoreId::at);
+        text.around = stores.map(|store| text.around(store)).collect();
+        text
+    }
+
+    /// What stands before the host offset and after it.
+    fn around(&self, store: StoreId) -> (Vec<u8>, Vec<u8>) {
+        let (mut before, mut after) = (Vec::new(), Vec::new());
+        self.place(&mut before, store);
+        before.extend_from_slice(b"  ");
+        if let Some(file) = self.files.get(store.index()) {
+            after.extend_from_slice(file.as_bytes());
+        }
+        after.push(b'\n');
+        (before, after)
+    }
+
     /// The layer, and before it the part.
     fn place(&self, out: &mut Vec<u8>, store: StoreId) {
         match self.parts.get(store.index()) {
@@ -44,58 +76,68 @@ impl Text {
 impl Row for Text {
     fn add(&mut self, out: &mut Vec<u8>, extent: &Extent) {
         let Extent { offset, len, kind } = *extent;
-        hex(out, offset);
-        hex(out, len);
+        if self.length.0 != len {
+            self.length = (len, hex(len));
+        }
+        out.extend_from_slice(&hex(offset));
+        out.extend_from_slice(&self.length.1);
         match kind {
             ExtentKind::Data { store, host_offset }
             | ExtentKind::Compressed { store, host_offset } => {
-                self.place(out, store);
-                out.extend_from_slice(b"  ");
-                hex(out, host_offset);
-                out.extend_from_slice(
-                    self.files
-                        .get(store.index())
-                        .map_or(b"", |file| file.as_bytes()),
-                );
+                let host_offset = hex(host_offset);
+                let mut add = |before: &[u8], after: &[u8]| {
+                    out.extend_from_slice(before);
+                    out.extend_from_slice(&host_offset);
+                    out.extend_from_slice(after);
+                };
+                match self.around.get(store.index()) {
+                    Some((before, after)) => add(before, after),
+                    None => {
+                        let (before, after) = self.around(store);
+                        add(&before, &after);
+                    }
+                }
             }
-            ExtentKind::Hole => out.extend_from_slice(b" hole"),
+            ExtentKind::Hole => out.extend_from_slice(b" hole\n"),
             ExtentKind::Lost { store } => {
                 self.place(out, store);
-                out.extend_from_slice(b"  lost");
+                out.extend_from_slice(b"  lost\n");
             }
         }
-        out.push(b'\n');
     }
 }
 
-/// The two digits of every byte.
-const DIGITS: [[u8; 2]; 256] = {
-    let digit = b"0123456789abcdef";
-    let mut pairs = [[0; 2]; 256];
-    let mut byte = 0;
-    while byte < 256 {
-        pairs[byte] = [digit[byte >> 4], digit[byte & 15]];
-        byte += 1;
-    }
-    pairs
-};
+/// The columns of a number and the space after them.
+const FIELD: usize = 19;
+
+/// The digits of 32 bits: all of them at a time, a byte each.
+fn digits(number: u32) -> u64 {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    let spread = u64::from(number);
+    let spread = (spread | spread << 16) & 0x0000_ffff_0000_ffff;
+    let spread = (spread | spread << 8) & 0x00ff_00ff_00ff_00ff;
+    let spread = (spread | spread << 4) & 0x0f0f_0f0f_0f0f_0f0f;
+    // With 6 more, what is above 9 is above 15.
+    let letters = (spread + 6 * ONES) >> 4 & ONES;
+    spread + u64::from(b'0') * ONES + letters * u64::from(b'a' - b'0' - 10)
+}
 
 /// `0x` and the digits, filled up to 18 columns, and a space. Without a loop over the digits: most
 /// of a row is this.
-fn hex(out: &mut Vec<u8>, number: u64) {
+fn hex(number: u64) -> [u8; FIELD] {
     const SPACES: u128 = u128::from_be_bytes([b' '; 16]);
-    let digits = number.to_be_bytes().map(|byte| DIGITS[usize::from(byte)]);
-    let mut all = [0; 16];
-    all.copy_from_slice(digits.as_flattened());
+    let [a, b, c, d, low @ ..] = number.to_be_bytes();
+    let [high, low] = [[a, b, c, d], low].map(u32::from_be_bytes);
+    let all = u128::from(digits(high)) << 64 | u128::from(digits(low));
     // Leading zeros go out at the front, and spaces come in at the end.
     let unused = (number | 1).leading_zeros() / 4 * 8;
     let filling = SPACES & ((1 << unused) - 1);
-    let digits = u128::from_be_bytes(all) << unused | filling;
+    let digits = all << unused | filling;
     let mut field = *b"0x                 ";
     if let Some(place) = field.get_mut(2..18) {
         place.copy_from_slice(&digits.to_be_bytes());
     }
-    out.extend_from_slice(&field);
+    field
 }
 
 /// A number at the right of 5 columns.
@@ -109,16 +151,18 @@ fn right(out: &mut Vec<u8>, number: usize) {
     out.extend_from_slice(digits.as_bytes());
 }
 
-/// One object of an array.
+/// One object of an array, and what is between it and the one before.
+#[derive(Debug, Clone)]
 pub(super) struct Json {
     /// Already quoted.
     pub(super) files: Vec<String>,
     pub(super) parts: Parts,
-    /// What stands before the next object.
-    pub(super) separator: &'static str,
 }
 
 impl Row for Json {
+    /// The comma.
+    const LEFT_OUT: usize = 1;
+
     fn add(&mut self, out: &mut Vec<u8>, extent: &Extent) {
         let mut put = |text: &str| out.extend_from_slice(text.as_bytes());
         let mut buffer = itoa::Buffer::new();
@@ -133,9 +177,7 @@ impl Row for Json {
             put(", \"layer\": ");
             put(buffer.format(layer));
         };
-        put(self.separator);
-        self.separator = ",\n";
-        put("    {\"offset\": ");
+        put(",\n    {\"offset\": ");
         put(buffer.format(extent.offset));
         put(", \"length\": ");
         put(buffer.format(extent.len));
@@ -185,10 +227,7 @@ mod tests {
     fn rows_are_what_fmt_would_make_of_them() {
         let files: Vec<String> = (0..20).map(|layer| format!("file {layer}")).collect();
         let (mut found, mut expected) = (Vec::new(), String::new());
-        let mut text = Text {
-            files: files.clone(),
-            parts: Vec::new(),
-        };
+        let mut text = Text::new(files.clone(), Vec::new());
         for extent in extents() {
             text.add(&mut found, &extent);
             let Extent { offset, len, kind } = extent;
@@ -216,12 +255,12 @@ mod tests {
         let mut json = Json {
             files: vec!["\"a\"".to_owned()],
             parts: Vec::new(),
-            separator: "\n",
         };
         let mut found = Vec::new();
         for extent in extents() {
             json.add(&mut found, &extent);
         }
+        let found = found.split_off(Json::LEFT_OUT);
         let found = format!("[{}]", String::from_utf8(found).unwrap());
         let value: serde_json::Value = serde_json::from_str(&found).unwrap();
         assert_eq!(value[0]["file"], "a");

@@ -189,6 +189,15 @@ impl<'a> Slots<'a> {
         first.is_some_and(|mut all| maps.any(|map| all.join(&map)))
     }
 
+    /// The entry that points to the first place of `window`, where entries count places. No entry
+    /// outside of the window has its number less this one in the window's map.
+    fn first_counted(&self, window: &Range<u64>) -> Option<u32> {
+        let first = self.counted.as_ref()?.start + window.start;
+        let end = first + (window.end - window.start).next_multiple_of(64);
+        let is_apart = first > 0 && end <= u64::from(u32::MAX);
+        u32::try_from(first).ok().filter(|_| is_apart)
+    }
+
     /// A map of the places in `window` that a part of the table points to; `None` where two of
     /// its entries point to the same one.
     fn mark<'b>(
@@ -197,6 +206,7 @@ impl<'a> Slots<'a> {
         window: &Range<u64>,
     ) -> Option<Marks> {
         let mut map = Marks::new(window.end - window.start);
+        let first = self.first_counted(window);
         let within = |slots: Range<u64>| {
             let cut = |at: u64| at.clamp(window.start, window.end) - window.start;
             cut(slots.start)..cut(slots.end)
@@ -212,11 +222,16 @@ impl<'a> Slots<'a> {
                     }
                 }
                 Entries::Listed(entries) => {
-                    let used = entries.iter().filter(|&&entry| entry != 0);
-                    let slots = used.filter_map(|&entry| self.of_entry(entry));
-                    let slots = slots.filter(|slot| window.contains(slot));
                     // No branch for each of them: whether one was marked is asked at the end.
-                    let again = slots.fold(0, |again, slot| again | map.set(slot - window.start));
+                    let again = match first {
+                        Some(first) => map.set_all(entries, first),
+                        None => {
+                            let used = entries.iter().filter(|&&entry| entry != 0);
+                            let slots = used.filter_map(|&entry| self.of_entry(entry));
+                            let slots = slots.filter(|slot| window.contains(slot));
+                            slots.fold(0, |again, slot| again | map.set(slot - window.start))
+                        }
+                    };
                     if again != 0 {
                         return None;
                     }

@@ -22,6 +22,23 @@ impl Marks {
         again
     }
 
+    /// Marks one bit for every number, counted from `first`, and gives something else than 0 if one
+    /// was marked already. Numbers before the first bit are ignored, and those past the last word.
+    pub(super) fn set_all(&mut self, numbers: &[u32], first: u32) -> u64 {
+        // In words of 32 bits, and without an end before the last one: with anything more this is
+        // what takes longest about a table in disorder.
+        numbers.iter().fold(0, |again, number| {
+            let at = number.wrapping_sub(first);
+            let Some(word) = self.0.get_mut(to_usize(u64::from(at / 64))) else {
+                return again;
+            };
+            let bit = 1 << (at % 64);
+            let set = *word & bit;
+            *word |= bit;
+            again | set
+        })
+    }
+
     /// Marks bits up to the first one that is marked already, and gives that one.
     pub(super) fn mark(&mut self, range: Range<u64>) -> Option<u64> {
         let mut at = range.start;

@@ -105,6 +105,11 @@ impl Pages {
         }
     }
 
+    /// The page that has the entry of a cluster.
+    pub(super) fn of_entry(&self, index: u64) -> Entries<'_> {
+        self.page(place(index).0)
+    }
+
     fn page(&self, number: usize) -> Entries<'_> {
         self.pages
             .get(number)

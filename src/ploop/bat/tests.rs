@@ -251,6 +251,7 @@ fn runs_of_pages_are_looked_up_like_entry_by_entry() {
             0 => None,
             entry => Some(u64::from(entry / step) * CLUSTER),
         };
+        let mut cursor = bat.cursor();
         for _ in 0..200 {
             let offset = (u64::from(random()) << 10 | u64::from(random() % 1024)) % size;
             let max = 1 + u64::from(random()) % [10, 5000, 4 << 20][random() as usize % 3];
@@ -270,6 +271,49 @@ fn runs_of_pages_are_looked_up_like_entry_by_entry() {
                 },
             };
             assert_eq!(bat.lookup(offset, max), expected, "round {round}, {offset}");
+            assert_eq!(cursor.lookup(offset, max), expected, "{round}, {offset}");
+        }
+    }
+}
+
+#[test]
+fn a_cursor_says_of_wrong_entries_what_a_lookup_says() {
+    let mut state = 7u64;
+    let mut random = move || {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
+        (state >> 33) as u32
+    };
+    for round in 0..40 {
+        let (version, step) = [(Version::V2, 1), (Version::V1, 2)][round % 2];
+        let clusters = [1023, 1024, 1025, 3000][round / 2 % 4];
+        let start = (64 + clusters * 4u32).div_ceil(1024);
+        let file_clusters = start + 500;
+        // Before the data, among it, at the end of the file and past it, and nowhere.
+        let entries: Vec<u32> = (0..clusters)
+            .map(|at| match random() % 8 {
+                0 => 0,
+                1 => random() % (start * step),
+                2 => (file_clusters - random() % 3) * step,
+                3 => u32::MAX - random() % 2,
+                4 => (start + at % 500) * step,
+                _ => start * step + random() % (500 * step),
+            })
+            .collect();
+        let mut bytes = image(version, clusters, &entries, file_clusters as usize);
+        bytes[36..40].copy_from_slice(&(clusters * 2 - random() % 2).to_le_bytes());
+        bytes[48..52].copy_from_slice(&(start * 2).to_le_bytes());
+        bytes.truncate(bytes.len() - [0, 512, 100][round % 3]);
+        let (bat, _) = read(&bytes);
+        let (mut cursor, mut at) = (bat.cursor(), 0);
+        while at < bat.rules.virtual_size {
+            let left = bat.rules.virtual_size - at;
+            let slot = bat.lookup(at, left);
+            assert_eq!(cursor.lookup(at, left), slot, "round {round}, {at}");
+            let some = 1 + u64::from(random()) % left;
+            assert_eq!(cursor.lookup(at, some), bat.lookup(at, some), "{at}");
+            at += slot.len();
         }
     }
 }

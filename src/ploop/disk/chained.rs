@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::layer::Layer;
+use super::layer::{Layer, LayerCursor};
 use crate::disk::DiskError;
 use crate::disk::{
     Extent, ExtentKind, Extents, Joined, Loss, LossKind, Losses, Role, Store, StoreId, VirtualDisk,
@@ -202,20 +202,19 @@ impl VirtualDisk for Chain {
 /// Walks over the extents of a disk and asks each layer for a run only once, however many pieces
 /// the other layers cut it into: the cost is that of reading every table once.
 struct Walk<'a> {
-    disk: &'a Chain,
     /// What is still to be walked over.
     range: Range<u64>,
     /// For each layer, base first, the run that it was last asked for.
-    runs: Vec<Run>,
+    runs: Vec<Run<'a>>,
 }
 
-#[derive(Clone, Copy)]
-struct Run {
+struct Run<'a> {
+    layer: LayerCursor<'a>,
     start: u64,
     slot: Slot,
 }
 
-impl Run {
+impl Run<'_> {
     fn end(&self) -> u64 {
         self.start.saturating_add(self.slot.len())
     }
@@ -238,14 +237,14 @@ impl<'a> Walk<'a> {
     /// `range` lies inside the disk.
     fn new(disk: &'a Chain, range: Range<u64>) -> Self {
         // Runs of no length, so that each layer is asked at the start.
-        let unasked = Run {
+        let unasked = |layer: &'a Layer| Run {
+            layer: layer.cursor(),
             start: range.start,
             slot: Slot::Absent { len: 0 },
         };
         Self {
-            disk,
+            runs: disk.layers.iter().map(unasked).collect(),
             range,
-            runs: vec![unasked; disk.layers.len()],
         }
     }
 }
@@ -254,19 +253,23 @@ impl Iterator for Walk<'_> {
     type Item = Result<Extent>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let (disk, Range { start: offset, end }) = (self.disk, self.range.clone());
+        let Range { start: offset, end } = self.range;
         let left = end.checked_sub(offset).filter(|&left| left > 0)?;
-        let layers = disk.layers.iter().zip(&mut self.runs).enumerate().rev();
-        let slots = layers.map(|(at, (layer, run))| {
-            if run.end() <= offset {
-                *run = Run {
-                    start: offset,
-                    slot: layer.lookup(offset, left),
-                };
-            }
-            (at, run.rest(offset))
-        });
-        let extent = Chain::resolve(offset, left, slots);
+        let extent = if let [run] = self.runs.as_mut_slice() {
+            // No other layer cuts its runs.
+            let slot = run.layer.lookup(offset, left);
+            Chain::resolve(offset, left, std::iter::once((0, slot)))
+        } else {
+            let layers = self.runs.iter_mut().enumerate().rev();
+            let slots = layers.map(|(at, run)| {
+                if run.end() <= offset {
+                    run.start = offset;
+                    run.slot = run.layer.lookup(offset, left);
+                }
+                (at, run.rest(offset))
+            });
+            Chain::resolve(offset, left, slots)
+        };
         self.range.start = extent.end();
         Some(Ok(extent))
     }

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use crate::disk::LossKind;
 use crate::error::Result;
-use crate::ploop::bat::Slot;
+use crate::ploop::bat::{Cursor, Slot};
 use crate::ploop::image::Image;
 use crate::source::FileSource;
 
@@ -57,6 +57,27 @@ impl RawLayer {
     }
 }
 
+/// Looks up one run of a layer after the other.
+#[derive(Debug, Clone)]
+pub(super) struct LayerCursor<'a> {
+    layer: &'a Layer,
+    /// The end of the layer, in bytes of the disk.
+    end: u64,
+    /// The place in the table, if it has one.
+    table: Option<Cursor<'a>>,
+}
+
+impl LayerCursor<'_> {
+    /// What [`Layer::lookup`] says.
+    #[inline]
+    pub(super) fn lookup(&mut self, offset: u64, max: u64) -> Slot {
+        match &mut self.table {
+            Some(table) if offset < self.end => table.lookup(offset, max),
+            _ => self.layer.lookup(offset, max),
+        }
+    }
+}
+
 impl Layer {
     /// The size of a cluster in bytes; `None` for a raw base, which has none.
     #[must_use]
@@ -93,6 +114,18 @@ impl Layer {
             Some(left) => match self {
                 Self::Image(image) => image.lookup(offset, max),
                 Self::Raw(raw) => raw.lookup(offset, left.min(max)),
+            },
+        }
+    }
+
+    /// Something that looks up one run after the other.
+    pub(super) fn cursor(&self) -> LayerCursor<'_> {
+        LayerCursor {
+            layer: self,
+            end: self.virtual_size(),
+            table: match self {
+                Self::Image(image) => Some(image.cursor()),
+                Self::Raw(_) => None,
             },
         }
     }

@@ -43,6 +43,29 @@ pub fn listed_free(image: &Path) -> Vec<Range<u64>> {
     free
 }
 
+/// The free ranges in bytes, as partclone would leave them out. It counts blocks where a bitmap has
+/// clusters, so it takes no file system with `bigalloc`.
+pub fn left_out_by_partclone(image: &Path) -> Vec<Range<u64>> {
+    let [domain, log] = ["domain", "log"].map(|end| image.with_extension(end));
+    let mut partclone = Command::new("partclone.ext4");
+    partclone.args(["--quiet", "--domain", "--source"]);
+    partclone.arg(image).arg("--output").arg(&domain);
+    tool("partclone", partclone.arg("--logfile").arg(&log));
+    let text = std::fs::read_to_string(&domain).unwrap();
+    for file in [domain, log] {
+        std::fs::remove_file(file).unwrap();
+    }
+    // A map as ddrescue has it: + for what is used, and ? for what is not.
+    let number = |text: &str| u64::from_str_radix(text.strip_prefix("0x").unwrap(), 16).unwrap();
+    let runs = text.lines().filter_map(|line| {
+        let mut words = line.strip_suffix("  ?")?.split_whitespace();
+        let start = number(words.next()?);
+        // The line of the position has one number.
+        Some(start..start + number(words.next()?))
+    });
+    runs.collect()
+}
+
 /// Lets the counts of groups and superblock be those of the bitmaps, with their checksums: debugfs
 /// marks blocks and inodes free or used, and counts nothing.
 pub fn count_again(image: &Path) {

@@ -24,6 +24,7 @@
 
 mod account;
 mod archive;
+mod around;
 mod checksum;
 mod compact;
 mod compaction;

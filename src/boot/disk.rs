@@ -20,7 +20,7 @@ use crate::util::text::safe;
 pub struct BootDisk {
     /// It, to be read.
     pub disk: Arc<dyn VirtualDisk>,
-    /// The partitions of the old disk by their numbers there, and where each lies now, in bytes.
+    /// The partitions of the old disk by their numbers there, and where the bytes of each lie now.
     pub kept: Vec<(u32, Range<u64>)>,
     /// The number of the partition with the kernel.
     pub boot_number: u32,
@@ -60,9 +60,7 @@ pub fn compose(disk: &Arc<dyn VirtualDisk>, payload: &Payload, grub: &Grub) -> R
     });
     Ok(BootDisk {
         disk: Arc::new(composed),
-        kept: kept
-            .map(|kept| (kept.entry.number, kept.entry.range.clone()))
-            .collect(),
+        kept: kept.map(|kept| (kept.entry.number, kept.place())).collect(),
         boot_number: layout.system.number,
         boot: layout.system.range.clone(),
         moved,

@@ -32,6 +32,15 @@ pub(super) struct Kept {
     pub(super) entry: Entry,
 }
 
+impl Kept {
+    /// Where its bytes lie on the new disk. The last sector of the partition may have more.
+    pub(super) fn place(&self) -> Range<u64> {
+        let start = self.entry.range.start;
+        let len = self.from.end.saturating_sub(self.from.start);
+        start..start.saturating_add(len)
+    }
+}
+
 /// Where everything lies, in bytes of the new disk.
 #[derive(Debug)]
 pub(super) struct Layout {

@@ -1,6 +1,7 @@
 //! `ploopconv IMAGE -o TARGET`: the main job.
 
 mod args;
+mod becoming;
 mod disks;
 mod files;
 mod format;
@@ -9,6 +10,7 @@ mod machine;
 mod packing;
 mod refuse;
 mod report;
+mod reporter;
 mod resources;
 mod steps;
 mod target;
@@ -22,7 +24,7 @@ use ploopconv::convert::{Input, Target, clear_leftovers, plan};
 
 pub(crate) use self::args::ConvertArgs;
 
-use self::report::Reporter;
+use self::reporter::Reporter;
 use self::resources::resources;
 use self::steps::{finish, open};
 use super::guest::Container;
@@ -55,12 +57,7 @@ pub(crate) fn run(args: &ConvertArgs) -> anyhow::Result<Verdict> {
     target.refuse_files_of(&input).with_context(opening)?;
     promise?;
     args.refuse_place_of_list(&target, &input)?;
-    let doing = || match target {
-        Target::Directory(_) => format!("converting the partitions of {}", args.open.name()),
-        _ if args.tar_options().is_some() => format!("packing the files of {}", args.open.name()),
-        _ => opening(),
-    };
-    let doing = doing();
+    let doing = doing(args, &target);
     if !args.dry_run {
         // First, because what a killed run left may take the room that is needed now.
         say_what_was_left(args, &target);
@@ -69,16 +66,6 @@ pub(crate) fn run(args: &ConvertArgs) -> anyhow::Result<Verdict> {
         "archive" if !target.is_files() => "what was sent is part of the archive",
         _ => target.fate(),
     };
-    if args.update {
-        let reporter = Reporter {
-            args,
-            started,
-            warnings,
-            container: None,
-            machine: None,
-        };
-        return update::run(&reporter, (input, target), &workers, &signals);
-    }
     let container = container(args, &input, &mut warnings).with_context(|| doing.clone())?;
     let (input, mut machine) =
         (args.guest.booting(input, container.as_ref(), &workers)).with_context(|| doing.clone())?;
@@ -86,12 +73,7 @@ pub(crate) fn run(args: &ConvertArgs) -> anyhow::Result<Verdict> {
         (machine.notes).extend(machine::note_on_device(&target, input.disk()));
     }
     let guest = container.as_ref().and_then(|it| args.guest.options(it));
-    let planned = plan(
-        input,
-        target,
-        args.options(guest),
-        &resources(&workers, &signals, &()),
-    );
+    let options = args.options(guest);
     let reporter = Reporter {
         args,
         started,
@@ -99,7 +81,24 @@ pub(crate) fn run(args: &ConvertArgs) -> anyhow::Result<Verdict> {
         container,
         machine,
     };
+    if args.update {
+        let with = (&workers, &signals);
+        return update::run(&reporter, (input, target), options, with, doing);
+    }
+    let with = resources(&workers, &signals, &());
+    let planned = plan(input, target, options, &with);
     finish(&reporter, planned, (&workers, &signals), doing, fate)
+}
+
+/// What is being done, for messages.
+fn doing(args: &ConvertArgs, target: &Target) -> String {
+    let image = args.open.name();
+    match target {
+        _ if args.update => format!("updating {}", args.output.display()),
+        Target::Directory(_) => format!("converting the partitions of {image}"),
+        _ if args.tar_options().is_some() => format!("packing the files of {image}"),
+        _ => format!("converting {image}"),
+    }
 }
 
 /// What is known of a container that goes to another host; what is wrong with its configuration is

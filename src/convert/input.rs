@@ -5,6 +5,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::around::Around;
 use super::compaction::Compaction;
 use super::origin::{Before, Origin};
 use crate::disk::{Losses, Remembered, VirtualDisk};
@@ -125,18 +126,19 @@ impl Input {
         }
     }
 
-    /// The same input with other bytes around its partitions, which lie `moved` bytes further on.
-    pub(super) fn around(self, view: View, moved: u64) -> Self {
+    /// The same input with other bytes around its partitions.
+    pub(super) fn inside(self, view: View, around: Around) -> Self {
+        let moved = around.moved;
         let parts = self.parts.iter().map(|(part, range)| {
             let start = range.start.saturating_add(moved);
             (*part, start..range.end.saturating_add(moved))
         });
+        let origin = self.origin.as_ref();
         Self {
             disk: view.disk(),
             view,
             partition: None,
-            // Its bytes are not where the layers have them.
-            origin: None,
+            origin: origin.and_then(|origin| origin.inside(around)),
             parts: parts.collect(),
             ..self.clone()
         }
@@ -177,7 +179,7 @@ impl Input {
             disk: view.disk(),
             view,
             compaction,
-            origin: self.origin.as_ref().map(|origin| origin.from(start)),
+            origin: self.origin.as_ref().and_then(|origin| origin.from(start)),
             parts: parts.filter(|(_, range)| !range.is_empty()).collect(),
             partition: Some(number),
             ..self.clone()

@@ -3,11 +3,11 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::around::Around;
 use super::guest::PlannedGuest;
 use super::input::Input;
 use super::options::GuestOptions;
 use crate::boot::{BootDisk, BootGuest, Grub, Wanted, compose, has_added, own_loader, prepare};
-use crate::disk::VirtualDisk;
 use crate::error::{Detail, ErrorKind, Result};
 use crate::guest::{RootFileSystem, own_boot};
 use crate::partition::{self, Content, FileSystem, PartitionLayout};
@@ -238,7 +238,7 @@ impl Input {
             moved: made.moved,
             notes,
         };
-        Ok((self.with_boot(made.disk, made.moved), planned))
+        Ok((self.with_boot(made), planned))
     }
 
     /// The only file system that has a system in it; where the files of none can be read, the only
@@ -323,12 +323,14 @@ impl Input {
     }
 
     /// The same input as a disk with other bytes around its partitions.
-    fn with_boot(self, disk: Arc<dyn VirtualDisk>, moved: u64) -> Self {
+    fn with_boot(self, made: BootDisk) -> Self {
         let view = match self.view().is_over_damage() {
-            true => View::over_damage(disk),
-            false => View::strict(disk),
+            true => View::over_damage(made.disk),
+            false => View::strict(made.disk),
         };
-        self.around(view, moved)
+        let kept = made.kept.into_iter().map(|(_, range)| range).collect();
+        let moved = made.moved;
+        self.inside(view, Around { moved, kept })
     }
 }
 

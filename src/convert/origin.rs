@@ -4,6 +4,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::around::Around;
 use crate::disk::VirtualDisk;
 use crate::ploop::{Chain, Examined, Guid, PloopDisk};
 
@@ -20,6 +21,8 @@ pub(super) struct Origin {
     guids: Vec<Guid>,
     /// Where the input begins, in bytes of the disk.
     pub(super) start: u64,
+    /// Where its bytes lie now, if another disk was made around them.
+    around: Option<Around>,
 }
 
 /// What is known of an image before it is opened as a disk.
@@ -58,6 +61,7 @@ impl Before {
             is_closed: self.is_closed,
             guids: self.guids,
             start: 0,
+            around: None,
         })
     }
 }
@@ -77,23 +81,48 @@ impl Origin {
         &self.guids
     }
 
-    /// The same layers, of which the bytes from `start` on are read.
-    pub(super) fn from(&self, start: u64) -> Self {
-        Self {
+    /// The same layers, of which the bytes from `start` on are read; nothing where another disk was
+    /// made around them.
+    pub(super) fn from(&self, start: u64) -> Option<Self> {
+        self.around.is_none().then(|| Self {
             start: self.start.saturating_add(start),
             ..self.clone()
-        }
+        })
     }
 
-    /// The ranges of `size` bytes from the start of the input that layers above the first `below`
-    /// store, in order.
+    /// The same layers, in a disk that was made around them; nothing where there is one already.
+    pub(super) fn inside(&self, around: Around) -> Option<Self> {
+        self.around.is_none().then(|| Self {
+            around: Some(around),
+            ..self.clone()
+        })
+    }
+
+    /// The disk that was made around the layers, where there is one.
+    pub(super) fn around(&self) -> Option<&Around> {
+        self.around.as_ref()
+    }
+
+    /// Where the bytes of the layers lie in an input of `size` bytes.
+    pub(super) fn placed(&self, size: u64) -> Around {
+        let around = self.around.clone();
+        around.unwrap_or_else(|| Around::nothing(size))
+    }
+
+    /// The ranges of an input of `size` bytes that layers above the first `below` store, in order.
     pub(super) fn stored_above(&self, below: usize, size: u64) -> Vec<Range<u64>> {
-        let end = self.start.saturating_add(size).min(self.disk.size());
-        let chain = self.chain();
-        let ranges = chain.map(|chain| chain.stored_above(below, self.start..end));
-        let inner = |range: Range<u64>| {
-            range.start.saturating_sub(self.start)..range.end.saturating_sub(self.start)
+        let Some(chain) = self.chain() else {
+            return Vec::new();
         };
-        ranges.into_iter().flatten().map(inner).collect()
+        let Around { moved, kept } = self.placed(size);
+        let stored = |at: u64| at.saturating_sub(moved).saturating_add(self.start);
+        let here = |at: u64| at.saturating_sub(self.start).saturating_add(moved);
+        let ranges = kept.iter().flat_map(|range| {
+            let end = stored(range.end).min(self.disk.size());
+            chain.stored_above(below, stored(range.start)..end)
+        });
+        ranges
+            .map(|range| here(range.start)..here(range.end))
+            .collect()
     }
 }

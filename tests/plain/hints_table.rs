@@ -192,8 +192,9 @@ const ELSEWHERE: &[(&str, usize, &[&str])] = &[
     ),
     (
         "src/advice/hints/update.rs",
-        1,
+        2,
         &[
+            "a_disk_that_boots_is_updated_as_one_by_the_command_of_the_message",
             "a_target_that_was_started_meanwhile_leads_to_a_whole_conversion",
             "other_layers_lead_to_a_whole_conversion",
             "other_options_lead_to_a_whole_conversion",

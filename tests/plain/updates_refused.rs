@@ -159,6 +159,31 @@ fn other_layers_lead_to_a_whole_conversion() {
     run(&chain, &scratch.target(), &["--update"]).refused(1, &["merged or deleted"]);
 }
 
+/// An update that came to its end and did not write that down: its target is of newer layers than
+/// its state says in front.
+#[test]
+fn the_layers_of_an_update_are_looked_at_whose_end_was_not_written_down() {
+    let scratch = Scratch::new();
+    let chain = layers(false).write(&scratch.source());
+    let target = scratch.target();
+    let state = || -> serde_json::Value {
+        serde_json::from_slice(&std::fs::read(state_of(&target)).unwrap()).unwrap()
+    };
+    first(&chain, 0, &target, &[]);
+    let mut before = state();
+    let snapshot = ["--snapshot", &chain.guids[1], "--update"];
+    run(&chain, &target, &snapshot).done();
+    before["content"]["next"] = state()["content"].clone();
+    std::fs::write(state_of(&target), before.to_string()).unwrap();
+    let planned = run(&chain, &target, &["--update", "--dry-run", "--json"]);
+    assert_eq!(planned.json()["from_snapshot"], chain.guids[1].as_str());
+    // The snapshot is merged into the top.
+    let merged = crate::support::ChainBuilder::base(&crate::support::ImageBuilder::v2())
+        .child(&crate::support::ImageBuilder::v2());
+    std::fs::write(chain.descriptor(), merged.descriptor().xml()).unwrap();
+    run(&chain, &target, &["--update"]).refused(1, &["merged or deleted"]);
+}
+
 #[test]
 fn other_options_lead_to_a_whole_conversion() {
     let made = Made::new();

@@ -64,6 +64,7 @@ mod salvaged_files;
 mod sharing;
 mod targets;
 mod updates;
+mod updates_machines;
 mod updates_ploop;
 mod updates_qcow2;
 mod wire;

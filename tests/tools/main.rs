@@ -44,4 +44,5 @@ mod safety;
 mod salvage;
 mod split;
 mod target_names;
+mod updates_machines;
 mod updates_qcow2;

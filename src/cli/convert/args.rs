@@ -57,8 +57,8 @@ pub(crate) struct ConvertArgs {
     /// Replace an existing file, once the new one is complete
     #[arg(short, long, help_heading = "Writing")]
     pub(super) force: bool,
-    /// Bring a raw TARGET up to date that was made of a snapshot below: copy only what changed
-    /// since, as TARGET.ploopconv says
+    /// Bring a TARGET up to date that was made of a snapshot below: copy only what changed since,
+    /// as TARGET.ploopconv says
     #[arg(
         long,
         conflicts_with_all = ["partitions", "no_state"],

@@ -9,7 +9,7 @@ use ploopconv::convert::{Input, plan_disks};
 use ploopconv::host::{FoundDisk, area_of, disks_of};
 
 use super::args::ConvertArgs;
-use super::report::Reporter;
+use super::reporter::Reporter;
 use super::resources::resources;
 use super::steps::{finish, open as open_one};
 use crate::cli::outcome::{Usage, Verdict};

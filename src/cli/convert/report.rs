@@ -1,39 +1,22 @@
 //! What a conversion would do, and what it did.
 
-use std::time::Instant;
-
-use ploopconv::convert::{
-    Account, Done, DoneImage, Plan, PlannedGuest, PlannedImage, PlannedMachine, Room,
-};
+use ploopconv::convert::{Account, Done, DoneImage, Plan, PlannedImage, Room};
 use ploopconv::copy::Summary;
 use ploopconv::format::tar::{TarCompression, TarWritten};
-use ploopconv::guest::{Change, Hint};
 use ploopconv::hash::Algorithm;
 use ploopconv::util::size::{human, short};
 use serde::Serialize;
 
-use super::args::ConvertArgs;
+use super::becoming::Becoming;
 use super::files::{self, FilesReport};
-use super::guest::{self, GuestReport, JsonHint};
-use super::machine::{self, MachineReport};
+use super::guest::{GuestReport, JsonHint};
+use super::machine::MachineReport;
+use super::reporter::Reporter;
 use crate::cli::ending::Ending;
-use crate::cli::guest::Container;
 use crate::cli::losses::{JsonAccount, complain_about};
 use crate::cli::outcome::Verdict;
 use crate::cli::output::{finish, line, results, write_message};
 use crate::cli::report::path;
-
-/// Says what a conversion would do or did, to people and to scripts.
-pub(super) struct Reporter<'a> {
-    pub(super) args: &'a ConvertArgs,
-    pub(super) started: Instant,
-    /// What was said of the image.
-    pub(super) warnings: Vec<String>,
-    /// What is known of a container that goes to another host.
-    pub(super) container: Option<Container>,
-    /// What starts it as a machine.
-    pub(super) machine: Option<PlannedMachine>,
-}
 
 /// The report of one image.
 #[derive(Serialize)]
@@ -205,35 +188,9 @@ impl Reporter<'_> {
             ));
         }
         for image in done.images.iter().filter(|_| !args.quiet) {
-            self.say_next(&image.planned);
+            self.say_next(image.planned.archive());
         }
         Ok(verdict)
-    }
-
-    /// Says what was left out of the configuration, what to know, and what to type next.
-    fn say_next(&self, image: &PlannedImage) {
-        let machine = self.machine.iter();
-        for note in machine.flat_map(|machine| &machine.notes) {
-            write_message(&format!("note: {note}"));
-        }
-        let Some(container) = self.container.as_ref() else {
-            return;
-        };
-        let left = container.left_out();
-        if self.args.verbose {
-            left.iter().for_each(|line| write_message(line));
-        } else if !left.is_empty() {
-            let settings = match left.len() {
-                1 => "1 setting of the container is".to_owned(),
-                many => format!("{many} settings of the container are"),
-            };
-            write_message(&format!(
-                "{settings} not carried over (-v says which, and why)"
-            ));
-        }
-        for line in guest::lines(&self.next(image)) {
-            write_message(&format!("next: {line}"));
-        }
     }
 
     /// How long it has taken so far, to the millisecond.
@@ -272,6 +229,11 @@ impl Reporter<'_> {
         let summary = written.summary;
         let qcow2 = args.qcow2_options();
         let checksum = written.checksum.filter(|_| written.digest.is_some());
+        let Becoming {
+            container,
+            machine,
+            next,
+        } = self.becoming(image.archive());
         Report {
             image: image.input.name().to_owned(),
             target: match args.makes_several() {
@@ -305,49 +267,10 @@ impl Reporter<'_> {
             files: image
                 .archive()
                 .map(|archive| FilesReport::of(archive, written.archive)),
-            container: self
-                .guest_of(image)
-                .map(|(container, guest)| container.report(guest)),
-            machine: self.machine.as_ref().map(MachineReport::of),
-            next: self.next(image).into_iter().map(JsonHint::of).collect(),
+            container,
+            machine,
+            next,
         }
-    }
-
-    /// A change as a diff, for those who asked for more.
-    fn diff(&self, guest: &PlannedGuest, change: &Change) -> anyhow::Result<Vec<String>> {
-        match self.args.verbose {
-            true => Ok(guest::diff(guest, change)?),
-            false => Ok(Vec::new()),
-        }
-    }
-
-    /// What is known of the container, and what is changed in its files.
-    fn guest_of<'p>(
-        &'p self,
-        image: &'p PlannedImage,
-    ) -> Option<(&'p Container, &'p PlannedGuest)> {
-        let of_archive = image.archive().and_then(|archive| archive.guest.as_ref());
-        let of_machine = self
-            .machine
-            .as_ref()
-            .and_then(|machine| machine.guest.as_ref());
-        self.container.as_ref().zip(of_archive.or(of_machine))
-    }
-
-    /// What to type next; nothing where the target is a stream.
-    fn next(&self, image: &PlannedImage) -> Vec<Hint> {
-        let target = &self.args.output;
-        if target.as_os_str() == "-" {
-            return Vec::new();
-        }
-        if let (Some(container), Some(machine)) = (&self.container, &self.machine) {
-            let (format, network) = (self.args.format().name, self.args.guest.network());
-            return container.next_of_machine(machine, target, format, &network);
-        }
-        let archive = image.archive().zip(self.guest_of(image));
-        archive.map_or_else(Vec::new, |(archive, (container, guest))| {
-            container.next(guest, target, archive.plan.options())
-        })
     }
 
     fn show(&self, image: &PlannedImage, account: Option<&Account>) -> anyhow::Result<()> {
@@ -370,22 +293,8 @@ impl Reporter<'_> {
                 field("unused:", &unused(left_out))?;
             }
         }
-        for line in self.machine.iter().flat_map(machine::lines) {
-            field("boot:", &line)?;
-        }
-        if let Some((_, guest)) = self.guest_of(image) {
-            for change in &guest.changes {
-                field("change:", &guest::shown(change))?;
-                for line in self.diff(guest, change)? {
-                    field("", &line)?;
-                }
-            }
-        }
-        for left in self.container.iter().flat_map(Container::left_out) {
-            field("left:", &left)?;
-        }
-        for line in guest::lines(&self.next(image)) {
-            field("next:", &line)?;
+        for (name, value) in self.plan_lines(image.archive())? {
+            field(name, &value)?;
         }
         field("needed:", &needed(image.room))?;
         if let Some(verdict) = verdict(image.room) {

@@ -9,7 +9,7 @@ use ploopconv::util::size::human;
 use ploopconv::{Error, Workers};
 
 use super::args::ConvertArgs;
-use super::report::Reporter;
+use super::reporter::Reporter;
 use super::resources::resources;
 use super::warnings::of_contents;
 use crate::cli::compact::{DiskArgs, of_whole_partitions};

@@ -4,13 +4,18 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use ploopconv::Workers;
-use ploopconv::convert::{Input, Target, UpdatePlan, Updated, is_under_way, plan_update};
+use ploopconv::convert::{
+    ConvertOptions, Input, Target, UpdatePlan, Updated, is_under_way, plan_update,
+};
 use ploopconv::copy::Summary;
 use ploopconv::util::size::{human, short};
 use serde::Serialize;
 
 use super::args::ConvertArgs;
-use super::report::Reporter;
+use super::becoming::Becoming;
+use super::guest::{GuestReport, JsonHint};
+use super::machine::MachineReport;
+use super::reporter::Reporter;
 use super::resources::resources;
 use crate::cli::ending::Ending;
 use crate::cli::outcome::{Noted, Usage, Verdict};
@@ -45,6 +50,10 @@ struct Report {
     algorithm: Option<&'static str>,
     digest: Option<String>,
     warnings: Vec<String>,
+    /// With `--for kvm`: what is changed, what starts it, and what to type next.
+    container: Option<GuestReport>,
+    machine: Option<MachineReport>,
+    next: Vec<JsonHint>,
 }
 
 impl ConvertArgs {
@@ -57,9 +66,10 @@ impl ConvertArgs {
         if !matches!(target, Target::File(_) | Target::Device(_)) {
             return mistake("--update changes a file or a block device that is there");
         }
-        if self.guest.is_given() || self.tar_options().is_some() {
+        let is_for_archive = self.guest.is_given() && !self.guest.is_for_machine();
+        if is_for_archive || self.tar_options().is_some() {
             return mistake(
-                "--update is for the disk as it is, and not for what --for makes of it",
+                "--update is for disks, those that boot included, and not for archives",
             );
         }
         if self.open.compact {
@@ -90,13 +100,13 @@ fn fate(state: &Path) -> &'static str {
 pub(super) fn run(
     reporter: &Reporter<'_>,
     (input, target): (Input, Target),
-    workers: &Workers,
-    signals: &Guard,
+    options: ConvertOptions,
+    (workers, signals): (&Workers, &Guard),
+    doing: String,
 ) -> anyhow::Result<Verdict> {
     let args = reporter.args;
-    let doing = format!("updating {}", args.output.display());
     let with = resources(workers, signals, &());
-    let plan = plan_update(input, target, args.options(None), &with);
+    let plan = plan_update(input, target, options, &with);
     let plan = plan.with_context(|| doing.clone())?;
     if args.dry_run {
         return dry_run(reporter, &plan);
@@ -119,6 +129,11 @@ pub(super) fn run(
 fn report(reporter: &Reporter<'_>, plan: &UpdatePlan) -> Report {
     let args = reporter.args;
     let (changed, data) = (plan.changed_bytes(), plan.data_bytes());
+    let Becoming {
+        container,
+        machine,
+        next,
+    } = reporter.becoming(None);
     Report {
         image: args.open.name().to_string(),
         target: args.output.display().to_string(),
@@ -140,6 +155,9 @@ fn report(reporter: &Reporter<'_>, plan: &UpdatePlan) -> Report {
         algorithm: None,
         digest: None,
         warnings: reporter.warnings.clone(),
+        container,
+        machine,
+        next,
     }
 }
 
@@ -150,22 +168,16 @@ fn dry_run(reporter: &Reporter<'_>, plan: &UpdatePlan) -> anyhow::Result<Verdict
         return Ok(Verdict::Done);
     }
     let mut out = results();
-    let size = human(plan.disk().size());
-    line(&mut out, &format!("image:   {}", reporter.args.open.name()))?;
-    line(
-        &mut out,
-        &format!("target:  {}", reporter.args.output.display()),
-    )?;
-    line(&mut out, &format!("disk:    {size}"))?;
-    line(&mut out, &format!("holds:   snapshot {}", plan.snapshot()))?;
-    let changed = human(plan.changed_bytes());
-    line(
-        &mut out,
-        &format!(
-            "to copy: {changed}, {} of it data",
-            human(plan.data_bytes())
-        ),
-    )?;
+    let mut field = |name: &str, value: &str| line(&mut out, &format!("{name:<8} {value}"));
+    field("image:", &reporter.args.open.name().to_string())?;
+    field("target:", &reporter.args.output.display().to_string())?;
+    field("disk:", &human(plan.disk().size()))?;
+    field("holds:", &format!("snapshot {}", plan.snapshot()))?;
+    for (name, value) in reporter.plan_lines(None)? {
+        field(name, &value)?;
+    }
+    let (changed, data) = (human(plan.changed_bytes()), human(plan.data_bytes()));
+    field("to copy:", &format!("{changed}, {data} of it data"))?;
     finish(out)?;
     Ok(Verdict::Done)
 }
@@ -226,6 +238,7 @@ fn said(reporter: &Reporter<'_>, report: Report, done: Updated) -> anyhow::Resul
             short(changed),
             short(written),
         ));
+        reporter.say_next(None);
     }
     Ok(Verdict::Done)
 }

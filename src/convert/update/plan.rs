@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::error::UpdateError;
-use super::ranges::{bytes, joined};
+use super::ranges::{between, bytes, common, joined};
 use super::state::{Before, State, layers, path_of, words};
 use super::trust::{Trust, Trusted, trusted};
 use crate::convert::Resources;
@@ -26,6 +26,7 @@ pub struct UpdatePlan {
     pub(super) input: Input,
     pub(super) origin: Origin,
     pub(super) options: ConvertOptions,
+    pub(super) format: Arc<dyn Format>,
     /// Where the disk is, and whether that is a device.
     pub(super) target: PathBuf,
     pub(super) is_device: bool,
@@ -68,12 +69,13 @@ pub fn plan_update(
         return Err(ConvertError::TargetIsSource { path: state_path }.into());
     }
     let state = State::read(&state_path)?;
-    refuse_other_source(&state, &input, &origin)?;
     refuse_other_options(&state, &words(&input, &options))?;
+    refuse_other_source(&state, &input, &origin)?;
     let input = input.remembered();
     let size = input.disk().size();
     let is_device = matches!(target, Target::Device(_));
-    if is_device && has_silent_mounts(input.disk())? {
+    let of_layers = origin.placed(size).kept;
+    if is_device && has_silent_mounts(input.disk(), &of_layers)? {
         return Err(unsupported(
             "a device with XFS is not brought up to date: nothing at its start tells that it was \
              mounted",
@@ -85,19 +87,26 @@ pub fn plan_update(
     } else {
         PartialFile::admit(&target, IfExists::Replace)?;
     }
+    let known = state.snapshot.clone();
     let trusted = trusted(state, &target, input.disk(), &*format)?;
     let Trusted {
         state,
         trust,
         before,
     } = trusted;
+    if state.snapshot != known {
+        // An update came to its end after all, and those are its layers.
+        refuse_other_source(&state, &input, &origin)?;
+    }
     let above = origin.stored_above(state.layers.len(), size);
-    let grown = state.size..size;
+    // Neither what was made around the layers nor what they have grown by is as it was.
+    let stayed = common(&state.placed().kept, &of_layers);
+    let new = between(&stayed, size);
     let everything = matches!(trust, Trust::Nothing).then_some(0..size);
     // It is made invalid while the target is changed.
     let head = format.is_plain().then_some(0..HEAD.min(size));
     let all = above.into_iter().chain(state.changed());
-    let all = all.chain([grown]).chain(head).chain(everything);
+    let all = all.chain(new).chain(head).chain(everything);
     let ranges = joined(all, size);
     let change = match format.is_plain() {
         true => None,
@@ -114,6 +123,7 @@ pub fn plan_update(
         input,
         origin,
         options,
+        format,
         target,
         is_device,
         state,
@@ -229,11 +239,13 @@ impl UpdatePlan {
 }
 
 /// Whether the disk has a file system that is mounted without a trace where traces are looked for.
-fn has_silent_mounts(disk: &dyn VirtualDisk) -> Result<bool> {
+/// What lies outside of `stayed` is written again, whatever became of it.
+fn has_silent_mounts(disk: &dyn VirtualDisk, stayed: &[Range<u64>]) -> Result<bool> {
     let layout = partition::read(disk)?;
-    let parts = layout
-        .partitions
-        .iter()
+    let stays = |at: u64| stayed.iter().any(|range| range.contains(&at));
+    let parts = layout.partitions.iter();
+    let parts = parts
+        .filter(|part| stays(part.start))
         .filter_map(|part| part.content.as_ref());
     let known = [
         FileSystem::Ext2,
@@ -280,8 +292,15 @@ fn refuse_other_source(state: &State, input: &Input, origin: &Origin) -> Result<
         let (was, is) = (state.start, origin.start);
         return other(format!("the partition began at {was} and begins at {is}"));
     }
+    let (was, is) = (state.placed().moved, origin.placed(0).moved);
+    if was != is {
+        return other(format!(
+            "the partitions were moved by {was} bytes and are moved by {is}"
+        ));
+    }
     let (was, is) = (state.size, input.disk().size());
-    if is < was {
+    // What is made around the layers may take less room than before.
+    if is < was && origin.around().is_none() {
         return other(format!("the disk had {was} bytes and has {is}"));
     }
     Ok(())

@@ -6,8 +6,8 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::disk::RawDisk;
 use crate::error::{Error, Result};
+use crate::format::Format;
 use crate::hash::{Algorithm, Hasher};
 use crate::observe::Observer;
 use crate::partition;
@@ -87,8 +87,8 @@ pub(super) struct TargetPrint {
     /// SHA-256 of the first MiB, and of the last.
     first: String,
     last: String,
-    /// Of a device, SHA-256 of where each partition begins: file systems write there when they are
-    /// mounted, and a device has no time that would tell.
+    /// SHA-256 of where each partition begins: file systems write there when they are mounted. A
+    /// device has no time that would tell, and that of a file can be put back.
     parts: Option<String>,
 }
 
@@ -97,8 +97,8 @@ pub(super) struct TargetPrint {
 const START: u64 = 128 << 10;
 
 impl TargetPrint {
-    /// Of a file as it is, or of the first `size` bytes of a device.
-    pub(super) fn of(path: &Path, size: u64) -> Result<Self> {
+    /// Of a file in `format` as it is, or of the first `size` bytes of a device.
+    pub(super) fn of(path: &Path, size: u64, format: &dyn Format) -> Result<Self> {
         let failed = |error| Error::io("opening", path, error);
         let file = File::open(path).map_err(failed)?;
         let meta = file.metadata().map_err(failed)?;
@@ -117,10 +117,7 @@ impl TargetPrint {
             modified,
             first: part(0..size.min(MIB))?,
             last: part(size.saturating_sub(MIB)..size)?,
-            parts: match meta.is_file() {
-                true => None,
-                false => starts_of_parts(path, size, &part)?,
-            },
+            parts: starts_of_parts(path, size, format)?,
         })
     }
 
@@ -148,28 +145,34 @@ impl TargetPrint {
         if self.last != now.last {
             return Some("its last MiB is another one".to_owned());
         }
-        if self.parts != now.parts {
+        let is_device = self.modified.is_none();
+        if self.parts != now.parts && (is_device || self.parts.is_some()) {
             return Some("a file system on it was mounted".to_owned());
         }
         (self.modified != now.modified).then(|| "it was written to".to_owned())
     }
 }
 
-/// The digests of where the partitions of a device begin; nothing where its table cannot be read,
-/// as that of a device whose start was made invalid.
-fn starts_of_parts(
-    path: &Path,
-    size: u64,
-    part: &impl Fn(std::ops::Range<u64>) -> Result<String>,
-) -> Result<Option<String>> {
-    let device = RawDisk::open(path)?;
-    let Ok(layout) = partition::read(&device) else {
+/// The digests of where the partitions of a target begin, of a device in its first `size` bytes;
+/// nothing where it cannot be read or its table cannot, as where the start was made invalid.
+fn starts_of_parts(path: &Path, size: u64, format: &dyn Format) -> Result<Option<String>> {
+    let Ok(disk) = format.open(path) else {
         return Ok(None);
+    };
+    let Ok(layout) = partition::read(&*disk) else {
+        return Ok(None);
+    };
+    let end = match format.is_plain() {
+        true => size.min(disk.size()),
+        false => disk.size(),
     };
     let mut digests = Vec::new();
     let parts = layout.partitions.iter().filter(|part| !part.is_extended);
-    for start in parts.map(|part| part.start).filter(|start| *start < size) {
-        digests.push(part(start..start.saturating_add(START).min(size))?);
+    for start in parts.map(|part| part.start).filter(|start| *start < end) {
+        let range = start..start.saturating_add(START).min(end);
+        digests.push(digest(range, |buffer, offset| {
+            disk.read_at(buffer, offset)
+        })?);
     }
     Ok(Some(digests.join(" ")))
 }

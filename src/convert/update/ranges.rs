@@ -24,6 +24,35 @@ pub(super) fn few(mut ranges: Vec<Range<u64>>) -> Vec<Range<u64>> {
     ranges
 }
 
+/// What both have; each is in order and without overlap.
+pub(super) fn common(one: &[Range<u64>], other: &[Range<u64>]) -> Vec<Range<u64>> {
+    let mut found = Vec::new();
+    let (mut ones, mut others) = (one.iter().peekable(), other.iter().peekable());
+    while let (Some(first), Some(second)) = (ones.peek(), others.peek()) {
+        let both = first.start.max(second.start)..first.end.min(second.end);
+        let ended = if first.end <= second.end {
+            &mut ones
+        } else {
+            &mut others
+        };
+        ended.next();
+        if both.start < both.end {
+            found.push(both);
+        }
+    }
+    found
+}
+
+/// What of `size` bytes none of them has; they are in order and without overlap.
+pub(super) fn between(ranges: &[Range<u64>], size: u64) -> Vec<Range<u64>> {
+    let starts = std::iter::once(0).chain(ranges.iter().map(|range| range.end));
+    let ends = ranges.iter().map(|range| range.start);
+    let gaps = starts.zip(ends.chain(std::iter::once(size)));
+    gaps.map(|(start, end)| start..end.min(size))
+        .filter(|gap| gap.start < gap.end)
+        .collect()
+}
+
 /// How many bytes they are.
 pub(super) fn bytes(ranges: &[Range<u64>]) -> u64 {
     let lengths = ranges
@@ -55,6 +84,17 @@ mod tests {
         let ranges = [30..40, 0..10, 5..12, 12..14, 90..200, 20..20];
         assert_eq!(joined(ranges, 100), [0..14, 30..40, 90..100]);
         assert_eq!(bytes(&joined([0..10, 20..30], 100)), 20);
+    }
+
+    #[test]
+    fn what_two_sets_share_and_what_lies_between() {
+        let both = common(&[0..10, 20..30, 40..50], &[5..25, 28..29, 50..60]);
+        assert_eq!(both, [5..10, 20..25, 28..29]);
+        assert_eq!(common(&[0..10], &[10..20]), []);
+        assert_eq!(between(&both, 40), [0..5, 10..20, 25..28, 29..40]);
+        assert_eq!(between(&both, 29), [0..5, 10..20, 25..28]);
+        assert_eq!(between(&both, 7), [0..5]);
+        assert_eq!(between(&[], 7), [0..7]);
     }
 
     #[test]

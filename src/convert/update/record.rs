@@ -51,8 +51,8 @@ pub(in crate::convert) fn record(
     target: &std::path::Path,
     options: &ConvertOptions,
 ) -> Result<()> {
-    let Some(origin) = input.origin() else {
+    let (Some(origin), TargetFormat::Disk(format)) = (input.origin(), &options.format) else {
         return Ok(());
     };
-    State::new(input, origin, options, target)?.write(path)
+    State::new(input, origin, (options, &**format), target)?.write(path)
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::plan::UpdatePlan;
 use super::prints::TargetPrint;
 use super::ranges::few;
-use super::state::{State, layers};
+use super::state::State;
 use crate::convert::checksum::{ChecksumFile, digest_of};
 use crate::convert::fill::read_back;
 use crate::convert::filled::readable;
@@ -15,7 +15,7 @@ use crate::convert::stale::StaleSums;
 use crate::copy::{CopyOptions, Summary, copy_ranges};
 use crate::disk::{RawDisk, VirtualDisk};
 use crate::error::Result;
-use crate::format::{FileBefore, TargetFormat};
+use crate::format::FileBefore;
 use crate::hash::Algorithm;
 use crate::sink::{BlockSink, ClonedFile, ExistingSink, FileInPlace, Reflink, TargetError};
 
@@ -76,15 +76,14 @@ impl UpdatePlan {
         if replaced || self.options.read_back || checksum.is_some() {
             sink.complete()?;
         }
-        if self.options.read_back
-            && let TargetFormat::Disk(format) = &self.options.format
-        {
+        let format = &*self.format;
+        if self.options.read_back {
             let fate = match replaced {
                 true => "was not put in the place of the old one",
                 false if format.is_plain() => "its first MiB was made zeros",
                 false => "its header was made zeros",
             };
-            read_back(&*sink, &self.input, &**format, fate, resources)?;
+            read_back(&*sink, &self.input, format, fate, resources)?;
         }
         if let Some(algorithm) = self.options.checksum {
             let found = self.digest(readable(&*sink)?, algorithm, resources)?;
@@ -93,7 +92,7 @@ impl UpdatePlan {
         let now = self.new_state()?;
         if replaced {
             self.state.next = Some(Box::new(State {
-                target: TargetPrint::of(readable(&*sink)?, now.size)?,
+                target: TargetPrint::of(readable(&*sink)?, now.size, format)?,
                 ..now.clone()
             }));
             self.state.write(&self.state_path)?;
@@ -112,7 +111,7 @@ impl UpdatePlan {
         }
         let size = self.input.disk().size();
         let state = State {
-            target: TargetPrint::of(&self.target, size)?,
+            target: TargetPrint::of(&self.target, size, format)?,
             ..now
         };
         state.write(&self.state_path)?;
@@ -134,9 +133,9 @@ impl UpdatePlan {
         algorithm: Algorithm,
         resources: &Resources<'_>,
     ) -> Result<String> {
-        let target: Box<dyn VirtualDisk> = match (algorithm, &self.options.format) {
-            (Algorithm::Blkhash, TargetFormat::Disk(format)) => format.open(path)?,
-            _ => Box::new(RawDisk::open(path)?),
+        let target: Box<dyn VirtualDisk> = match algorithm {
+            Algorithm::Blkhash => self.format.open(path)?,
+            Algorithm::Sha256 => Box::new(RawDisk::open(path)?),
         };
         let (workers, stop) = (resources.workers, resources.stop);
         digest_of(&*target, algorithm, workers, stop, resources.progress)
@@ -195,10 +194,7 @@ impl UpdatePlan {
         };
         if self.origin.is_closed {
             // All of it is the state of a snapshot.
-            state.snapshot = self.origin.snapshot.to_string();
-            state.layers = layers(&self.origin)?;
-            state.size = self.input.disk().size();
-            state.set_changed(&[]);
+            state.set_origin(&self.origin, self.input.disk().size())?;
         } else {
             state.set_changed(&few(self.ranges.clone()));
         }

@@ -11,11 +11,13 @@ use serde_json::{Value, json};
 
 use super::error::UpdateError;
 use super::prints::{LayerPrint, TargetPrint};
+use crate::convert::around::Around;
 use crate::convert::options::{ConvertOptions, Sparse};
 use crate::convert::origin::Origin;
 use crate::convert::target::Target;
 use crate::convert::{CONTENT_KEY, Input};
 use crate::error::{Error, Result};
+use crate::format::Format;
 use crate::sink::{Durability, IfExists, PartialFile};
 use crate::source::is_absence;
 
@@ -35,6 +37,9 @@ pub(super) struct State {
     /// Where in the disk the target begins, and what of the snapshot it had, in bytes.
     pub(super) start: u64,
     pub(super) size: u64,
+    /// Where in the target the snapshot's bytes lie, if a disk was made around them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) around: Option<Placed>,
     /// What else decides the bytes.
     pub(super) options: Vec<String>,
     /// Where the target holds something newer than the snapshot, or may do so: starts and ends.
@@ -47,6 +52,32 @@ pub(super) struct State {
     pub(super) before: Option<Before>,
     /// What is right as soon as a new file has taken the target's place.
     pub(super) next: Option<Box<State>>,
+}
+
+/// [`Around`] as a file has it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Placed {
+    moved: u64,
+    /// Starts and ends.
+    kept: Vec<(u64, u64)>,
+}
+
+impl Placed {
+    fn new(around: &Around) -> Self {
+        let kept = around.kept.iter().map(|range| (range.start, range.end));
+        Self {
+            moved: around.moved,
+            kept: kept.collect(),
+        }
+    }
+
+    fn around(&self) -> Around {
+        let kept = self.kept.iter().map(|&(start, end)| start..end);
+        Around {
+            moved: self.moved,
+            kept: kept.collect(),
+        }
+    }
 }
 
 /// The start of a target that is changed in place, before that.
@@ -82,7 +113,7 @@ impl State {
     pub(super) fn new(
         input: &Input,
         origin: &Origin,
-        options: &ConvertOptions,
+        (options, format): (&ConvertOptions, &dyn Format),
         target: &Path,
     ) -> Result<Self> {
         let size = input.disk().size();
@@ -93,13 +124,30 @@ impl State {
             layers: layers(origin)?,
             start: origin.start,
             size,
+            around: origin.around().map(Placed::new),
             options: words(input, options),
             changed: Vec::new(),
-            target: TargetPrint::of(target, size)?,
+            target: TargetPrint::of(target, size, format)?,
             under_way: false,
             before: None,
             next: None,
         })
+    }
+
+    /// Makes it that of `origin`, whose layers are closed: a disk of `size` bytes.
+    pub(super) fn set_origin(&mut self, origin: &Origin, size: u64) -> Result<()> {
+        self.snapshot = origin.snapshot.to_string();
+        self.layers = layers(origin)?;
+        self.size = size;
+        self.around = origin.around().map(Placed::new);
+        self.changed = Vec::new();
+        Ok(())
+    }
+
+    /// Where in the target the snapshot's bytes lie.
+    pub(super) fn placed(&self) -> Around {
+        let around = self.around.as_ref().map(Placed::around);
+        around.unwrap_or_else(|| Around::nothing(self.size))
     }
 
     pub(super) fn changed(&self) -> impl Iterator<Item = Range<u64>> {
@@ -190,6 +238,8 @@ pub(super) fn words(input: &Input, options: &ConvertOptions) -> Vec<String> {
     let partition = input.partition();
     words.extend(partition.map(|number| format!("partition={number}")));
     words.extend(input.compaction().map(|_| "compact".to_owned()));
+    let around = input.origin().and_then(Origin::around);
+    words.extend(around.map(|_| "for=kvm".to_owned()));
     words
 }
 

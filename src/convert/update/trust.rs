@@ -50,10 +50,10 @@ pub(super) fn trusted(
     let Ok(meta) = std::fs::metadata(target) else {
         return changed("it is not there".to_owned());
     };
-    if meta.is_file() && meta.size() < state.target.size {
+    if meta.is_file() && meta.size() < least(&state, format) {
         return changed("it is shorter".to_owned());
     }
-    let now = TargetPrint::of(target, state.target.size)?;
+    let now = TargetPrint::of(target, state.target.size, format)?;
     let as_it_is = |state: State, trust, now: &TargetPrint| {
         let head = if format.is_plain() {
             MARK
@@ -72,7 +72,7 @@ pub(super) fn trusted(
         return as_it_is(State { next, ..state }, Trust::State, &now);
     };
     if let Some(next) = &state.next {
-        let now = TargetPrint::of(target, next.target.size)?;
+        let now = TargetPrint::of(target, next.target.size, format)?;
         if next.target.change(&now).is_none() {
             return as_it_is(*next.clone(), Trust::State, &now);
         }
@@ -98,6 +98,15 @@ pub(super) fn trusted(
         }),
         (Some(trust), _) => as_it_is(state, trust, &now),
         (None, _) => changed("an update of it was under way, and it has another start now".into()),
+    }
+}
+
+/// How long a file is at least that is what its state says: an update may have begun to make a raw
+/// one shorter, and leaves all that it does not copy.
+fn least(state: &State, format: &dyn Format) -> u64 {
+    match state.under_way && format.is_plain() {
+        true => state.placed().kept.last().map_or(0, |range| range.end),
+        false => state.target.size,
     }
 }
 

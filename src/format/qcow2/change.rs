@@ -82,7 +82,9 @@ pub(super) fn plan_change(
     let old = Qcow2Disk::with_head(file, &before.head, &before.path)?;
     let virtual_size = disk.size().next_multiple_of(512);
     if virtual_size < old.size() {
-        return Ok(FileChange::Foreign("it holds a larger disk"));
+        return Ok(FileChange::Unknown(
+            "a qcow2 file whose disk would get smaller is not brought up to date",
+        ));
     }
     if virtual_size > cluster_size.largest_disk() {
         return Err(too_large("a disk", virtual_size, cluster_size, None));

@@ -54,6 +54,11 @@ pub fn for_kvm(raw: &Raw, image: &Path, target: &Path) -> Program {
     let folder = raw.scratch.path().join("boot");
     let kernel = kernel(&folder, true);
     initramfs(&folder);
+    with_kernel(image, target, &kernel)
+}
+
+/// Converts an image for a machine with this kernel, and the initramfs beside it.
+pub fn with_kernel(image: &Path, target: &Path, kernel: &Path) -> Program {
     convert(image, target)
         .args(["--for", "kvm", "--modules", "none", "--kernel"])
         .arg(kernel)

@@ -27,6 +27,7 @@ pub mod image;
 pub mod imports;
 pub mod kernels;
 pub mod listing;
+pub mod machines;
 pub mod mapfile;
 pub mod model;
 pub mod mutated;

@@ -132,31 +132,7 @@ impl Reporter<'_> {
         };
         let seconds = self.seconds();
         for image in done.images.iter().filter(|_| !args.quiet) {
-            let name = match args.makes_several() {
-                true => path(&image.planned.path),
-                false => path(&args.output),
-            };
-            if let Some(account) = &image.account {
-                complain_about(account, &name);
-            }
-            if let Some(archive) = image.planned.archive() {
-                let mut lines = files::left_out(archive);
-                lines.extend(image.archive.iter().flat_map(files::zeroed));
-                lines
-                    .iter()
-                    .for_each(|line| write_message(&format!("{name}: {line}")));
-            }
-            if args.verbose && image.summary.by_file > 0 {
-                let read = short(image.summary.by_file);
-                write_message(&format!(
-                    "{name}: {read} read in the order of the image's files"
-                ));
-            }
-            if args.makes_several() {
-                let (size, written) = (image.planned.input.disk().size(), words(image));
-                let name = image.planned.path.display();
-                write_message(&format!("{name}: {}, {written}", short(size)));
-            }
+            self.say_of(image);
         }
         if args.json {
             let reports = done.images.iter().map(|image| {
@@ -191,6 +167,36 @@ impl Reporter<'_> {
             self.say_next(image.planned.archive());
         }
         Ok(verdict)
+    }
+
+    /// Says what became of an image, but for the line at the end of a conversion of one.
+    fn say_of(&self, image: &DoneImage) {
+        let args = self.args;
+        let name = match args.makes_several() {
+            true => path(&image.planned.path),
+            false => path(&args.output),
+        };
+        if let Some(account) = &image.account {
+            complain_about(account, &name);
+        }
+        if let Some(archive) = image.planned.archive() {
+            let mut lines = files::left_out(archive);
+            lines.extend(image.archive.iter().flat_map(files::zeroed));
+            lines
+                .iter()
+                .for_each(|line| write_message(&format!("{name}: {line}")));
+        }
+        if args.verbose && image.summary.by_file > 0 {
+            let read = short(image.summary.by_file);
+            write_message(&format!(
+                "{name}: {read} read in the order of the image's files"
+            ));
+        }
+        if args.makes_several() {
+            let (size, written) = (image.planned.input.disk().size(), words(image));
+            let name = image.planned.path.display();
+            write_message(&format!("{name}: {}, {written}", short(size)));
+        }
     }
 
     /// How long it has taken so far, to the millisecond.

@@ -192,7 +192,7 @@ const ELSEWHERE: &[(&str, usize, &[&str])] = &[
     ),
     (
         "src/advice/hints/update.rs",
-        2,
+        1,
         &[
             "a_disk_that_boots_is_updated_as_one_by_the_command_of_the_message",
             "a_target_that_was_started_meanwhile_leads_to_a_whole_conversion",

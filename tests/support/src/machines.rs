@@ -10,7 +10,7 @@ use super::hints::quoted;
 use super::kernels::{RELEASE, container, initramfs, kernel, with_kernel};
 use super::tools::tool;
 use super::updates::moment;
-use super::{Chain, ChainBuilder, Fill, ImageBuilder, Outcome, program};
+use super::{Chain, ChainBuilder, Fill, ImageBuilder, Outcome, SourceGuard, program};
 
 const CLUSTER: usize = 64 << 10;
 
@@ -77,6 +77,7 @@ impl Machine {
     pub fn killed(&self, target: &Path, options: &[&str], begin: impl Fn(), ended: impl Fn(&str)) {
         let kills = std::env::var("PLOOPCONV_UPDATE_KILLS");
         let kills: u32 = kills.map_or(8, |kills| kills.parse().unwrap());
+        let _guard = SourceGuard::new(&self.chain.dir);
         let start = || {
             let mut update = Command::new(program::path());
             update.current_dir(self.raw.scratch.out());

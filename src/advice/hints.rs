@@ -271,10 +271,12 @@ fn io_error(doing: &str, error: &io::Error, typed: &Typed) -> Vec<Hint> {
 
 /// What to do about a partition that cannot be read.
 fn of_partition(error: &PartitionError, typed: &Typed) -> Vec<Hint> {
-    let option = if typed.has("partitions") {
-        "--partitions"
-    } else {
-        "--partition"
+    let option = match (typed.has("partitions"), typed.has("partition")) {
+        (true, _) => "--partitions",
+        (false, true) => "--partition",
+        // What else asks for the partitions has no other way to read the disk.
+        (false, false) if typed.is_for_machine() => return vec![machine::as_it_is()],
+        (false, false) => return Vec::new(),
     };
     let text = match error {
         PartitionError::NoSuchPartition { available, .. } if available.is_empty() => {

@@ -1,5 +1,5 @@
 //! Writing qcow2: a layout that is planned before a byte is written, and the sink that fills it;
-//! and reading it back: [`Qcow2Disk`].
+//! reading it back: [`Qcow2Disk`]; and changing a file that was written, for an update.
 //!
 //! Version 3, 16-bit refcounts, no lazy refcounts, no snapshots, no backing file. From its start
 //! the file holds the header, the clusters in the order of the disk, the L2 tables that are

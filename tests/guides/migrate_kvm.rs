@@ -101,12 +101,18 @@ fn a_container_becomes_a_machine_that_somebody_logs_in_to() {
     assert_eq!(state(&disk), untouched, "the source was changed");
 }
 
+/// A disk as a raw one beside it, by another program.
+fn as_raw(disk: &Path) -> PathBuf {
+    let raw = disk.with_extension("raw");
+    let mut convert = Command::new("qemu-img");
+    convert.args(["convert", "-O", "raw"]).arg(disk).arg(&raw);
+    tool("qemu-utils", &mut convert);
+    raw
+}
+
 /// The container's partition, which begins at 1 MiB in both, has the bytes that it had.
 fn assert_root_is_as_it_was(image: &Path, before: &Path) {
-    let raw = image.with_extension("raw");
-    let mut convert = Command::new("qemu-img");
-    convert.args(["convert", "-O", "raw"]).arg(image).arg(&raw);
-    tool("qemu-utils", &mut convert);
+    let raw = as_raw(image);
     // A mebibyte in front of it, and two behind.
     let size = before.metadata().unwrap().len() - (3 << 20);
     let mut cmp = Command::new("cmp");
@@ -119,14 +125,7 @@ fn assert_root_is_as_it_was(image: &Path, before: &Path) {
 
 /// The root partitions of two disks, from 1 MiB to the boot partition, have the same bytes.
 fn assert_same_root(one: &Path, other: &Path) {
-    let raw = |disk: &Path| {
-        let raw = disk.with_extension("raw");
-        let mut convert = Command::new("qemu-img");
-        convert.args(["convert", "-O", "raw"]).arg(disk).arg(&raw);
-        tool("qemu-utils", &mut convert);
-        raw
-    };
-    let (one, other) = (raw(one), raw(other));
+    let (one, other) = (as_raw(one), as_raw(other));
     let told = tool("gdisk", Command::new("sgdisk").arg("--info=1").arg(&other));
     let last = told
         .lines()

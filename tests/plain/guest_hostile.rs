@@ -1,10 +1,10 @@
 //! Trees and configurations that somebody made to do harm, or that are broken.
 
 use ploopconv::guest::{
-    Archive, Config, Kind, Receiver, RootFileSystem, changes, identify, metadata_yaml, next,
-    vps_conf,
+    Archive, Config, Kind, Receiver, changes, identify, metadata_yaml, next, vps_conf,
 };
 
+use crate::guest_machines::receiver;
 use crate::guest_tree::{Files, reason, shown};
 
 fn lxc(files: &Files) -> Vec<String> {
@@ -79,24 +79,14 @@ fn files_that_are_no_text_stay_as_they_are() {
     for path in ["etc/fstab", "etc/inittab", "etc/selinux/config"] {
         assert!(reason(&found, path).starts_with("is no text file here"));
     }
-    // A machine's root is named in this file, so a folder in its place is told.
+    // This file names a machine's root, so the list names a folder in its place.
     let found = changes(
         &Files::new().dir("etc/fstab"),
         &Config::default(),
-        machine(),
+        receiver(),
     )
     .unwrap();
     assert!(reason(&found, "etc/fstab").starts_with("is no text file here"));
-}
-
-fn machine() -> Receiver {
-    Receiver {
-        root: Some(RootFileSystem {
-            uuid: "10101010-0000-4000-8000-000000000001".to_owned(),
-            kind: "ext4".to_owned(),
-        }),
-        ..Kind::Kvm.into()
-    }
 }
 
 /// Comments in another encoding are the owner's own.

@@ -10,7 +10,7 @@ use crate::support::systems::{
     ubuntu_upstart,
 };
 
-fn receiver() -> Receiver {
+pub(crate) fn receiver() -> Receiver {
     Receiver {
         root: Some(RootFileSystem {
             uuid: "10101010-0000-4000-8000-000000000001".to_owned(),

@@ -3,7 +3,7 @@
 
 use crate::support::hints::IN_USE;
 use crate::support::running::{signal, stopped_in_its_middle};
-use crate::support::updates::{SMALL, kill_layers, large, layers, moment};
+use crate::support::updates::{self, SMALL, kill_layers, large, layers};
 use crate::support::{
     Chain, ChainBuilder, Fill, Outcome, Program, Scratch, SourceGuard, convert, names_in, program,
 };
@@ -12,7 +12,6 @@ use std::io::{Seek as _, SeekFrom, Write as _};
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
 
 const CLUSTER: u64 = SMALL;
 
@@ -263,8 +262,6 @@ pub(super) fn killed(way: &str) {
 }
 
 fn killed_in(scratch: &Scratch, chain: &Chain, target: &Path, way: &str) {
-    let kills = std::env::var("PLOOPCONV_UPDATE_KILLS");
-    let kills: u32 = kills.map_or(25, |kills| kills.parse().unwrap());
     let _guard = SourceGuard::new(&scratch.source());
     let content = chain.model().content();
     let saved = scratch.path().join("saved.raw");
@@ -284,26 +281,16 @@ fn killed_in(scratch: &Scratch, chain: &Chain, target: &Path, way: &str) {
         let again = ["--snapshot", &chain.guids[0], "-f", "-q"];
         run(chain, target, &again).done();
     };
-    begin();
-    let clock = Instant::now();
-    assert!(start().wait().unwrap().success());
-    let takes = clock.elapsed().max(Duration::from_millis(5));
-    for number in 0..kills {
-        begin();
-        // Several in a row, each at another moment, and then one that is left alone.
-        for again in 0..=number % 3 {
-            let mut child = start();
-            std::thread::sleep(moment(takes, number * 3 + again));
-            let _ = child.kill();
-            child.wait().unwrap();
-            // What is under way does not boot: it is whole, or it has no start.
-            let found = std::fs::read(target).unwrap();
-            let is_old = found == std::fs::read(&saved).unwrap();
-            let has_no_start = found[..4096].iter().all(|&byte| byte == 0);
-            assert!(is_old || has_no_start || found == content, "kill {number}");
-        }
-        let last = run(chain, target, &["--update", way]);
-        last.done();
+    let torn = |what: &str| {
+        // What is under way does not boot: it is whole, or it has no start.
+        let found = std::fs::read(target).unwrap();
+        let is_old = found == std::fs::read(&saved).unwrap();
+        let has_no_start = found[..4096].iter().all(|&byte| byte == 0);
+        assert!(is_old || has_no_start || found == content, "{what}");
+    };
+    let again = |_: &str| {
+        run(chain, target, &["--update", way]).done();
         assert_holds(target, &content);
-    }
+    };
+    updates::killed(25, begin, start, torn, again);
 }

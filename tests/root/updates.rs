@@ -3,7 +3,7 @@
 use crate::sharing::file_system;
 use crate::support::divided::{Raw, ext4};
 use crate::support::system::Mounted;
-use crate::support::updates::{large, moment};
+use crate::support::updates::{self, large};
 use crate::support::{Chain, ChainBuilder, Fill, ImageBuilder, Outcome, Scratch, SourceGuard};
 use crate::support::{convert, names_in, program};
 use crate::tools::tool;
@@ -11,7 +11,6 @@ use std::fs::File;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
 
 const MIB: u64 = 1 << 20;
 
@@ -48,8 +47,6 @@ fn assert_holds(target: &Path, content: &[u8]) {
 /// Ends updates at random moments, each followed by one that is left alone.
 #[track_caller]
 fn killed(chain: &Chain, target: &Path, directory: &Path, options: &[&str], begin: impl Fn()) {
-    let kills = std::env::var("PLOOPCONV_UPDATE_KILLS");
-    let kills: u32 = kills.map_or(25, |kills| kills.parse().unwrap());
     let _guard = SourceGuard::new(&chain.dir);
     let content = chain.model().content();
     let start = || {
@@ -64,21 +61,11 @@ fn killed(chain: &Chain, target: &Path, directory: &Path, options: &[&str], begi
             .spawn()
             .unwrap()
     };
-    begin();
-    let clock = Instant::now();
-    assert!(start().wait().unwrap().success());
-    let takes = clock.elapsed().max(Duration::from_millis(5));
-    for number in 0..kills {
-        begin();
-        for again in 0..=number % 3 {
-            let mut child = start();
-            std::thread::sleep(moment(takes, number * 3 + again));
-            let _ = child.kill();
-            child.wait().unwrap();
-        }
-        assert!(start().wait().unwrap().success(), "kill {number}");
+    let again = |what: &str| {
+        assert!(start().wait().unwrap().success(), "{what}");
         assert_holds(target, &content);
-    }
+    };
+    updates::killed(25, begin, start, |_| {}, again);
 }
 
 #[test]

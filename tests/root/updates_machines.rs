@@ -152,7 +152,7 @@ fn a_machine_that_was_started_meanwhile_is_refused() {
     update.refused(1, &["was changed"]);
 }
 
-/// A file whose time is put back is told by the file system in it.
+/// The time of a file can be put back; its file system still says that it was mounted.
 #[test]
 fn a_target_whose_time_is_put_back_is_known_by_what_its_file_system_says() {
     let machine = Machine::new();

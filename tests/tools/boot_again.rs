@@ -99,6 +99,13 @@ fn a_disk_that_was_made_before_gets_a_new_boot_partition() {
     again(&raw, &second, &third).run().status(0);
     assert_eq!(numbers(&third), numbers(&first));
 
+    // A copy that was cut short is damaged, and no option changes that.
+    let cut = target("cut.raw");
+    fs::write(&cut, &before[..40 * MIB as usize]).unwrap();
+    let run = again(&raw, &cut, &target("x.raw")).run();
+    let run = run.refused(3, &["reaches past the end of the disk"]);
+    assert!(!run.stderr.contains("--partition"), "{}", run.stderr);
+
     // The disk itself is no target, and no other disk is taken.
     again(&raw, &first, &first)
         .arg("-f")

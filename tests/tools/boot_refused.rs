@@ -1,5 +1,6 @@
 //! Kernels and disks that no machine starts from, or not surely.
 
+use crate::support::convert;
 use crate::support::divided::{MIB, Raw};
 use crate::support::kernels::{RELEASE, container, for_kvm};
 use crate::tools::tool;
@@ -93,4 +94,21 @@ fn a_kernel_without_what_a_machine_needs_is_refused_or_told() {
         ],
     );
     raw.scratch.assert_nothing_left();
+}
+
+#[test]
+fn a_damaged_partition_table_leads_to_the_disk_as_it_is() {
+    let raw = container("ext4");
+    // A partition past the end, in the table and in its copy.
+    let disk = raw.read(0, 64 * MIB);
+    let half = Raw::new(32 * MIB);
+    half.write(&disk[..32 * MIB as usize], 0);
+    let image = half.image();
+    let target = half.scratch.target();
+    let run = for_kvm(&half, &image, &target).run();
+    let run = run.refused(3, &["without --for the disk is converted as it is"]);
+    assert!(!run.stderr.contains("--partition"), "{}", run.stderr);
+    half.scratch.assert_nothing_left();
+    convert(&image, &target).run().status(0);
+    assert!(fs::read(&target).unwrap() == half.read(0, 32 * MIB));
 }

@@ -27,6 +27,15 @@ fn assert_holds(target: &Path, disk: &Path, what: &str) {
     assert!(output.status.success(), "{what}: {output:?}");
 }
 
+/// Runs the only command that the refusal of a command line proposes.
+#[track_caller]
+fn follow(line: &str) {
+    let [command] = &proposed(&shell(line).status(1), line)[..] else {
+        panic!("one command")
+    };
+    shell(command).status(0);
+}
+
 #[test]
 fn rounds_of_updates_end_with_the_disk_that_a_conversion_makes() {
     let machine = Machine::new();
@@ -106,7 +115,7 @@ fn an_update_reports_what_a_conversion_does_and_copies_no_more_than_it_has_to() 
         assert!(changed > 0 && changed < stored(1) + stored(2), "{report}");
     }
     assert_holds(&target, &machine.fresh(2), "reported");
-    // People are told, too.
+    // The text for people has the same.
     let said = machine.run(&target, &["--update", "-v"]).status(0);
     said.says(["of it copied", "next: "]);
 }
@@ -169,10 +178,7 @@ fn a_disk_gets_smaller_or_is_converted_by_the_command_of_the_message() {
     assert_eq!(report["code"], "no-update", "{report}");
     drop(guard);
     let line = machine.line(&qcow2, "--update");
-    let [command] = &proposed(&shell(&line).status(1), &line)[..] else {
-        panic!("one command")
-    };
-    shell(command).status(0);
+    follow(&line);
     assert_holds(&qcow2, &fresh, "converted");
 }
 
@@ -319,10 +325,7 @@ fn a_disk_that_boots_is_updated_as_one_by_the_command_of_the_message() {
         .refused(1, &["for=kvm"]);
     assert_eq!(report.json()["code"], "other-options");
     let line = machine.line(&target, "--update");
-    let [command] = &proposed(&shell(&line).status(1), &line)[..] else {
-        panic!("one command")
-    };
-    shell(command).status(0);
+    follow(&line);
     assert_holds(&target, &fresh, "converted");
 }
 

@@ -1,14 +1,13 @@
 //! `--update` of qcow2 targets: QEMU finds the disk, and nothing wrong with its tables.
 
 use crate::support::qcow2::{allocated, assert_clean, assert_holds, qemu_img};
-use crate::support::updates::{kill_layers, layers, moment};
+use crate::support::updates::{self, kill_layers, layers};
 use crate::support::{
     Chain, ChainBuilder, Fill, ImageBuilder, Outcome, Program, Scratch, SourceGuard, compared,
     convert, program,
 };
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
 
 fn run(chain: &Chain, target: &Path, options: &[&str]) -> Outcome {
     convert(&chain.dir, target).args(options).run()
@@ -157,8 +156,6 @@ fn a_target_that_qemu_wrote_to_is_refused_and_one_that_is_complete_is_written_by
 /// many times: `PLOOPCONV_UPDATE_KILLS`.
 #[test]
 fn a_qcow2_update_that_is_killed_is_made_right_by_the_same_command() {
-    let kills = std::env::var("PLOOPCONV_UPDATE_KILLS");
-    let kills: u32 = kills.map_or(25, |kills| kills.parse().unwrap());
     let scratch = Scratch::new();
     let chain = kill_layers().write(&scratch.source());
     let _guard = SourceGuard::new(&scratch.source());
@@ -177,27 +174,18 @@ fn a_qcow2_update_that_is_killed_is_made_right_by_the_same_command() {
             .unwrap()
     };
     first(&chain, 0, &target, &[]);
-    let clock = Instant::now();
     assert!(start().wait().unwrap().success());
-    let takes = clock.elapsed().max(Duration::from_millis(5));
     let whole = std::fs::read(&target).unwrap();
-    for number in 0..kills {
-        first(&chain, 0, &target, &["-f", "-q"]);
-        for again in 0..=number % 3 {
-            let mut child = start();
-            std::thread::sleep(moment(takes, number * 3 + again));
-            let _ = child.kill();
-            child.wait().unwrap();
-            let found = std::fs::read(&target).unwrap();
-            let has_no_header = found[..4096].iter().all(|&byte| byte == 0);
-            assert!(
-                found == saved || has_no_header || found == whole,
-                "kill {number}"
-            );
-        }
-        let end = run(&chain, &target, &["--update", "--reflink=never"]);
-        end.done();
-        assert_holds(&target, &content, "after a kill");
+    let torn = |what: &str| {
+        let found = std::fs::read(&target).unwrap();
+        let has_no_header = found[..4096].iter().all(|&byte| byte == 0);
+        assert!(found == saved || has_no_header || found == whole, "{what}");
+    };
+    let again = |what: &str| {
+        run(&chain, &target, &["--update", "--reflink=never"]).done();
+        assert_holds(&target, &content, what);
         assert_clean(&target);
-    }
+    };
+    let begin = || first(&chain, 0, &target, &["-f", "-q"]);
+    updates::killed(25, begin, start, torn, again);
 }

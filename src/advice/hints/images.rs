@@ -226,7 +226,7 @@ fn other_kind(path: &Path, found: Foreign, typed: &Typed) -> Vec<Hint> {
     };
     match found {
         // What is made of it otherwise would not boot.
-        Foreign::Qcow | Foreign::Raw(_) if typed.value("host") == Some(OsStr::new("kvm")) => {
+        Foreign::Qcow | Foreign::Raw(_) if typed.is_for_machine() => {
             let text = "--for kvm takes a container's image, or a disk that it made itself";
             vec![Hint::say(text)]
         }

@@ -26,8 +26,13 @@ pub(super) fn of_machine(error: &MachineError) -> Vec<Hint> {
         MachineError::UnnamedRoot { .. } => vec![Hint::say(
             "--append root=/dev/vda1 names it, as the machine will know it",
         )],
-        _ => vec![Hint::say("without --for the disk is converted as it is")],
+        _ => vec![as_it_is()],
     }
+}
+
+/// Advice for a disk that is to boot and cannot be made to.
+pub(super) fn as_it_is() -> Hint {
+    Hint::say("without --for the disk is converted as it is")
 }
 
 /// Advice for a boot loader that is missing.

@@ -51,6 +51,11 @@ impl Typed {
         self.command() == Some(name)
     }
 
+    /// Whether the disk is to boot.
+    pub(crate) fn is_for_machine(&self) -> bool {
+        self.value("host").is_some_and(|host| host == "kvm")
+    }
+
     /// The last value of an option that was given; `None` for an option that was not, or that has
     /// no value. By the names of the parser, which have underscores.
     pub(crate) fn value(&self, id: &str) -> Option<&OsStr> {

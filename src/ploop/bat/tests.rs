@@ -217,15 +217,19 @@ fn scattered(clusters: usize, first: u32, step: u32, random: &mut impl FnMut() -
     entries
 }
 
-#[test]
-fn runs_of_pages_are_looked_up_like_entry_by_entry() {
-    let mut state = 1u64;
-    let mut random = move || {
+/// Numbers that depend on `state` alone.
+fn numbers(mut state: u64) -> impl FnMut() -> u32 {
+    move || {
         state = state
             .wrapping_mul(6_364_136_223_846_793_005)
             .wrapping_add(1);
         (state >> 33) as u32
-    };
+    }
+}
+
+#[test]
+fn runs_of_pages_are_looked_up_like_entry_by_entry() {
+    let mut random = numbers(1);
     for round in 0..40 {
         let clusters = [1024, 4096, 4097, 9000][round % 4];
         let (version, step) = [(Version::V2, 1), (Version::V1, 2)][round / 4 % 2];
@@ -278,13 +282,7 @@ fn runs_of_pages_are_looked_up_like_entry_by_entry() {
 
 #[test]
 fn a_cursor_says_of_wrong_entries_what_a_lookup_says() {
-    let mut state = 7u64;
-    let mut random = move || {
-        state = state
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1);
-        (state >> 33) as u32
-    };
+    let mut random = numbers(7);
     for round in 0..40 {
         let (version, step) = [(Version::V2, 1), (Version::V1, 2)][round % 2];
         let clusters = [1023, 1024, 1025, 3000][round / 2 % 4];

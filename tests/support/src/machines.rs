@@ -3,13 +3,12 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
 
 use super::divided::{MIB, Raw};
 use super::hints::quoted;
 use super::kernels::{RELEASE, container, initramfs, kernel, with_kernel};
 use super::tools::tool;
-use super::updates::moment;
+use super::updates::killed;
 use super::{Chain, ChainBuilder, Fill, ImageBuilder, Outcome, SourceGuard, program};
 
 const CLUSTER: usize = 64 << 10;
@@ -75,8 +74,6 @@ impl Machine {
     /// Ends updates of `target` at random moments, each time followed by one that is left alone,
     /// and then by `ended`; `begin` brings back what an earlier conversion made.
     pub fn killed(&self, target: &Path, options: &[&str], begin: impl Fn(), ended: impl Fn(&str)) {
-        let kills = std::env::var("PLOOPCONV_UPDATE_KILLS");
-        let kills: u32 = kills.map_or(8, |kills| kills.parse().unwrap());
         let _guard = SourceGuard::new(&self.chain.dir);
         let start = || {
             let mut update = Command::new(program::path());
@@ -87,22 +84,13 @@ impl Machine {
             let update = update.args(options).stderr(Stdio::null());
             update.spawn().unwrap()
         };
+        let again = |what: &str| {
+            assert!(start().wait().unwrap().success(), "{what}");
+            ended(what);
+        };
         begin();
-        let clock = Instant::now();
-        assert!(start().wait().unwrap().success());
-        let takes = clock.elapsed().max(Duration::from_millis(5));
-        ended("left alone");
-        for number in 0..kills {
-            begin();
-            for again in 0..=number % 3 {
-                let mut child = start();
-                std::thread::sleep(moment(takes, number * 3 + again));
-                let _ = child.kill();
-                child.wait().unwrap();
-            }
-            assert!(start().wait().unwrap().success(), "kill {number}");
-            ended(&format!("kill {number}"));
-        }
+        again("left alone");
+        killed(8, begin, start, |_| {}, again);
     }
 
     pub fn out(&self, name: &str) -> PathBuf {

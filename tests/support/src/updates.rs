@@ -1,6 +1,7 @@
 //! Disks that change between two conversions.
 
-use std::time::Duration;
+use std::process::Child;
+use std::time::{Duration, Instant};
 
 use super::hints::IN_USE;
 use super::{ChainBuilder, Fill, ImageBuilder};
@@ -39,9 +40,39 @@ pub fn large(seed: u64) -> ImageBuilder {
         .seed(seed)
 }
 
+/// Ends updates at random moments, several in a row: `begin` brings back what was there before,
+/// `start` starts one, `torn` looks at what an ended one left, and `again` makes one that is left
+/// alone and looks at what it left. How many times: `PLOOPCONV_UPDATE_KILLS`, or `usual`.
+pub fn killed(
+    usual: u32,
+    begin: impl Fn(),
+    start: impl Fn() -> Child,
+    torn: impl Fn(&str),
+    again: impl Fn(&str),
+) {
+    let kills = std::env::var("PLOOPCONV_UPDATE_KILLS");
+    let kills: u32 = kills.map_or(usual, |kills| kills.parse().unwrap());
+    begin();
+    let clock = Instant::now();
+    assert!(start().wait().unwrap().success());
+    let takes = clock.elapsed().max(Duration::from_millis(5));
+    for number in 0..kills {
+        let what = format!("kill {number}");
+        begin();
+        for round in 0..=number % 3 {
+            let mut child = start();
+            std::thread::sleep(moment(takes, number * 3 + round));
+            let _ = child.kill();
+            child.wait().unwrap();
+            torn(&what);
+        }
+        again(&what);
+    }
+}
+
 /// How long a run is left alone before it is killed, where it takes `whole`: another moment for
 /// every round, up to a little more than all of it.
-pub fn moment(whole: Duration, round: u32) -> Duration {
+fn moment(whole: Duration, round: u32) -> Duration {
     let part = round.wrapping_mul(2_654_435_769) >> 16;
     whole * part / 0xFFFF * 11 / 10
 }

@@ -125,7 +125,10 @@ fn a_copy_of_a_dirty_file_system_helps_itself() {
     // removed files lay. Only the least is known of what becomes holes.
     let after = fs::metadata(&target).unwrap().blocks();
     assert!(after + (4 << 20) / 512 <= before, "{before} {after}");
-    let free: u64 = listed_free(&target).iter().map(|it| it.end - it.start).sum();
+    let free: u64 = listed_free(&target)
+        .iter()
+        .map(|it| it.end - it.start)
+        .sum();
     let used = fs::metadata(&target).unwrap().len() - free;
     assert!(after * 512 <= used + MIB, "{after} sectors of {used} bytes");
 }

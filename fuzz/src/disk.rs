@@ -1,5 +1,7 @@
 //! What every readable disk owes, whatever it is read from.
 
+use std::ops::ControlFlow;
+
 use ploopconv::disk::DiskError;
 use ploopconv::disk::{ExtentKind, VirtualDisk};
 
@@ -57,6 +59,15 @@ pub(crate) fn assert_sound(disk: &dyn VirtualDisk) {
         last = read(disk, at, tail).ok().map(|bytes| (at, bytes));
     }
     assert!(!whole || expected == size, "extents cover the disk");
+    if whole {
+        let mut walk = disk.extents().filter_map(Result::ok);
+        let same = &mut |extent| {
+            assert_eq!(Some(extent), walk.next(), "each walk has the same extents");
+            ControlFlow::Continue(())
+        };
+        let walked = disk.each_extent_in(0..size, same);
+        assert!(walked.is_ok() && walk.next().is_none());
+    }
     for offset in [size, size.saturating_add(1), u64::MAX] {
         assert!(disk.extent_at(offset).is_err());
         assert!(disk.read_at(&mut [0], offset).is_err());

@@ -3,6 +3,8 @@
 mod rows;
 
 use std::io::Write;
+use std::mem;
+use std::ops::ControlFlow;
 use std::sync::mpsc::{self, Receiver, SyncSender};
 
 use anyhow::Context;
@@ -120,7 +122,7 @@ fn print_json(
 }
 
 /// The most extents on the way together, and the most threads that make rows of them.
-const BATCH: usize = 1024;
+const BATCH: usize = 2048;
 const MAKERS: usize = 4;
 
 /// Writes a row for every extent. A thread beside this one finds them and gives a batch to each of
@@ -161,13 +163,23 @@ type Batch = ploopconv::Result<Vec<Extent>>;
 
 /// Finds the extents and gives them out in turn, until all are found or no thread takes more.
 fn find(disk: &dyn VirtualDisk, found: &[SyncSender<Batch>]) {
-    let mut extents = disk.extents();
-    for found in found.iter().cycle() {
-        let batch = take(&mut extents, BATCH);
-        let is_last = batch.as_ref().map_or(true, |batch| batch.len() < BATCH);
-        if found.send(batch).is_err() || is_last {
-            break;
+    let mut takers = found.iter().cycle();
+    let mut give = |batch| match takers.next().map(|taker| taker.send(batch)) {
+        Some(Ok(())) => ControlFlow::Continue(()),
+        _ => ControlFlow::Break(()),
+    };
+    let mut batch = Vec::with_capacity(BATCH);
+    let walked = disk.each_extent_in(0..disk.size(), &mut |extent| {
+        batch.push(extent);
+        if batch.len() < BATCH {
+            return ControlFlow::Continue(());
         }
+        give(Ok(mem::replace(&mut batch, Vec::with_capacity(BATCH))))
+    });
+    // What was found before an error is shown before it. Nobody waits where giving failed.
+    let _ = give(Ok(batch));
+    if let Err(error) = walked {
+        let _ = give(Err(error));
     }
 }
 
@@ -189,20 +201,6 @@ fn make_rows(
             break;
         }
     }
-}
-
-/// The next extents, `most` of them if there are so many. A loop and not `collect`, which takes as
-/// long as finding them.
-fn take(
-    extents: &mut dyn Iterator<Item = ploopconv::Result<Extent>>,
-    most: usize,
-) -> ploopconv::Result<Vec<Extent>> {
-    let mut batch = Vec::with_capacity(most);
-    while batch.len() < most {
-        let Some(extent) = extents.next() else { break };
-        batch.push(extent?);
-    }
-    Ok(batch)
 }
 
 /// What the stores of a split disk are.

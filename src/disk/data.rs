@@ -1,6 +1,6 @@
 //! What a disk stores, less the holes of the files that it is stored in: what has to be read.
 
-use std::ops::Range;
+use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
 
 use rayon::prelude::*;
@@ -62,20 +62,27 @@ pub(crate) fn stored_bytes_in(
 /// a large disk has millions of extents.
 fn stored_within(disk: &dyn VirtualDisk, range: Range<u64>, holes: &Arc<Holes>) -> Result<u64> {
     let mut met = Met::new(disk, Arc::clone(holes));
-    let mut sum = 0u64;
-    for extent in disk.extents_in(range) {
-        let Extent { offset, len, kind } = extent?;
+    let (mut sum, mut failed) = (0u64, None);
+    disk.each_extent_in(range, &mut |extent| {
+        let Extent { offset, len, kind } = extent;
         let data = match kind {
-            ExtentKind::Data { store, host_offset } => {
-                met.map(store)?.data_within(host_offset, len)?
-            }
-            ExtentKind::Compressed { .. } => len,
-            ExtentKind::Hole => 0,
-            ExtentKind::Lost { .. } => return Err(DiskError::Lost { offset, len }.into()),
+            ExtentKind::Data { store, host_offset } => met.data_within(store, host_offset, len),
+            ExtentKind::Compressed { .. } => Ok(len),
+            ExtentKind::Hole => Ok(0),
+            ExtentKind::Lost { .. } => Err(DiskError::Lost { offset, len }.into()),
         };
-        sum = sum.saturating_add(data);
-    }
-    Ok(sum)
+        match data {
+            Ok(data) => {
+                sum = sum.saturating_add(data);
+                ControlFlow::Continue(())
+            }
+            Err(error) => {
+                failed = Some(error);
+                ControlFlow::Break(())
+            }
+        }
+    })?;
+    failed.map_or(Ok(sum), Err)
 }
 
 /// The ranges that a copy which keeps holes would write, in the order of the disk: what is
@@ -167,12 +174,33 @@ struct Met<'a> {
     holes: Arc<Holes>,
     /// Those of each store.
     maps: Vec<Option<Arc<HoleMap>>>,
+    /// A run of a store that was met last, and whether it is data: most files have few runs.
+    last: (StoreId, Range<u64>, bool),
 }
 
 impl<'a> Met<'a> {
     fn new(disk: &'a dyn VirtualDisk, holes: Arc<Holes>) -> Self {
-        let maps = Vec::new();
-        Self { disk, holes, maps }
+        Self {
+            disk,
+            holes,
+            maps: Vec::new(),
+            last: (StoreId::FIRST, 0..0, false),
+        }
+    }
+
+    /// How many of `len` bytes from `host_offset` on may be other than zero.
+    #[inline]
+    fn data_within(&mut self, store: StoreId, host_offset: u64, len: u64) -> Result<u64> {
+        let (last, run, is_data) = &self.last;
+        let end = host_offset.saturating_add(len);
+        if *last == store && run.start <= host_offset && end <= run.end {
+            return Ok(if *is_data { len } else { 0 });
+        }
+        let map = self.map(store)?;
+        let data = map.data_within(host_offset, len);
+        let (is_data, run) = map.run_at(host_offset)?;
+        self.last = (store, run, is_data);
+        data
     }
 
     /// The holes of a store.

@@ -133,22 +133,36 @@ impl HoleMap {
     ///
     /// As [`HoleMap::new`], where the map does not reach so far.
     pub(crate) fn at(&self, host_offset: u64) -> Result<(bool, u64)> {
+        let (is_data, run) = self.run_at(host_offset)?;
+        Ok((is_data, run.end))
+    }
+
+    /// Whether the byte at `host_offset` may be other than zero, and a range around it of which
+    /// that holds.
+    ///
+    /// # Errors
+    ///
+    /// As [`HoleMap::at`].
+    pub(crate) fn run_at(&self, host_offset: u64) -> Result<(bool, Range<u64>)> {
         let Some(store) = &self.store else {
-            return Ok((true, u64::MAX));
+            return Ok((true, 0..u64::MAX));
         };
         if host_offset >= self.complete_to {
-            return Ok(match store.next_data(host_offset)? {
+            let (is_data, end) = match store.next_data(host_offset)? {
                 None => (false, u64::MAX),
                 Some(run) if run.start > host_offset => (false, run.start),
                 Some(run) if run.end > host_offset => (true, run.end),
                 Some(_) => (true, u64::MAX),
-            });
+            };
+            return Ok((is_data, host_offset..end));
         }
         let next = self.data.partition_point(|run| run.end <= host_offset);
+        let before = next.checked_sub(1).and_then(|before| self.data.get(before));
+        let hole = before.map_or(0, |run| run.end);
         Ok(match self.data.get(next) {
-            None => (false, self.complete_to),
-            Some(run) if run.start > host_offset => (false, run.start),
-            Some(run) => (true, run.end),
+            None => (false, hole..self.complete_to),
+            Some(run) if run.start > host_offset => (false, hole..run.start),
+            Some(run) => (true, run.clone()),
         })
     }
 }

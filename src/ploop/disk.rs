@@ -2,6 +2,7 @@
 
 mod chained;
 mod layer;
+mod lone;
 mod named;
 
 use std::ops::Range;
@@ -11,7 +12,7 @@ pub use self::chained::Chain;
 pub use self::layer::{Layer, RawLayer};
 pub(super) use self::named::Named;
 
-use crate::disk::{Concat, Extent, Extents, Losses, Store, VirtualDisk};
+use crate::disk::{Concat, EachExtent, Extent, Extents, Losses, Store, VirtualDisk};
 use crate::error::Result;
 use crate::source::FileSource;
 
@@ -116,6 +117,10 @@ impl VirtualDisk for PloopDisk {
 
     fn extents_in(&self, range: Range<u64>) -> Extents<'_> {
         self.whole().extents_in(range)
+    }
+
+    fn each_extent_in(&self, range: Range<u64>, found: &mut EachExtent<'_>) -> Result<()> {
+        self.whole().each_extent_in(range, found)
     }
 
     fn losses_in(&self, range: Range<u64>) -> Losses<'_> {

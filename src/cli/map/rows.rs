@@ -27,37 +27,46 @@ pub(super) trait Row: Clone + Send {
 /// One line for people.
 #[derive(Debug, Clone)]
 pub(super) struct Text {
-    files: Vec<String>,
     parts: Parts,
-    /// What stands before the host offset and after it, for each of the files.
-    around: Vec<(Vec<u8>, Vec<u8>)>,
+    /// The row of each store that was made last: the next one differs in its numbers.
+    rows: Vec<Stored>,
     /// A length and how it is shown: most are that of a cluster.
     length: (u64, [u8; FIELD]),
+}
+
+/// The row of an extent that is stored.
+#[derive(Debug, Clone)]
+struct Stored {
+    row: Vec<u8>,
+    /// Where the host offset is in the row.
+    host_offset_at: usize,
 }
 
 impl Text {
     pub(super) fn new(files: Vec<String>, parts: Parts) -> Self {
         let mut text = Self {
             length: (0, hex(0)),
-            around: Vec::new(),
-            files,
+            rows: Vec::new(),
             parts,
         };
-        let stores = (0..text.files.len()).map(StoreId::at);
-        text.around = stores.map(|store| text.around(store)).collect();
+        let rows = (0..).zip(&files);
+        text.rows = rows.map(|(store, file)| text.stored(store, file)).collect();
         text
     }
 
-    /// What stands before the host offset and after it.
-    fn around(&self, store: StoreId) -> (Vec<u8>, Vec<u8>) {
-        let (mut before, mut after) = (Vec::new(), Vec::new());
-        self.place(&mut before, store);
-        before.extend_from_slice(b"  ");
-        if let Some(file) = self.files.get(store.index()) {
-            after.extend_from_slice(file.as_bytes());
+    /// A row of which only the numbers are missing.
+    fn stored(&self, store: usize, file: &str) -> Stored {
+        let mut row = [hex(0), hex(0)].concat();
+        self.place(&mut row, StoreId::at(store));
+        row.extend_from_slice(b"  ");
+        let host_offset_at = row.len();
+        row.extend_from_slice(&hex(0));
+        row.extend_from_slice(file.as_bytes());
+        row.push(b'\n');
+        Stored {
+            row,
+            host_offset_at,
         }
-        after.push(b'\n');
-        (before, after)
     }
 
     /// The layer, and before it the part.
@@ -79,32 +88,36 @@ impl Row for Text {
         if self.length.0 != len {
             self.length = (len, hex(len));
         }
-        out.extend_from_slice(&hex(offset));
-        out.extend_from_slice(&self.length.1);
+        let start = [hex(offset), self.length.1];
         match kind {
             ExtentKind::Data { store, host_offset }
             | ExtentKind::Compressed { store, host_offset } => {
-                let host_offset = hex(host_offset);
-                let mut add = |before: &[u8], after: &[u8]| {
-                    out.extend_from_slice(before);
-                    out.extend_from_slice(&host_offset);
-                    out.extend_from_slice(after);
-                };
-                match self.around.get(store.index()) {
-                    Some((before, after)) => add(before, after),
-                    None => {
-                        let (before, after) = self.around(store);
-                        add(&before, &after);
-                    }
-                }
+                let stored = self.rows.get_mut(store.index());
+                let Stored {
+                    row,
+                    host_offset_at,
+                } = stored.expect("every store of the disk has a row");
+                put(row, 0, start.as_flattened());
+                put(row, *host_offset_at, &hex(host_offset));
+                out.extend_from_slice(row);
             }
-            ExtentKind::Hole => out.extend_from_slice(b" hole\n"),
+            ExtentKind::Hole => {
+                out.extend_from_slice(start.as_flattened());
+                out.extend_from_slice(b" hole\n");
+            }
             ExtentKind::Lost { store } => {
+                out.extend_from_slice(start.as_flattened());
                 self.place(out, store);
                 out.extend_from_slice(b"  lost\n");
             }
         }
     }
+}
+
+/// Writes over a part of a row.
+fn put(row: &mut [u8], at: usize, bytes: &[u8]) {
+    let place = row.get_mut(at..).and_then(|row| row.get_mut(..bytes.len()));
+    place.expect("the row has the field").copy_from_slice(bytes);
 }
 
 /// The columns of a number and the space after them.
@@ -219,7 +232,7 @@ mod tests {
             extent(1 << 20, 5, ExtentKind::Hole),
             extent(u64::MAX - 1, 1, data(12, u64::MAX)),
             extent(0xabc, 0x90, lost(255)),
-            extent(1, 1, data(100_000, 1)),
+            extent(1, 1, data(19, 1)),
         ]
     }
 

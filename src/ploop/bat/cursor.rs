@@ -30,20 +30,29 @@ impl Cursor<'_> {
     /// What [`Bat::lookup`] says.
     #[inline]
     pub(in crate::ploop) fn lookup(&mut self, offset: u64, max: u64) -> Slot {
+        match self.lone(offset, max) {
+            Some((host_offset, len)) => Slot::Stored { host_offset, len },
+            None => self.bat.lookup(offset, max),
+        }
+    }
+
+    /// Where a run of one whole cluster that begins at `offset` is stored, and its length in bytes;
+    /// `None` where it is not known here that there is one.
+    #[inline]
+    pub(in crate::ploop) fn lone(&mut self, offset: u64, max: u64) -> Option<(u64, u64)> {
         let (index, within) = self.bat.rules.grid.split(offset);
         let page = index / PAGE_ENTRIES as u64;
         if page != self.page {
             self.turn_to(page);
         }
-        match self.lone_cluster(index) {
-            Some(host_offset) if within == 0 && max >= self.bat.rules.cluster => Slot::Stored {
-                host_offset,
-                len: self.bat.rules.cluster,
-            },
-            _ => self.bat.lookup(offset, max),
-        }
+        let cluster = self.bat.rules.cluster;
+        let host_offset = self.lone_cluster(index)?;
+        (within == 0 && max >= cluster).then_some((host_offset, cluster))
     }
 
+    // Once in a thousand entries.
+    #[cold]
+    #[inline(never)]
     fn turn_to(&mut self, page: u64) {
         self.page = page;
         self.entries = match self.bat.pages.of_entry(page * PAGE_ENTRIES as u64) {

@@ -3,10 +3,11 @@
 use std::ops::Range;
 
 use super::layer::{Layer, LayerCursor};
+use super::lone::Lone;
 use crate::disk::DiskError;
 use crate::disk::{
-    Extent, ExtentKind, Extents, Joined, Loss, LossKind, Losses, Role, Store, StoreId, VirtualDisk,
-    joined,
+    EachExtent, Extent, ExtentKind, Extents, Joined, Loss, LossKind, Losses, Role, Store, StoreId,
+    VirtualDisk, joined, walk_each,
 };
 use crate::error::Result;
 use crate::ploop::bat::Slot;
@@ -182,8 +183,23 @@ impl VirtualDisk for Chain {
     }
 
     fn extents_in(&self, range: Range<u64>) -> Extents<'_> {
-        let end = range.end.min(self.size);
-        Box::new(Joined::new(Walk::new(self, range.start..end)))
+        let range = range.start..range.end.min(self.size);
+        match self.layers.as_slice() {
+            [layer] => Box::new(Lone::new(layer, range).map(Ok)),
+            _ => Box::new(Joined::new(Walk::new(self, range))),
+        }
+    }
+
+    fn each_extent_in(&self, range: Range<u64>, found: &mut EachExtent<'_>) -> Result<()> {
+        let range = range.start..range.end.min(self.size);
+        match self.layers.as_slice() {
+            [layer] => {
+                // Whether the caller breaks off or not, nothing failed.
+                let _ = Lone::new(layer, range).try_for_each(found);
+                Ok(())
+            }
+            _ => walk_each(Joined::new(Walk::new(self, range)), found),
+        }
     }
 
     fn losses_in(&self, range: Range<u64>) -> Losses<'_> {
@@ -255,21 +271,15 @@ impl Iterator for Walk<'_> {
     fn next(&mut self) -> Option<Self::Item> {
         let Range { start: offset, end } = self.range;
         let left = end.checked_sub(offset).filter(|&left| left > 0)?;
-        let extent = if let [run] = self.runs.as_mut_slice() {
-            // No other layer cuts its runs.
-            let slot = run.layer.lookup(offset, left);
-            Chain::resolve(offset, left, std::iter::once((0, slot)))
-        } else {
-            let layers = self.runs.iter_mut().enumerate().rev();
-            let slots = layers.map(|(at, run)| {
-                if run.end() <= offset {
-                    run.start = offset;
-                    run.slot = run.layer.lookup(offset, left);
-                }
-                (at, run.rest(offset))
-            });
-            Chain::resolve(offset, left, slots)
-        };
+        let layers = self.runs.iter_mut().enumerate().rev();
+        let slots = layers.map(|(at, run)| {
+            if run.end() <= offset {
+                run.start = offset;
+                run.slot = run.layer.lookup(offset, left);
+            }
+            (at, run.rest(offset))
+        });
+        let extent = Chain::resolve(offset, left, slots);
         self.range.start = extent.end();
         Some(Ok(extent))
     }

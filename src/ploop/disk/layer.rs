@@ -76,6 +76,14 @@ impl LayerCursor<'_> {
             _ => self.layer.lookup(offset, max),
         }
     }
+
+    /// Where a run of one whole cluster that begins at `offset` is stored, and its length in bytes;
+    /// `None` where only [`LayerCursor::lookup`] knows.
+    #[inline]
+    pub(super) fn lone(&mut self, offset: u64, max: u64) -> Option<(u64, u64)> {
+        let table = self.table.as_mut().filter(|_| offset < self.end)?;
+        table.lone(offset, max)
+    }
 }
 
 impl Layer {

@@ -1,6 +1,6 @@
 //! What there is to know of a system that a machine is to start.
 
-use super::system::{Init, identify};
+use super::system::{Init, System, identify};
 use super::view::{Found, View, to_bytes};
 use crate::error::Result;
 use crate::tree::{FileType, LastLink, Tree};
@@ -60,8 +60,12 @@ pub fn own_boot(tree: &dyn Tree) -> Result<Option<String>> {
 ///
 /// What the tree says.
 pub fn needs_vsyscall(tree: &dyn Tree) -> Result<bool> {
-    let view = View(tree);
-    if identify(tree)?.architecture != Some("x86_64") {
+    calls_vsyscall(View(tree), &identify(tree)?)
+}
+
+/// As [`needs_vsyscall`], of a system that is known.
+pub(super) fn calls_vsyscall(view: View<'_>, system: &System) -> Result<bool> {
+    if system.architecture != Some("x86_64") {
         return Ok(false);
     }
     for pattern in [
@@ -83,15 +87,32 @@ pub fn needs_vsyscall(tree: &dyn Tree) -> Result<bool> {
 
 /// Whether no script of the system makes the root file system writable: its container's host did,
 /// and a kernel would leave it as the command line says. System V's init, OpenRC, Upstart and
-/// systemd check it first, and do it themselves.
+/// systemd check it first, and do it themselves; Upstart by jobs of the distribution, which templates
+/// for OpenVZ removed.
 ///
 /// # Errors
 ///
 /// What the tree says.
 pub fn needs_writable_root(tree: &dyn Tree) -> Result<bool> {
-    let has_openrc = View(tree).first(&["sbin/openrc", "sbin/rc"])?.is_some();
-    let init = identify(tree)?.init;
-    Ok(!has_openrc && matches!(init, Init::Busybox | Init::None))
+    let view = View(tree);
+    let has_openrc = view.first(&["sbin/openrc", "sbin/rc"])?.is_some();
+    Ok(match identify(tree)?.init {
+        Init::Busybox | Init::None => !has_openrc,
+        Init::Upstart => upstart_mounts_nothing(view)?,
+        _ => false,
+    })
+}
+
+/// Whether Upstart has jobs, and none that mounts: `mountall` of Ubuntu, or CentOS's `rc.sysinit`.
+/// The jobs of older releases, in `etc/event.d`, start the scripts of System V.
+fn upstart_mounts_nothing(view: View<'_>) -> Result<bool> {
+    if view.matching("etc/init/*.conf")?.is_empty() {
+        return Ok(false);
+    }
+    let mounts = view.first(&["etc/init/mountall.conf", "etc/rc.d/rc.sysinit"])?;
+    let overridden = view.text("etc/init/mountall.override")?;
+    let is_manual = |text: String| text.lines().any(|line| line.trim() == "manual");
+    Ok(mounts.is_none() || overridden.is_some_and(is_manual))
 }
 
 /// The folder of the kernels' modules, by folders alone and without a slash in front: it may be

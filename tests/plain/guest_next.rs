@@ -231,6 +231,11 @@ fn systems_that_proxmox_refuses_are_unmanaged() {
         (Family::Suse, "opensuse", "13.2", false),
         (Family::Suse, "sles", "12.5", false),
         (Family::Suse, "opensuse", "11.4", true),
+        // It takes two numbers, or a date.
+        (Family::Suse, "sles", "12", true),
+        (Family::Suse, "sles", "15", true),
+        (Family::Suse, "sles", "15.4", false),
+        (Family::Suse, "opensuse-tumbleweed", "20241010", false),
         (Family::Alpine, "alpine", "3.12.0", false),
         (Family::Arch, "arch", "", false),
         (Family::Other, "slackware", "14.2", true),

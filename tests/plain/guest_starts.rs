@@ -4,6 +4,7 @@
 use ploopconv::guest::{Change, Config, Kind, changes};
 
 use crate::guest_tree::{Files, reason, shown, text};
+use crate::support::systems::{centos_5, centos_6};
 
 fn lxc(files: &Files) -> Vec<Change> {
     changes(files, &Config::default(), Kind::Lxc).unwrap()
@@ -176,4 +177,39 @@ fn devuan_counts_in_its_own_way() {
         .file("etc/os-release", "ID=devuan\nVERSION_ID=\"4\"\n")
         .file("etc/debian_version", "11.2\n");
     assert_eq!(ploopconv::guest::identify(&files).unwrap().version, "4");
+}
+
+/// Programs of such a C library end at once where the kernel has no vsyscall page, `init` first.
+#[test]
+fn an_old_c_library_is_told_of_the_hosts_command_line() {
+    let old = Files::from(&centos_5());
+    for kind in [Kind::Lxc, Kind::Incus] {
+        let found = changes(&old, &Config::default(), kind).unwrap();
+        assert!(reason(&found, "sbin/init").contains("vsyscall=emulate"));
+    }
+    // A machine's own command line has it.
+    let found = changes(&old, &Config::default(), Kind::Kvm).unwrap();
+    assert!(!shown(&found).contains(&"keep sbin/init".to_owned()));
+    let newer = Files::from(&centos_6());
+    assert!(!shown(&lxc(&newer)).contains(&"keep sbin/init".to_owned()));
+}
+
+/// Nothing asked for them by DHCP writes them where systemd-networkd sets the network up.
+#[test]
+fn name_servers_of_the_old_network_are_told() {
+    let with = |text: &str| debian().file("etc/resolv.conf", text);
+    let old = with("search example.org\nnameserver 10.0.0.53\nnameserver 2001:db8::53 # two\n");
+    for kind in [Kind::Lxc, Kind::Incus, Kind::Kvm] {
+        let found = changes(&old, &Config::default(), kind).unwrap();
+        let reason = reason(&found, "etc/resolv.conf");
+        assert!(reason.contains("(10.0.0.53, 2001:db8::53)"), "{reason}");
+    }
+    let of_its_own = [
+        with("nameserver 127.0.0.1\nnameserver ::1\n"),
+        with("# nameserver 10.0.0.53\n"),
+        debian().link("etc/resolv.conf", "/run/systemd/resolve/stub-resolv.conf"),
+    ];
+    for files in of_its_own {
+        assert!(!shown(&lxc(&files)).contains(&"keep etc/resolv.conf".to_owned()));
+    }
 }

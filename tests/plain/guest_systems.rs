@@ -200,6 +200,7 @@ fn rows() -> Vec<Row> {
         "remove etc/rc.d/init.d/vzquota",
         "write etc/rc.d/rc.sysinit",
         "remove etc/rc.d/rc3.d/S00vzquota",
+        "keep sbin/init",
     ];
     let six: &[&str] = &[
         "write etc/init/console.conf",
@@ -396,6 +397,14 @@ fn a_second_run_changes_nothing() {
     }
 }
 
+/// Upstart with a job beside the one that starts the run level.
+fn upstart(job: &str) -> SystemFiles {
+    let job = format!("etc/init/{job}.conf");
+    container()
+        .file("sbin/init", "Upstart")
+        .files(&["etc/init/rc-sysinit.conf", &job])
+}
+
 /// Such a container started with a root that was read-only for good.
 #[test]
 fn a_root_is_writable_from_the_start_where_no_script_of_the_guest_makes_it_so() {
@@ -407,6 +416,15 @@ fn a_root_is_writable_from_the_start_where_no_script_of_the_guest_makes_it_so() 
         (debian_sysv("7.11"), false),
         (debian_systemd("12.1"), false),
         (centos_6(), false),
+        // Templates without the jobs of udev, of the console and of what mounts.
+        (upstart("openvz"), true),
+        (upstart("mountall"), false),
+        (
+            upstart("mountall").file("etc/init/mountall.override", "manual\n"),
+            true,
+        ),
+        // The scripts of System V do it.
+        (ubuntu_events(), false),
     ];
     for (files, expected) in cases {
         let files = Files::from(&files);

@@ -1,6 +1,9 @@
 //! What makes the container the one that others know.
 
+use std::net::IpAddr;
+
 use super::super::draft::Draft;
+use super::super::machine::calls_vsyscall;
 use super::super::receiver::Kind;
 use super::context::Context;
 use crate::error::Result;
@@ -24,8 +27,20 @@ pub(super) fn apply(draft: &mut Draft<'_>, context: &Context<'_>) -> Result<()> 
             draft.keep(&path, reason)?;
         }
     }
-    // A machine's own kernel has both versions.
-    if context.receiver.kind != Kind::Kvm && context.system.needs_cgroup_v1() {
+    name_servers(draft)?;
+    // A machine's own kernel has both versions of control groups, and its command line the option.
+    if context.receiver.kind == Kind::Kvm {
+        return Ok(());
+    }
+    if calls_vsyscall(draft.view, context.system)? {
+        draft.keep(
+            "sbin/init",
+            "this C library calls the kernel where many of today's have nothing: a host with such \
+             a kernel, as Debian's are, has to be started with vsyscall=emulate, or every program \
+             of the container ends at once",
+        )?;
+    }
+    if context.system.needs_cgroup_v1() {
         draft.keep(
             "sbin/init",
             "this systemd knows the control groups of version 1 only: the new host has to be \
@@ -34,4 +49,37 @@ pub(super) fn apply(draft: &mut Draft<'_>, context: &Context<'_>) -> Result<()> 
         )?;
     }
     Ok(())
+}
+
+/// OpenVZ's host wrote the name servers of its own network into a plain file, and neither
+/// systemd-networkd nor wicked replaces one.
+fn name_servers(draft: &mut Draft<'_>) -> Result<()> {
+    const PATH: &str = "etc/resolv.conf";
+    if draft.view.link(PATH)?.is_some() {
+        return Ok(());
+    }
+    let text = draft.text(PATH)?.unwrap_or_default();
+    let lines = text.lines().map(|line| line.split_whitespace());
+    let servers = lines.filter_map(|mut words| {
+        let is_server = words.next() == Some("nameserver");
+        words
+            .next()
+            .filter(|server| is_server && is_elsewhere(server))
+    });
+    let servers: Vec<&str> = servers.collect();
+    if servers.is_empty() {
+        return Ok(());
+    }
+    let reason = format!(
+        "its name servers are those of the old network ({}), and they stay until the new host or a \
+         DHCP client writes others",
+        servers.join(", ")
+    );
+    draft.keep(PATH, &reason)
+}
+
+/// Whether a name server is not in the guest itself.
+fn is_elsewhere(server: &str) -> bool {
+    let address = server.parse::<IpAddr>();
+    address.is_ok_and(|address| !address.is_loopback())
 }

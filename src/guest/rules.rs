@@ -9,6 +9,7 @@ mod leftovers;
 mod login;
 mod machine;
 mod network;
+mod second_disks;
 mod services;
 
 use self::context::Context;
@@ -24,6 +25,7 @@ type Rule = fn(&mut Draft<'_>, &Context<'_>) -> Result<()>;
 /// of them change.
 const FOR_CONTAINERS: &[Rule] = &[
     leftovers::apply,
+    second_disks::apply,
     fstab::apply,
     services::apply,
     console::apply,
@@ -35,6 +37,7 @@ const FOR_CONTAINERS: &[Rule] = &[
 /// The same for machines.
 const FOR_MACHINES: &[Rule] = &[
     leftovers::apply,
+    second_disks::apply,
     machine::apply,
     network::apply,
     identity::apply,

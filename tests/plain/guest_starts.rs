@@ -213,3 +213,32 @@ fn name_servers_of_the_old_network_are_told() {
         assert!(!shown(&lxc(&files)).contains(&"keep etc/resolv.conf".to_owned()));
     }
 }
+
+/// Virtuozzo 7 mounts a container's other disks by units; without them its services would start on
+/// empty folders, and nobody be told.
+#[test]
+fn another_disk_of_the_container_is_told() {
+    let unit = "etc/systemd/system/srv-data.mount";
+    let wanted = "etc/systemd/system/multi-user.target.wants/srv-data.mount";
+    let files = debian()
+        .file(
+            unit,
+            "[Unit]\nDescription=ploop with UUID=0b1c\nBefore=vzfifo.service\n\
+             DefaultDependencies=no\n\n[Mount]\nWhat=/dev/disk/by-uuid/0b1c\n\
+             Where=/srv/data\nType=ext4\n\n[Install]\nWantedBy=multi-user.target\n",
+        )
+        .link(wanted, "/etc/systemd/system/srv-data.mount")
+        .file(
+            "etc/systemd/system/tmp.mount",
+            "[Mount]\nWhat=tmpfs\nWhere=/tmp\n",
+        );
+    let found = lxc(&files);
+    for path in [unit, wanted] {
+        assert!(shown(&found).contains(&format!("remove {path}")));
+        assert!(reason(&found, path).contains("at /srv/data"));
+    }
+    assert!(!shown(&found).iter().any(|line| line.ends_with("tmp.mount")));
+    let found = changes(&files, &Config::default(), Kind::Kvm).unwrap();
+    assert!(shown(&found).contains(&format!("keep {unit}")));
+    assert!(reason(&found, unit).ends_with("as a disk with the UUID 0b1c"));
+}

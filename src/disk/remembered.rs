@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 
 use super::extent::Extent;
 use super::store::Store;
-use super::virtual_disk::{Extents, Losses, VirtualDisk};
+use super::virtual_disk::{EachExtent, Extents, Losses, VirtualDisk, walk_each};
 use crate::error::Result;
 
 /// The most extents that are remembered: 2 MiB.
@@ -69,6 +69,13 @@ impl VirtualDisk for Remembered {
         let end = range.end;
         let met = all.take_while(move |extent| extent.offset < end);
         Box::new(met.filter_map(move |extent| extent.within(&range)).map(Ok))
+    }
+
+    fn each_extent_in(&self, range: Range<u64>, found: &mut EachExtent<'_>) -> Result<()> {
+        match self.extents() {
+            Some(_) => walk_each(self.extents_in(range), found),
+            None => self.disk.each_extent_in(range, found),
+        }
     }
 
     fn losses_in(&self, range: Range<u64>) -> Losses<'_> {

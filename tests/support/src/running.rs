@@ -2,6 +2,8 @@
 
 use super::image::{Fill, ImageBuilder};
 use super::{Scratch, names_in, program};
+use std::fs::Metadata;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
@@ -28,7 +30,11 @@ pub fn signal(child: &Child, name: &str) {
 /// Starts a conversion and stops it in its middle, when its partial file has just come to be. One
 /// that was faster is started again, with what was in its place.
 pub fn stopped_in_its_middle(image: &Path, target: &Path, args: &[&str]) -> Child {
-    let before = std::fs::read(target).ok();
+    // The target and what it is a state of.
+    let mut state = target.as_os_str().to_owned();
+    state.push(".ploopconv");
+    let files = [target, Path::new(&state)];
+    let before = files.map(|file| std::fs::read(file).ok());
     for _ in 0..100 {
         let mut child = Command::new(program::path())
             .arg(image)
@@ -45,15 +51,18 @@ pub fn stopped_in_its_middle(image: &Path, target: &Path, args: &[&str]) -> Chil
         // The conversion was over: a stopped one that has its target yet ends so.
         signal(&child, "CONT");
         assert!(child.wait().unwrap().success());
-        std::fs::remove_file(target).unwrap();
-        if let Some(before) = &before {
-            std::fs::write(target, before).unwrap();
+        for (file, before) in files.iter().zip(&before) {
+            match before {
+                Some(before) => std::fs::write(file, before).unwrap(),
+                None if file.exists() => std::fs::remove_file(file).unwrap(),
+                None => {}
+            }
         }
     }
     panic!("each conversion was over before it was stopped");
 }
 
-/// Stops a conversion once it has its partial file; whether it has that still when it stands.
+/// Stops a conversion once it has its partial file; whether that is unfinished when it stands.
 fn is_stopped_at_its_partial_file(child: &mut Child, out: &Path) -> bool {
     let start = Instant::now();
     let partial = loop {
@@ -75,11 +84,17 @@ fn is_stopped_at_its_partial_file(child: &mut Child, out: &Path) -> bool {
     while child.try_wait().unwrap().is_none() {
         let (states, _) = threads_of(child);
         if !states.is_empty() && states.chars().all(|state| state == 'T') {
-            return out.join(partial).exists();
+            return out.join(partial).metadata().is_ok_and(is_unfinished);
         }
         std::thread::yield_now();
     }
     false
+}
+
+/// Whether a partial file lacks some of its data. Where all is written, the last look at the source
+/// may be over, too, and nothing that happens to the source then is seen.
+fn is_unfinished(partial: Metadata) -> bool {
+    partial.blocks() * 512 + (1 << 20) <= partial.len()
 }
 
 /// The states of the threads of a process, and the processor time that it has taken, in ticks.

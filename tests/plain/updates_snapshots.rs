@@ -1,7 +1,7 @@
 //! A snapshot is converted while others are taken, merged or switched to: that is nothing to it, as
 //! long as its own layers stay what they are.
 
-use super::updates::{assert_holds, run, state_of};
+use super::updates::{assert_holds, run};
 use crate::support::running::{signal, stopped_in_its_middle};
 use crate::support::updates::large;
 use crate::support::{Chain, ChainBuilder, Fill, Scratch, TOP, names_in};

@@ -138,6 +138,7 @@ fn without_a_configuration_the_addresses_are_those_of_the_guests_own_files() {
     );
     let scripts = "etc/sysconfig/network-scripts";
     let files = Files::new()
+        .file(&format!("{scripts}/ifup-eth"), "")
         .file(
             &format!("{scripts}/ifcfg-venet0"),
             "DEVICE=venet0\nIPADDR=127.0.0.1\nIPV6ADDR=\"2001:db8::7/128\"\n",
@@ -177,7 +178,8 @@ fn without_a_network_only_venet0_goes() {
 fn every_manager_keeps_addresses_in_its_own_words() {
     let far = ["203.0.113.1", "2001:db8:1::1"];
     let scripts = "etc/sysconfig/network-scripts";
-    let found = keeping(&Files::new().dir(scripts), ADDRESSES, &far);
+    let files = Files::new().file(&format!("{scripts}/ifup-eth"), "");
+    let found = keeping(&files, ADDRESSES, &far);
     assert_eq!(
         text(&found, &format!("{scripts}/ifcfg-eth0")),
         "DEVICE=eth0\nTYPE=Ethernet\nONBOOT=yes\nBOOTPROTO=none\nIPADDR=192.0.2.10\n\

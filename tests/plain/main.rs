@@ -28,6 +28,8 @@ mod fixtures;
 mod guest_files;
 mod guest_hostile;
 mod guest_machines;
+mod guest_netifrc;
+mod guest_networks;
 mod guest_next;
 mod guest_next_machine;
 mod guest_starts;

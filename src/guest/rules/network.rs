@@ -1,13 +1,20 @@
 //! From `venet0`, which the OpenVZ host set up, to `eth0`.
 
 mod files;
+mod glob;
 mod ifupdown;
 mod manager;
+mod netctl;
+mod networkd;
 mod openrc;
+mod own;
 mod redhat;
+mod shell;
 mod suse;
+mod unmanaged;
 mod upstart;
 mod wanted;
+mod written;
 
 use self::manager::Manager;
 use self::wanted::wanted;
@@ -24,11 +31,14 @@ const MANAGERS: &[Manager] = &[
     ifupdown::IFUPDOWN,
     openrc::NETIFRC,
     files::NETWORK_MANAGER,
-    files::NETWORKD,
+    networkd::NETWORKD,
 ];
 
 const NO_DHCP: &str = "no program of the guest asks for an address by DHCP, as dhclient does: let \
      eth0 keep the container's addresses, or install such a program first";
+
+const NOBODY_READS: &str =
+    "has settings of eth0, and the program that would read them does not start here";
 
 pub(super) fn apply(draft: &mut Draft<'_>, context: &Context<'_>) -> Result<()> {
     let wanted = wanted(draft, context)?;
@@ -40,29 +50,41 @@ pub(super) fn apply(draft: &mut Draft<'_>, context: &Context<'_>) -> Result<()> 
         managers.push((manager, draft.number_of_changes() > before));
     }
     managers.sort_by_key(|(_, had_venet)| !had_venet);
-    files::clean_netctl(draft)?;
+    netctl::clean(draft)?;
     for manager in MANAGERS {
-        if let Some(path) = (manager.card)(draft)? {
-            return draft.keep(&path, "eth0 has settings of its own, and they stay");
+        let Some(path) = (manager.card)(draft)? else {
+            continue;
+        };
+        if (manager.is_used)(draft, context.system)? {
+            unmanaged::is_managed(draft, context)?;
+            return own::stays(draft, context, &path);
         }
+        draft.keep(&path, NOBODY_READS)?;
+    }
+    if let Some(path) = netctl::card(draft)? {
+        return own::stays(draft, context, &path);
     }
     let Some(wanted) = wanted else {
         return Ok(());
     };
+    if netctl::serves_every_card(draft, &wanted)? {
+        return Ok(());
+    }
+    unmanaged::is_managed(draft, context)?;
     let mut used = Vec::new();
     for (manager, _) in managers {
-        if (manager.is_used)(draft)? {
+        if (manager.is_used)(draft, context.system)? {
             used.push(manager);
         }
     }
     for manager in &used {
         if !wanted.is_dhcp() || manager.has_dhcp(draft)? {
-            (manager.set)(draft, &wanted)?;
+            (manager.set)(draft, &wanted, context.system)?;
             return upstart::starts_network(draft, context);
         }
     }
     if let Some(manager) = used.first() {
-        (manager.set)(draft, &wanted)?;
+        (manager.set)(draft, &wanted, context.system)?;
         return draft.keep("etc", NO_DHCP);
     }
     if context.system.init != Init::None && draft.view.is_directory("etc")? {

@@ -219,7 +219,8 @@ pub fn red_hat(files: SystemFiles) -> SystemFiles {
         .file("usr/sbin/dhclient", "")
         .file(
             &format!("{folder}/ifcfg-venet0"),
-            "DEVICE=venet0\nIPADDR=127.0.0.1\n",
+            "DEVICE=venet0\nBOOTPROTO=static\nONBOOT=yes\nIPADDR=127.0.0.1\n\
+             NETMASK=255.255.255.255\nARPCHECK=\"no\"\nGATEWAYDEV=\"venet0\"\n",
         )
         .file(
             &format!("{folder}/ifcfg-venet0:0"),
@@ -343,7 +344,8 @@ pub fn gentoo() -> SystemFiles {
         .file("etc/rc.conf", "#rc_sys=\"\"\nrc_sys=\"openvz\"\n")
         .file(
             "etc/conf.d/net",
-            "config_venet0=\"192.0.2.10/32\n192.0.2.11/32\"\nroutes_venet0=(\n\"default\"\n)\n",
+            "config_venet0=( \"192.0.2.10/32\" )\n\
+             routes_venet0=( \"-net 191.255.255.0/24\" \"default via 191.255.255.1\" )\n",
         )
         .link("etc/init.d/net.venet0", "net.lo")
         .link("etc/runlevels/default/net.venet0", "/etc/init.d/net.venet0")
@@ -352,7 +354,10 @@ pub fn gentoo() -> SystemFiles {
 pub fn arch() -> SystemFiles {
     systemd("arch", "")
         .files(&["usr/lib/systemd/systemd-networkd"])
-        .file("etc/netctl/venet0", "Interface=venet0\n")
+        .file(
+            "etc/netctl/venet0",
+            "Connection=ethernet\nInterface=venet0\nIP=static\nAddress=( \"192.0.2.10/32\" )\n",
+        )
         .link(
             "etc/systemd/system/multi-user.target.wants/netctl@venet0.service",
             "/usr/lib/systemd/system/netctl@.service",

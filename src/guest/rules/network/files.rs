@@ -1,20 +1,21 @@
-//! Managers with a file for each card: netplan, NetworkManager, systemd-networkd, netctl.
+//! Managers with a file for each card: netplan, NetworkManager.
 
 use super::super::super::draft::Draft;
+use super::glob::one_matches;
 use super::manager::{Manager, VENET, has_network_manager, start_network_manager};
 use super::wanted::Wanted;
 use crate::error::Result;
 
 /// Ubuntu from 17.10.
 pub(super) const NETPLAN: Manager = Manager {
-    is_used: |draft| {
+    is_used: |draft, _| {
         let paths = ["usr/sbin/netplan", "sbin/netplan", "usr/share/netplan"];
         Ok(draft.view.first(&paths)?.is_some() && draft.view.is_directory("etc/netplan")?)
     },
     dhcp: &[],
     clean: |draft| clean(draft, "etc/netplan/*"),
-    card: |draft| card(draft, "etc/netplan/*"),
-    set: |draft, wanted| {
+    card: |draft| card(draft, "etc/netplan/*", netplan_matches),
+    set: |draft, wanted, _| {
         let path = "etc/netplan/60-eth0.yaml";
         draft.create(path, 0o600, &netplan(wanted), &wanted.reason)
     },
@@ -22,11 +23,14 @@ pub(super) const NETPLAN: Manager = Manager {
 
 /// Red Hat's from 9 on without the older scripts, and desktops.
 pub(super) const NETWORK_MANAGER: Manager = Manager {
-    is_used: has_network_manager,
+    is_used: |draft, _| has_network_manager(draft),
     dhcp: &[],
     clean: |draft| clean(draft, "etc/NetworkManager/system-connections/*"),
-    card: |draft| card(draft, "etc/NetworkManager/system-connections/*"),
-    set: |draft, wanted| {
+    card: |draft| {
+        let files = "etc/NetworkManager/system-connections/*";
+        card(draft, files, is_for_every_card)
+    },
+    set: |draft, wanted, _| {
         let path = "etc/NetworkManager/system-connections/eth0.nmconnection";
         draft.create(path, 0o600, &keyfile(wanted), &wanted.reason)?;
         let started = "etc/systemd/system/*.wants/NetworkManager.service";
@@ -34,39 +38,8 @@ pub(super) const NETWORK_MANAGER: Manager = Manager {
     },
 };
 
-/// Arch, and whatever else has systemd and no manager of its own.
-pub(super) const NETWORKD: Manager = Manager {
-    is_used: |draft| {
-        let paths = [
-            "usr/lib/systemd/systemd-networkd",
-            "lib/systemd/systemd-networkd",
-        ];
-        Ok(draft.view.first(&paths)?.is_some())
-    },
-    dhcp: &[],
-    clean: |draft| clean(draft, "etc/systemd/network/*"),
-    card: |draft| card(draft, "etc/systemd/network/*"),
-    set: networkd,
-};
-
-/// Arch before networkd: profiles by name, and units that start them.
-pub(super) fn clean_netctl(draft: &mut Draft<'_>) -> Result<()> {
-    for pattern in [
-        "etc/netctl/venet0*",
-        "etc/systemd/system/netctl@venet0*",
-        "etc/systemd/system/*.wants/netctl@venet0*",
-        "etc/systemd/system/*.wants/venet0*.service",
-        "etc/network.d/venet0*",
-    ] {
-        for path in draft.view.matching(pattern)? {
-            draft.remove(&path, VENET)?;
-        }
-    }
-    Ok(())
-}
-
 /// Takes files out that name `venet0` and no other card.
-fn clean(draft: &mut Draft<'_>, pattern: &str) -> Result<()> {
+pub(super) fn clean(draft: &mut Draft<'_>, pattern: &str) -> Result<()> {
     for path in draft.view.matching(pattern)? {
         let text = draft.view.text(&path)?.unwrap_or_default();
         if !text.contains("venet0") {
@@ -95,18 +68,51 @@ fn names_card(text: &str, kind: &str) -> bool {
         .any(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
 }
 
-fn card(draft: &Draft<'_>, pattern: &str) -> Result<Option<String>> {
+/// The file that names `eth0`, or is meant for it in another way.
+fn card(draft: &Draft<'_>, pattern: &str, is_meant: fn(&str) -> bool) -> Result<Option<String>> {
     for path in draft.view.matching(pattern)? {
         let text = draft.text(&path)?.unwrap_or_default();
         let code = text
             .lines()
             .filter(|line| !line.trim_start().starts_with('#'));
         let mut words = code.flat_map(|line| line.split(|c: char| !c.is_ascii_alphanumeric()));
-        if words.any(|word| word == "eth0") {
+        if words.any(|word| word == "eth0") || is_meant(&text) {
             return Ok(Some(path));
         }
     }
     Ok(None)
+}
+
+/// Whether netplan's `match` has a pattern for names that `eth0` fits.
+fn netplan_matches(text: &str) -> bool {
+    let values = text.lines().filter_map(|line| line.split_once("name:"));
+    let mut values = values.filter(|(before, _)| {
+        before.trim_matches([' ', '{', '-']).is_empty() || before.contains("match:")
+    });
+    values.any(|(_, value)| {
+        let value = value.split(['}', ',', '#']).next().unwrap_or_default();
+        let value = value.trim().trim_matches(['"', '\'']);
+        value.contains('*') && one_matches(value, "eth0")
+    })
+}
+
+/// Whether NetworkManager may use a profile for any Ethernet card: it may take it before one that
+/// names `eth0`.
+fn is_for_every_card(text: &str) -> bool {
+    let mut is_ethernet = false;
+    for line in text.lines() {
+        let (key, value) = line.split_once('=').unwrap_or((line, ""));
+        match (key.trim(), value.trim()) {
+            ("type", "ethernet" | "802-3-ethernet") => is_ethernet = true,
+            ("interface-name", name) if !name.is_empty() => return false,
+            ("mac-address", mac) if !mac.is_empty() => return false,
+            ("autoconnect", "false" | "no" | "0") => return false,
+            // It belongs to a bridge or the like.
+            ("master" | "controller", _) => return false,
+            _ => {}
+        }
+    }
+    is_ethernet
 }
 
 fn netplan(wanted: &Wanted) -> String {
@@ -196,51 +202,4 @@ fn keyfile_part(
         text.push_str(&format!("gateway={gateway}\n"));
     }
     text
-}
-
-fn networkd(draft: &mut Draft<'_>, wanted: &Wanted) -> Result<()> {
-    let mut text = "[Match]\nName=eth0\n\n[Network]\n".to_owned();
-    if wanted.is_dhcp() {
-        text.push_str("DHCP=yes\n");
-    }
-    for (ip, bits) in &wanted.v4 {
-        text.push_str(&format!("Address={ip}/{bits}\n"));
-    }
-    for (ip, bits) in &wanted.v6 {
-        text.push_str(&format!("Address={ip}/{bits}\n"));
-    }
-    let far = [
-        wanted.far_gateway4().map(|far| far.to_string()),
-        wanted.far_gateway6().map(|far| far.to_string()),
-    ];
-    let all = [
-        wanted.gateway4.map(|gateway| gateway.to_string()),
-        wanted.gateway6.map(|gateway| gateway.to_string()),
-    ];
-    for (gateway, far) in all.into_iter().zip(far) {
-        let Some(gateway) = gateway else {
-            continue;
-        };
-        // An older networkd does not know GatewayOnLink: a route to the gateway itself does too.
-        let route = far.map_or_else(String::new, |far| {
-            format!("\n[Route]\nDestination={far}\nScope=link\n")
-        });
-        text.push_str(&format!("{route}\n[Route]\nGateway={gateway}\n"));
-    }
-    let path = "etc/systemd/network/60-eth0.network";
-    draft.create(path, 0o644, &text, &wanted.reason)?;
-    let folder = draft
-        .view
-        .first(&["usr/lib/systemd/system", "lib/systemd/system"])?;
-    let started = draft
-        .view
-        .matching("etc/systemd/system/*.wants/systemd-networkd.service")?;
-    let Some(folder) = folder.filter(|_| started.is_empty()) else {
-        return Ok(());
-    };
-    draft.link(
-        &format!("/{folder}/systemd-networkd.service"),
-        "etc/systemd/system/multi-user.target.wants/systemd-networkd.service",
-        "systemd-networkd sets eth0 up, and was not started",
-    )
 }

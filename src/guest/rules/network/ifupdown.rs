@@ -2,6 +2,7 @@
 
 use super::super::super::config::netmask;
 use super::super::super::draft::Draft;
+use super::super::super::system::System;
 use super::manager::{DHCP_CLIENTS, Manager, VENET};
 use super::wanted::Wanted;
 use crate::error::Result;
@@ -17,7 +18,7 @@ pub(super) const IFUPDOWN: Manager = Manager {
 const FILE: &str = "etc/network/interfaces";
 const MORE: &str = "etc/network/interfaces.d/*";
 
-fn is_used(draft: &Draft<'_>) -> Result<bool> {
+fn is_used(draft: &Draft<'_>, _: &System) -> Result<bool> {
     let ifup = draft.view.first(&["sbin/ifup", "usr/sbin/ifup"])?;
     Ok(ifup.is_some() && draft.view.is_directory("etc/network")?)
 }
@@ -55,7 +56,7 @@ fn card(draft: &Draft<'_>) -> Result<Option<String>> {
     Ok(None)
 }
 
-fn set(draft: &mut Draft<'_>, wanted: &Wanted) -> Result<()> {
+fn set(draft: &mut Draft<'_>, wanted: &Wanted, _: &System) -> Result<()> {
     let ours = stanzas(wanted);
     if draft.text(FILE)?.is_none() {
         let whole = format!("auto lo\niface lo inet loopback\n\n{ours}");

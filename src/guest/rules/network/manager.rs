@@ -1,6 +1,7 @@
 //! Programs that set up networks, and words for reasons.
 
 use super::super::super::draft::Draft;
+use super::super::super::system::System;
 use super::wanted::Wanted;
 use crate::error::Result;
 
@@ -10,7 +11,7 @@ pub(super) const VENET: &str = "belonged to venet0, which OpenVZ's hosts have";
 /// A program that sets up networks, by the files that it reads.
 pub(super) struct Manager {
     /// Whether the guest uses it.
-    pub(super) is_used: fn(&Draft<'_>) -> Result<bool>,
+    pub(super) is_used: fn(&Draft<'_>, &System) -> Result<bool>,
     /// Programs that ask for an address by DHCP, one of which the guest must have; none where the
     /// manager does that itself.
     pub(super) dhcp: &'static [&'static str],
@@ -19,7 +20,7 @@ pub(super) struct Manager {
     /// The file that has settings of `eth0`, where there is one.
     pub(super) card: fn(&Draft<'_>) -> Result<Option<String>>,
     /// Gives `eth0` settings.
-    pub(super) set: fn(&mut Draft<'_>, &Wanted) -> Result<()>,
+    pub(super) set: fn(&mut Draft<'_>, &Wanted, &System) -> Result<()>,
 }
 
 impl Manager {
@@ -32,6 +33,15 @@ impl Manager {
 /// Whether the guest has NetworkManager.
 pub(super) fn has_network_manager(draft: &Draft<'_>) -> Result<bool> {
     let programs = ["usr/sbin/NetworkManager", "sbin/NetworkManager"];
+    Ok(draft.view.first(&programs)?.is_some())
+}
+
+/// Whether the guest has systemd-networkd.
+pub(super) fn has_networkd(draft: &Draft<'_>) -> Result<bool> {
+    let programs = [
+        "usr/lib/systemd/systemd-networkd",
+        "lib/systemd/systemd-networkd",
+    ];
     Ok(draft.view.first(&programs)?.is_some())
 }
 

@@ -1,7 +1,9 @@
 //! `/etc/conf.d/net`: Gentoo.
 
 use super::super::super::draft::Draft;
-use super::manager::{DHCP_CLIENTS, Manager, VENET};
+use super::super::super::system::{Init, System};
+use super::manager::{DHCP_CLIENTS, Manager, VENET, has_networkd};
+use super::shell::{Command, commands};
 use super::wanted::Wanted;
 use crate::error::Result;
 
@@ -15,13 +17,52 @@ pub(super) const NETIFRC: Manager = Manager {
 
 const FILE: &str = "etc/conf.d/net";
 
-fn is_used(draft: &Draft<'_>) -> Result<bool> {
-    draft.has("etc/init.d/net.lo")
+/// Its unit for each card, where systemd is the first process.
+const UNITS: &[&str] = &[
+    "usr/lib/systemd/system/net@.service",
+    "lib/systemd/system/net@.service",
+];
+const STARTED: &str = "etc/systemd/system/*.wants/net@*";
+
+/// Funtoo's files: a script and settings for each card. netifrc's scripts; its units.
+const CARDS: &[&str] = &[
+    "etc/init.d/net.venet0*",
+    "etc/runlevels/*/net.venet0*",
+    "etc/systemd/system/*.wants/net@venet0*",
+    "etc/conf.d/netif.venet0*",
+    "etc/init.d/netif.venet0*",
+    "etc/runlevels/*/netif.venet0*",
+];
+
+/// vzctl writes its file whatever starts it, and systemd does so by units alone.
+fn is_used(draft: &Draft<'_>, system: &System) -> Result<bool> {
+    if !draft.has("etc/init.d/net.lo")? && draft.view.first(UNITS)?.is_none() {
+        return Ok(false);
+    }
+    if system.init != Init::Systemd {
+        return Ok(true);
+    }
+    let has_units = draft.view.first(UNITS)?.is_some();
+    Ok(has_units && (!has_networkd(draft)? || !draft.view.matching(STARTED)?.is_empty()))
 }
 
 fn clean(draft: &mut Draft<'_>) -> Result<()> {
-    draft.edit(FILE, VENET, without_venet)?;
-    for pattern in ["etc/init.d/net.venet0*", "etc/runlevels/*/net.venet0*"] {
+    if let Some(text) = draft.text(FILE)? {
+        match commands(&text) {
+            Some(all) => {
+                let of_venet = |command: &&Command<'_>| command.name.contains("_venet0");
+                let stays = all.iter().filter(|one| !(of_venet(one) && one.is_alone));
+                let kept: String = stays.map(|command| command.text).collect();
+                draft.edit(FILE, VENET, |_| kept)?;
+                if all.iter().filter(of_venet).any(|one| !one.is_alone) {
+                    draft.keep(FILE, BESIDE)?;
+                }
+            }
+            None if has_venet(&text) => draft.keep(FILE, NOT_READ)?,
+            None => {}
+        }
+    }
+    for pattern in CARDS {
         for path in draft.view.matching(pattern)? {
             draft.remove(&path, VENET)?;
         }
@@ -29,33 +70,16 @@ fn clean(draft: &mut Draft<'_>) -> Result<()> {
     Ok(())
 }
 
-/// The text without assignments to `config_venet0` and its kin, which may have several lines
-/// between quotes or parentheses.
-fn without_venet(text: &str) -> String {
-    let mut kept: Vec<&str> = Vec::new();
-    let mut end: Option<char> = None;
-    for line in text.split('\n') {
-        if let Some(sign) = end {
-            if line.contains(sign) {
-                end = None;
-            }
-            continue;
-        }
-        let (key, value) = line.split_once('=').unwrap_or((line, ""));
-        if !key.trim_start().starts_with('#') && key.contains("_venet0") {
-            let value = value.trim();
-            let (open, rest) = (value.chars().next(), value.get(1..).unwrap_or_default());
-            let sign = match open {
-                Some('"') => Some('"'),
-                Some('(') => Some(')'),
-                _ => None,
-            };
-            end = sign.filter(|sign| !rest.contains(*sign));
-            continue;
-        }
-        kept.push(line);
-    }
-    kept.join("\n")
+const BESIDE: &str = "gives venet0 settings beside something else: take venet0 out by hand";
+const NOT_READ: &str = "is a script that is not understood, as where a quote never ends: take \
+     venet0 out by hand";
+const NO_PLACE: &str = "is a script that is not understood, as where a quote never ends: nothing \
+     is written behind it, so give eth0 settings by hand";
+
+/// Whether a line that is no comment names it.
+fn has_venet(text: &str) -> bool {
+    text.lines()
+        .any(|line| !line.trim_start().starts_with('#') && line.contains("venet0"))
 }
 
 fn card(draft: &Draft<'_>) -> Result<Option<String>> {
@@ -65,15 +89,23 @@ fn card(draft: &Draft<'_>) -> Result<Option<String>> {
     Ok(is_set.then(|| FILE.to_owned()))
 }
 
-fn set(draft: &mut Draft<'_>, wanted: &Wanted) -> Result<()> {
+fn set(draft: &mut Draft<'_>, wanted: &Wanted, system: &System) -> Result<()> {
     let ours = lines(wanted);
-    if draft.text(FILE)?.is_none() {
+    let before = draft.text(FILE)?;
+    if before.is_none() {
         draft.create(FILE, 0o644, &ours, &wanted.reason)?;
+    } else if before.is_some_and(|text| commands(&text).is_none()) {
+        return draft.keep(FILE, NO_PLACE);
     } else {
         draft.edit(FILE, &wanted.reason, |text| {
             let text = text.trim_end();
             format!("{text}{}{ours}", if text.is_empty() { "" } else { "\n" })
         })?;
+    }
+    if !draft.has("etc/init.d/net.lo")? || system.init == Init::Systemd {
+        let unit = draft.view.first(UNITS)?.unwrap_or_default();
+        let started = "etc/systemd/system/multi-user.target.wants/net@eth0.service";
+        return draft.link(&format!("/{unit}"), started, &wanted.reason);
     }
     draft.link("net.lo", "etc/init.d/net.eth0", &wanted.reason)?;
     let started = "etc/runlevels/default/net.eth0";

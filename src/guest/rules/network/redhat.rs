@@ -2,6 +2,7 @@
 
 use super::super::super::config::netmask;
 use super::super::super::draft::Draft;
+use super::super::super::system::System;
 use super::manager::{Manager, VENET, has_network_manager, retained, start_network_manager};
 use super::wanted::Wanted;
 use crate::error::Result;
@@ -15,7 +16,10 @@ pub(super) const SCRIPTS: Manager = Manager {
 };
 
 const FOLDER: &str = "etc/sysconfig/network-scripts";
-const PLUGIN: &str = "usr/lib*/NetworkManager/*/libnm-settings-plugin-ifcfg-rh.so";
+const PLUGINS: &[&str] = &[
+    "usr/lib*/NetworkManager/*/libnm-settings-plugin-ifcfg-rh.so",
+    "usr/lib*/NetworkManager/libnm-settings-plugin-ifcfg-rh.so",
+];
 
 /// NetworkManager asks for an address itself.
 const SCRIPTS_DHCP: &[&str] = &[
@@ -34,15 +38,23 @@ const STARTED: &[&str] = &[
     "etc/systemd/system/*.wants/NetworkManager.service",
 ];
 
-fn is_used(draft: &Draft<'_>) -> Result<bool> {
+fn is_used(draft: &Draft<'_>, _: &System) -> Result<bool> {
     if !draft.view.is_directory(FOLDER)? {
         return Ok(false);
     }
-    // Fedora from 36 and Red Hat from 10 on keep an empty folder: NetworkManager reads it with a
-    // plug-in only that a package of its own has.
-    let scripts = format!("{FOLDER}/ifup-eth");
-    let reads = draft.has(&scripts)? || !has_network_manager(draft)?;
-    Ok(reads || !draft.view.matching(PLUGIN)?.is_empty())
+    // The folder alone says nothing: vzctl makes it too. Fedora from 36 and Red Hat from 10 on keep
+    // an empty one: NetworkManager reads it with a plug-in only that a package of its own has.
+    if draft.has(&format!("{FOLDER}/ifup-eth"))? {
+        return Ok(true);
+    }
+    if has_network_manager(draft)? {
+        for plugin in PLUGINS {
+            if !draft.view.matching(plugin)?.is_empty() {
+                return Ok(true);
+            }
+        }
+    }
+    Ok(false)
 }
 
 fn clean(draft: &mut Draft<'_>) -> Result<()> {
@@ -75,7 +87,7 @@ fn card(draft: &Draft<'_>) -> Result<Option<String>> {
     Ok(draft.has(&path)?.then_some(path))
 }
 
-fn set(draft: &mut Draft<'_>, wanted: &Wanted) -> Result<()> {
+fn set(draft: &mut Draft<'_>, wanted: &Wanted, _: &System) -> Result<()> {
     let reason = &wanted.reason;
     let card = format!("{FOLDER}/ifcfg-eth0");
     let first = "DEVICE=eth0\nTYPE=Ethernet\nONBOOT=yes\n";

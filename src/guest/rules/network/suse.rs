@@ -1,6 +1,7 @@
 //! `/etc/sysconfig/network`: SUSE and openSUSE.
 
 use super::super::super::draft::Draft;
+use super::super::super::system::System;
 use super::manager::{Manager, VENET, has_network_manager, retained};
 use super::wanted::Wanted;
 use crate::error::Result;
@@ -17,7 +18,7 @@ pub(super) const WICKED: Manager = Manager {
 const FOLDER: &str = "etc/sysconfig/network";
 const CARD: &str = "etc/sysconfig/network/ifcfg-eth0";
 
-fn is_used(draft: &Draft<'_>) -> Result<bool> {
+fn is_used(draft: &Draft<'_>, _: &System) -> Result<bool> {
     // NetworkManager has a folder of this name too, and reads no card in it.
     let scripts = ["usr/sbin/wicked", "usr/sbin/ifup", "sbin/ifup"];
     Ok(draft.view.is_directory(FOLDER)?
@@ -72,7 +73,7 @@ fn start(draft: &mut Draft<'_>) -> Result<()> {
     Ok(())
 }
 
-fn set(draft: &mut Draft<'_>, wanted: &Wanted) -> Result<()> {
+fn set(draft: &mut Draft<'_>, wanted: &Wanted, _: &System) -> Result<()> {
     let reason = &wanted.reason;
     start(draft)?;
     if wanted.is_dhcp() {

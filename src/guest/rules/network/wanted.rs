@@ -1,11 +1,12 @@
 //! What `eth0` gets, whichever program sets it up.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{Ipv4Addr, Ipv6Addr};
 
-use super::super::super::config::{Address, v4, v6};
+use super::super::super::config::{v4, v6};
 use super::super::super::draft::Draft;
 use super::super::super::receiver::{Network, first_v4, first_v6};
 use super::super::context::Context;
+use super::written::in_the_guest;
 use crate::error::Result;
 
 /// Why `eth0` gets settings.
@@ -90,73 +91,4 @@ pub(super) fn wanted(draft: &Draft<'_>, context: &Context<'_>) -> Result<Option<
             .push_str("; no gateway is known, so it reaches no other network");
     }
     Ok(Some(wanted))
-}
-
-/// Files in which OpenVZ's host wrote the addresses of `venet0`.
-const WRITTEN: &[&str] = &[
-    "etc/network/interfaces",
-    "etc/network/interfaces.d/*venet0*",
-    "etc/sysconfig/network-scripts/ifcfg-venet0*",
-    "etc/sysconfig/network/ifcfg-venet0*",
-    "etc/systemd/network/*venet0*",
-    "etc/netplan/*venet0*",
-    "etc/NetworkManager/system-connections/*venet0*",
-    "etc/conf.d/net",
-    "etc/netctl/venet0*",
-];
-
-/// Addresses that OpenVZ's host gives every container's `venet0`: no container has them.
-const EVERY: &[&str] = &["191.255.255.1", "169.255.30.1", "fe80::1"];
-
-/// The addresses that the guest's own files have for `venet0`.
-fn in_the_guest(draft: &Draft<'_>) -> Result<Vec<Address>> {
-    let mut found: Vec<Address> = Vec::new();
-    for pattern in WRITTEN {
-        for path in draft.view.matching(pattern)? {
-            let text = draft.view.text(&path)?.unwrap_or_default();
-            if !text.contains("venet0") {
-                continue;
-            }
-            for address in text.lines().flat_map(addresses_of) {
-                if !found.iter().any(|known| known.address == address.address) {
-                    found.push(address);
-                }
-            }
-        }
-    }
-    Ok(found)
-}
-
-/// Words that stand in front of the address of a card itself.
-const NAMES: &[&str] = &[
-    "address",
-    "ipaddr",
-    "ipv6addr",
-    "ipv6addr_secondaries",
-    "config_venet0",
-];
-
-/// The addresses of a line that says which ones a card has.
-fn addresses_of(line: &str) -> Vec<Address> {
-    let is_sign = |c: char| c.is_whitespace() || "=\"'()[],".contains(c);
-    let mut words = line.split(is_sign).filter(|word| !word.is_empty());
-    let name = words.next().unwrap_or_default().to_ascii_lowercase();
-    let base = name.trim_end_matches(|c: char| c.is_ascii_digit() || c == '_');
-    if ![base, &name].iter().any(|name| NAMES.contains(name)) {
-        return Vec::new();
-    }
-    let addresses = words.filter_map(Address::parse).filter(|address| {
-        let is_own = match address.address {
-            IpAddr::V4(ip) => !ip.is_loopback() && !ip.is_unspecified() && !ip.is_broadcast(),
-            IpAddr::V6(ip) => !ip.is_loopback() && !ip.is_unspecified(),
-        };
-        is_own && !EVERY.contains(&address.address.to_string().as_str())
-    });
-    // venet0 routes single addresses, whatever mask is written.
-    addresses
-        .map(|address| Address {
-            prefix: None,
-            ..address
-        })
-        .collect()
 }

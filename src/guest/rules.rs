@@ -1,6 +1,7 @@
 //! What a container of OpenVZ has that another host does not want, and the reverse. Each rule is a
 //! table with reasons, and few lines that read it.
 
+mod assignment;
 mod console;
 mod context;
 mod fstab;

@@ -30,6 +30,7 @@ mod guest_hostile;
 mod guest_machines;
 mod guest_next;
 mod guest_next_machine;
+mod guest_old_inits;
 mod guest_starts;
 mod guest_systems;
 mod guest_tree;

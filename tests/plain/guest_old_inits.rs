@@ -1,11 +1,13 @@
 //! What vzctl writes into a container without systemd at each start, and what such an init needs on
 //! another host: OpenRC's name for the host, logins on its consoles, shared memory.
 
-use ploopconv::guest::{Change, Config, Kind, changes};
+use ploopconv::guest::{Change, Config, Family, Kind, changes, identify};
 
 use crate::guest_machines::receiver;
 use crate::guest_tree::{Files, reason, shown, text};
-use crate::support::systems::{SystemFiles, gentoo};
+use crate::support::systems::{
+    SystemFiles, alpine, arch, centos_5, centos_6, debian_sysv, gentoo, systemd, ubuntu_upstart,
+};
 
 fn container(files: &SystemFiles) -> Vec<Change> {
     changes(&Files::from(files), &Config::default(), Kind::Lxc).unwrap()
@@ -72,4 +74,51 @@ fn openrc_is_told_of_another_host_however_the_line_is_written() {
         let found = container(&gentoo().file("etc/rc.conf", line));
         assert!(!shown(&found).join("\n").contains("etc/rc.conf"), "{line}");
     }
+}
+
+/// Their versions say nothing of systemd's, and no host of today starts one that is too old.
+#[test]
+fn a_systemd_that_is_too_old_is_seen_by_its_library() {
+    let library = |files: SystemFiles, path: &str| files.file(path, "");
+    for (files, is_old) in [
+        (arch(), false),
+        (systemd("gentoo", "2.2"), true),
+        (
+            library(
+                systemd("gentoo", "2.2"),
+                "usr/lib/systemd/libsystemd-shared-231.so",
+            ),
+            true,
+        ),
+        (
+            library(
+                systemd("gentoo", "2.2"),
+                "usr/lib64/systemd/libsystemd-shared-232.so",
+            ),
+            false,
+        ),
+        (
+            library(
+                systemd("debian", "12"),
+                "usr/lib/x86_64-linux-gnu/systemd/libsystemd-shared-252.so",
+            ),
+            false,
+        ),
+        // From backports.
+        (
+            library(
+                systemd("debian", "8"),
+                "usr/lib/systemd/libsystemd-shared-241.so",
+            ),
+            false,
+        ),
+        (systemd("mageia", "5"), true),
+    ] {
+        let system = identify(&Files::from(&files)).unwrap();
+        assert_eq!(system.needs_cgroup_v1(), is_old, "{files:?}");
+        let said = shown(&container(&files)).contains(&"keep usr/sbin/init".to_owned());
+        assert_eq!(said, is_old, "{files:?}");
+    }
+    let openrc = identify(&Files::from(&gentoo())).unwrap();
+    assert!(openrc.family == Family::Gentoo && !openrc.needs_cgroup_v1());
 }

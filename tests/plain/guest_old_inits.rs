@@ -122,3 +122,35 @@ fn a_systemd_that_is_too_old_is_seen_by_its_library() {
     let openrc = identify(&Files::from(&gentoo())).unwrap();
     assert!(openrc.family == Family::Gentoo && !openrc.needs_cgroup_v1());
 }
+
+#[test]
+fn archs_scripts_do_not_look_for_the_quota_that_is_gone() {
+    let old = |list: &str| {
+        gentoo()
+            .file("etc/arch-release", "")
+            .file("etc/rc.d/vzquota", "")
+            .file("etc/rc.conf", format!("HARDWARECLOCK=UTC\n{list}\n"))
+    };
+    for (before, after) in [
+        (
+            "DAEMONS=(\"vzquota\" syslog-ng network)",
+            "DAEMONS=(syslog-ng network)",
+        ),
+        (
+            "DAEMONS=(syslog-ng vzquota network)",
+            "DAEMONS=(syslog-ng network)",
+        ),
+        ("DAEMONS=(syslog-ng !vzquota)", "DAEMONS=(syslog-ng )"),
+        (
+            "DAEMONS=(syslog-ng\n  @vzquota\n  vzquotas) # vzquota",
+            "DAEMONS=(syslog-ng\n  \n  vzquotas) # vzquota",
+        ),
+    ] {
+        let found = container(&old(before));
+        let expected = format!("HARDWARECLOCK=UTC\n{after}\n");
+        assert_eq!(text(&found, "etc/rc.conf"), expected);
+        assert!(shown(&found).contains(&"remove etc/rc.d/vzquota".to_owned()));
+    }
+    let found = container(&old("DAEMONS+=(vzquota)"));
+    assert!(reason(&found, "etc/rc.conf").contains("by hand"));
+}

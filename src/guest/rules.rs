@@ -11,6 +11,7 @@ mod login;
 mod machine;
 mod network;
 mod services;
+mod terminals;
 
 use self::context::Context;
 use super::config::Config;

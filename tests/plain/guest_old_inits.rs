@@ -76,6 +76,139 @@ fn openrc_is_told_of_another_host_however_the_line_is_written() {
     }
 }
 
+/// The lines of an inittab that its init reads: the first of each name.
+fn read_by_init(text: &str) -> Vec<String> {
+    let mut names = Vec::new();
+    let mut lines = Vec::new();
+    for line in text.lines().map(str::trim_start) {
+        let name = line.split(':').next().unwrap();
+        if !line.starts_with('#') && !line.is_empty() && !names.contains(&name) {
+            names.push(name);
+            lines.push(line.to_owned());
+        }
+    }
+    lines
+}
+
+/// How many logins the init starts on a terminal.
+fn logins(text: &str, tty: &str) -> usize {
+    let lines = read_by_init(text);
+    let on =
+        |line: &&String| line.contains("getty") && line.split([':', ' ']).any(|word| word == tty);
+    lines.iter().filter(on).count()
+}
+
+/// Of two lines of one name, the second was not read.
+#[test]
+fn every_terminal_has_one_login_whatever_vzctl_named_its_lines() {
+    let vzctl = "1:2345:respawn:/sbin/mingetty console\n2:2345:respawn:/sbin/mingetty tty2\n";
+    for before in [
+        "#1:2345:respawn:/sbin/mingetty tty1\n",
+        "1:2345:respawn:/sbin/mingetty tty1\n2:2345:respawn:/sbin/mingetty tty2\n",
+        "1:2345:once:/usr/bin/mine\nco:2345:wait:/usr/bin/other\nc0:2345:wait:/usr/bin/a\n",
+        " #co:2345:respawn:/sbin/mingetty console\n\t# 1:2345:respawn:/sbin/mingetty tty1\n",
+    ] {
+        let inittab = format!("id:3:initdefault:\nsi::sysinit:/a\n{before}{vzctl}");
+        let files = centos_5().file("etc/inittab", &inittab);
+        let found = container(&files);
+        let after = text(&found, "etc/inittab");
+        for (tty, number) in [("console", 1), ("tty1", 1), ("tty2", 0)] {
+            assert_eq!(logins(after, tty), number, "{tty}: {after}");
+        }
+        let found = machine(&files);
+        let after = text(&found, "etc/inittab");
+        for (tty, number) in [("console", 0), ("tty1", 1), ("ttyS0", 1), ("tty2", 1)] {
+            assert_eq!(logins(after, tty), number, "{tty}: {after}");
+        }
+        // What is no login stays.
+        for line in before.lines().filter(|line| line.contains("/usr/bin")) {
+            assert!(read_by_init(after).contains(&line.to_owned()), "{after}");
+        }
+    }
+    for files in [debian_sysv("7.11\n"), gentoo(), centos_5()] {
+        let found = container(&files);
+        let after = text(&found, "etc/inittab");
+        assert_eq!(
+            (logins(after, "console"), logins(after, "tty1")),
+            (1, 1),
+            "{after}"
+        );
+    }
+}
+
+/// BusyBox's init opens the terminal that a line is named by, and there is no `/dev/1`.
+#[test]
+fn lines_of_vzctl_for_another_init_are_no_logins_of_busybox() {
+    let found = container(&alpine());
+    let after = text(&found, "etc/inittab");
+    assert!(
+        after.contains("\nconsole::respawn:/sbin/getty 38400 console\n"),
+        "{after}"
+    );
+    for found in [found.as_slice(), &machine(&alpine())] {
+        let after = text(found, "etc/inittab");
+        for line in ["1:2345:respawn:", "2:2345:respawn:"] {
+            assert!(after.contains(&format!("\n#container# {line}")), "{after}");
+        }
+    }
+}
+
+#[test]
+fn the_jobs_that_vzctl_writes_hang_nobody_up() {
+    let found = container(&centos_6());
+    for tty in ["console", "tty2"] {
+        let job = format!("etc/init/{tty}.conf");
+        let expected = format!("\nexec /sbin/mingetty --nohangup {tty}\n");
+        assert!(text(&found, &job).ends_with(&expected), "{job}");
+    }
+    let old = ubuntu_upstart("10.04").file("etc/event.d/tty2", "exec /sbin/mingetty tty2\n");
+    let found = container(&old);
+    assert_eq!(
+        text(&found, "etc/event.d/tty2"),
+        "exec /sbin/mingetty --nohangup tty2\n"
+    );
+}
+
+#[test]
+fn a_job_for_a_terminal_that_centos_serves_goes() {
+    let job = "etc/init/tty2.conf";
+    let list = |text: &str| centos_6().file("etc/sysconfig/init", text);
+    for (files, goes) in [
+        (list("ACTIVE_CONSOLES=/dev/tty[1-6]\n"), true),
+        (list("ACTIVE_CONSOLES=\"/dev/tty1 /dev/tty2\"\n"), true),
+        (list("BOOTUP=color\n"), true),
+        (list("ACTIVE_CONSOLES=/dev/tty1\n"), false),
+        (list("ACTIVE_CONSOLES=\"$TTYS\"\n"), false),
+        (
+            list("ACTIVE_CONSOLES=/dev/tty[1-6]\n").file(job, "exec /usr/bin/mine tty2\n"),
+            false,
+        ),
+    ] {
+        for found in [container(&files), machine(&files)] {
+            let removed = shown(&found).contains(&format!("remove {job}"));
+            assert_eq!(removed, goes, "{files:?}");
+        }
+    }
+    let found = machine(&centos_6());
+    assert!(reason(&found, "etc/init/serial.conf").contains("CentOS's job"));
+}
+
+#[test]
+fn an_empty_list_of_terminals_is_seen_however_it_is_written() {
+    for line in ["", "''", "\"\"", "\" \"", "'' # none", " # none", "\t"] {
+        let text_before = format!("BOOTUP=color\nACTIVE_CONSOLES={line}\n");
+        let files = centos_6().file("etc/sysconfig/init", text_before);
+        for (found, list) in [
+            (container(&files), "/dev/tty1"),
+            (machine(&files), "/dev/tty[1-6]"),
+        ] {
+            let after = text(&found, "etc/sysconfig/init");
+            let start = format!("BOOTUP=color\nACTIVE_CONSOLES={list}");
+            assert!(after.starts_with(&start), "{after}");
+        }
+    }
+}
+
 /// Their versions say nothing of systemd's, and no host of today starts one that is too old.
 #[test]
 fn a_systemd_that_is_too_old_is_seen_by_its_library() {

@@ -11,6 +11,7 @@ mod login;
 mod machine;
 mod network;
 mod services;
+mod shared_memory;
 mod terminals;
 
 use self::context::Context;
@@ -28,6 +29,7 @@ const FOR_CONTAINERS: &[Rule] = &[
     leftovers::apply,
     fstab::apply,
     services::apply,
+    shared_memory::apply,
     console::apply,
     login::apply,
     network::apply,

@@ -209,6 +209,76 @@ fn an_empty_list_of_terminals_is_seen_however_it_is_written() {
     }
 }
 
+/// LXC and Incus mount none, OpenRC's `devfs` leaves itself out there, and the folder of a fresh
+/// `/dev` is new at each start.
+#[test]
+fn programs_share_memory_where_the_init_does_not_see_to_it() {
+    let command = "{ /bin/mkdir -m 1777 /dev/shm && /bin/mount -n /dev/shm; }\n";
+    for files in [centos_5(), centos_6()] {
+        let found = container(&files);
+        let script = text(&found, "etc/rc.d/rc.sysinit");
+        let begins = format!("#!/bin/bash\n[ -d /dev/shm ] || {command}");
+        assert!(script.starts_with(&begins), "{script}");
+        let fstab = text(&found, "etc/fstab");
+        assert!(
+            fstab.contains("\nnone /dev/shm tmpfs defaults 0 0\n"),
+            "{fstab}"
+        );
+    }
+    for (files, before) in [
+        (gentoo(), "m0::sysinit:"),
+        (alpine(), "::sysinit:"),
+        // A comment that reads like the line.
+        (
+            gentoo().file(
+                "etc/inittab",
+                "#si::sysinit:/a\nm0:3:wait:/b\nsi::sysinit:/a\n",
+            ),
+            "m1::sysinit:",
+        ),
+    ] {
+        let found = container(&files);
+        let inittab = text(&found, "etc/inittab");
+        let lines = inittab.lines().filter(|line| !line.starts_with('#'));
+        let first = lines
+            .clone()
+            .find(|line| line.contains(":sysinit:"))
+            .unwrap();
+        let process = first.strip_prefix(before).unwrap();
+        assert!(
+            process.contains("mkdir -m 1777 /dev/shm && mount /dev/shm"),
+            "{first}"
+        );
+        assert!(
+            process.len() <= 127,
+            "System V's init passes it over: {process}"
+        );
+        let fstab = text(&found, "etc/fstab");
+        assert!(
+            fstab.ends_with("\ntmpfs /dev/shm tmpfs nosuid,nodev 0 0\n"),
+            "{fstab}"
+        );
+    }
+    // A machine's kernel has its own, and so have these.
+    for files in [
+        debian_sysv("7.11\n"),
+        ubuntu_upstart("14.04"),
+        systemd("almalinux", "9.3"),
+    ] {
+        let files = files.file("etc/fstab", "none /dev/shm tmpfs defaults 0 0\n");
+        let found = container(&files);
+        assert_eq!(
+            text(&found, "etc/fstab"),
+            "#container# none /dev/shm tmpfs defaults 0 0\n"
+        );
+    }
+    // No shell's script, and no line that starts OpenRC.
+    let path = "etc/rc.d/rc.sysinit";
+    let found = container(&centos_6().file(path, "#!/usr/bin/perl\nprint;\n"));
+    assert!(shown(&found).contains(&format!("keep {path}")));
+    assert!(reason(&found, path).contains("by hand"));
+}
+
 /// Their versions say nothing of systemd's, and no host of today starts one that is too old.
 #[test]
 fn a_systemd_that_is_too_old_is_seen_by_its_library() {

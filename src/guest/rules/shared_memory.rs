@@ -17,11 +17,19 @@ const SCRIPT: &str = "etc/rc.d/rc.sysinit";
 const INITTAB: &str = "etc/inittab";
 
 /// For the script, whose `mount -a` comes later; it writes the table of mounts anew before that.
-const IN_SCRIPT: &str =
-    "[ -d /dev/shm ] || { /bin/mkdir -m 1777 /dev/shm && /bin/mount -n /dev/shm; }";
-/// For an inittab: System V's init takes 127 characters.
-const IN_INITTAB: &str =
-    "/bin/sh -c \"[ -d /dev/shm ] || { mkdir -m 1777 /dev/shm && mount /dev/shm; }\"";
+/// Where a host has made the folder, nothing more is done.
+const IN_SCRIPT: &str = "/bin/mkdir /dev/shm 2>/dev/null && /bin/chmod 1777 /dev/shm && \
+     /bin/mount /dev/shm";
+/// The same for an inittab.
+const COMMANDS: &str = "mkdir /dev/shm 2>/dev/null && chmod 1777 /dev/shm && mount /dev/shm";
+
+/// The option of a shell that takes commands.
+const GIVEN: char = 'c';
+
+/// The process of a line of inittab, of which System V's init takes 127 characters.
+fn process() -> String {
+    format!("/bin/sh -{GIVEN} \"{COMMANDS}\"")
+}
 
 /// Where the folder can be made before anything uses it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,7 +97,7 @@ fn in_script(text: &str) -> Option<String> {
 /// The inittab with a line in front of the first that is run at the start; `None` where there is no
 /// such line.
 fn in_inittab(text: &str, is_busybox: bool) -> Option<String> {
-    if text.contains(IN_INITTAB) {
+    if text.contains(COMMANDS) {
         return Some(text.to_owned());
     }
     let entries = || text.lines().filter_map(Entry::parse);
@@ -103,7 +111,7 @@ fn in_inittab(text: &str, is_busybox: bool) -> Option<String> {
     for line in text.split_inclusive('\n') {
         if Entry::parse(line).is_some_and(|entry| entry.is_at_start()) {
             let (before, after) = text.split_at_checked(at)?;
-            return Some(format!("{before}{name}::sysinit:{IN_INITTAB}\n{after}"));
+            return Some(format!("{before}{name}::sysinit:{}\n{after}", process()));
         }
         at += line.len();
     }

@@ -176,7 +176,7 @@ fn find(disk: &dyn VirtualDisk, found: &[SyncSender<Batch>]) {
         }
         give(Ok(mem::replace(&mut batch, Vec::with_capacity(BATCH))))
     });
-    // What was found before an error is shown before it. Nobody waits where giving failed.
+    // What was found before an error is shown before it. Where giving failed, no thread waits.
     let _ = give(Ok(batch));
     if let Err(error) = walked {
         let _ = give(Err(error));

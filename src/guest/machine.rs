@@ -87,8 +87,8 @@ pub(super) fn calls_vsyscall(view: View<'_>, system: &System) -> Result<bool> {
 
 /// Whether no script of the system makes the root file system writable: its container's host did,
 /// and a kernel would leave it as the command line says. System V's init, OpenRC, Upstart and
-/// systemd check it first, and do it themselves; Upstart by jobs of the distribution, which templates
-/// for OpenVZ removed.
+/// systemd check it first, and do it themselves; Upstart by jobs of the distribution, which
+/// templates for OpenVZ removed.
 ///
 /// # Errors
 ///

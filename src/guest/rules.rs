@@ -1,6 +1,7 @@
 //! What a container of OpenVZ has that another host does not want, and the reverse. Each rule is a
 //! table with reasons, and few lines that read it.
 
+mod assignment;
 mod console;
 mod context;
 mod fstab;
@@ -11,6 +12,8 @@ mod machine;
 mod network;
 mod second_disks;
 mod services;
+mod shared_memory;
+mod terminals;
 
 use self::context::Context;
 use super::config::Config;
@@ -28,6 +31,7 @@ const FOR_CONTAINERS: &[Rule] = &[
     second_disks::apply,
     fstab::apply,
     services::apply,
+    shared_memory::apply,
     console::apply,
     login::apply,
     network::apply,

@@ -60,6 +60,9 @@ pub struct System {
     pub name: String,
     /// The first process.
     pub init: Init,
+    /// The version of systemd, as its library for its own programs has it in its name; `None`
+    /// where there is no such library, as before version 231.
+    pub systemd: Option<u32>,
     /// The processor, in the kernel's spelling (`x86_64`, `i686`, `aarch64`); `None` where no
     /// program says it.
     pub architecture: Option<&'static str>,
@@ -86,9 +89,13 @@ impl System {
     /// only.
     #[must_use]
     pub fn needs_cgroup_v1(&self) -> bool {
-        let Some(version) = self.major_minor() else {
+        if self.init != Init::Systemd {
             return false;
-        };
+        }
+        if let Some(version) = self.systemd {
+            return version < 232;
+        }
+        let version = self.major_minor();
         // The first release of each with a systemd that knows version 2.
         let first = match self.family {
             Family::Debian => (9, 0),
@@ -96,10 +103,13 @@ impl System {
             Family::RedHat => (8, 0),
             Family::Fedora => (26, 0),
             // Leap 15; 42 came before it.
-            Family::Suse => return self.init == Init::Systemd && [12, 13, 42].contains(&version.0),
-            Family::Alpine | Family::Gentoo | Family::Arch | Family::Other => return false,
+            Family::Suse => {
+                return version.is_some_and(|version| [12, 13, 42].contains(&version.0));
+            }
+            // Their versions say nothing of it, and a newer one would have the library.
+            Family::Alpine | Family::Gentoo | Family::Arch | Family::Other => return true,
         };
-        self.init == Init::Systemd && version < first
+        version.is_some_and(|version| version < first)
     }
 }
 
@@ -184,6 +194,7 @@ pub fn identify(tree: &dyn Tree) -> Result<System> {
         version: String::new(),
         name: String::new(),
         init: init(view)?,
+        systemd: systemd(view)?,
         architecture: architecture(view)?,
     };
     for (path, spelling, id) in FILES {
@@ -288,6 +299,26 @@ fn init(view: View<'_>) -> Result<Init> {
     } else {
         Init::Sysv
     })
+}
+
+/// Where systemd keeps the library, by distribution: with or without that of the processor.
+const SYSTEMD_LIBRARIES: &[&str] = &[
+    "lib*/systemd/libsystemd-shared-*.so",
+    "usr/lib*/systemd/libsystemd-shared-*.so",
+    "usr/lib/*-linux-gnu*/systemd/libsystemd-shared-*.so",
+];
+
+/// The newest version of systemd that the tree has the library of.
+fn systemd(view: View<'_>) -> Result<Option<u32>> {
+    let mut newest = None;
+    for pattern in SYSTEMD_LIBRARIES {
+        for path in view.matching(pattern)? {
+            let name = path.rsplit_once("libsystemd-shared-").map(|(_, name)| name);
+            let number = name.and_then(|name| name.split(|c: char| !c.is_ascii_digit()).next());
+            newest = newest.max(number.and_then(|number| number.parse().ok()));
+        }
+    }
+    Ok(newest)
 }
 
 /// Programs that every system has.

@@ -260,8 +260,8 @@ fn inittab_has_logins_on_the_terminals_that_are_there() {
         text(&lxc(&files), "etc/inittab"),
         "id:2:initdefault:\n#container# pf::powerwait:/etc/init.d/powerfail start\n\
          1:2345:respawn:/sbin/getty 38400 tty1\n#container# 2:23:respawn:/sbin/getty 38400 tty2\n\
-         #container# co:2345:respawn:/usr/bin/mine\n#3:23:respawn:/sbin/getty 38400 tty3\n\
-         #container# vz:2345:once:touch /.vzfifo\nco:2345:respawn:/sbin/getty 38400 console\n\
+         co:2345:respawn:/usr/bin/mine\n#3:23:respawn:/sbin/getty 38400 tty3\n\
+         #container# vz:2345:once:touch /.vzfifo\nc0:2345:respawn:/sbin/getty 38400 console\n\
          p0::powerfail:/sbin/init 0\n"
     );
 }

@@ -36,7 +36,6 @@ const SYSTEMD: &[&str] = &[
     "keep etc/machine-id",
     "remove etc/systemd/system/dev-hugepages.mount",
     "remove etc/systemd/system/getty.target",
-    "mkdir etc/systemd/system/getty.target.wants",
     "link etc/systemd/system/getty.target.wants/getty@tty1.service -> \
      /usr/lib/systemd/system/getty@.service",
     "link etc/systemd/system/getty.target.wants/serial-getty@ttyS0.service -> \
@@ -92,7 +91,9 @@ fn expected(name: &str) -> Vec<&'static [&'static str]> {
         "CentOS 6" => vec![
             RED_HAT,
             &[
+                "remove etc/init/console.conf",
                 "remove etc/init/serial.conf",
+                "remove etc/init/tty2.conf",
                 "write etc/init/ttyS0.conf",
                 "write etc/rc.d/rc.sysinit",
                 "write etc/sysconfig/init",
@@ -131,8 +132,6 @@ fn expected(name: &str) -> Vec<&'static [&'static str]> {
             "mkdir etc/runlevels/shutdown",
             "link etc/runlevels/shutdown/killprocs -> /etc/init.d/killprocs",
             "link etc/runlevels/shutdown/mount-ro -> /etc/init.d/mount-ro",
-            "mkdir etc/runlevels/sysinit",
-            "link etc/runlevels/sysinit/devfs -> /etc/init.d/devfs",
             "link etc/runlevels/sysinit/hwdrivers -> /etc/init.d/hwdrivers",
             "link etc/runlevels/sysinit/mdev -> /etc/init.d/mdev",
             "link etc/runlevels/sysinit/sysfs -> /etc/init.d/sysfs",
@@ -224,7 +223,10 @@ fn every_init_starts_a_login_on_the_serial_console_where_root_may_log_in() {
 fn udev_starts_where_it_can_read_a_newer_kernel() {
     let five = machine(&centos_5());
     let script = text(&five, "etc/rc.d/rc.sysinit");
-    assert_eq!(script, "if [ 1 ]; then\n\t: #/sbin/start_udev\nfi\n");
+    assert_eq!(
+        script,
+        "#!/bin/bash\nif [ 1 ]; then\n\t: #/sbin/start_udev\nfi\n"
+    );
     assert!(reason(&five, "etc/rc.d/rc.sysinit").contains("cannot read the /sys"));
     // What OpenVZ's template had switched off stays so.
     let off = centos_5().file("etc/rc.d/rc.sysinit", "#/sbin/start_udev\n");

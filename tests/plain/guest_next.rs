@@ -28,6 +28,7 @@ fn debian(version: &str) -> System {
         version: version.to_owned(),
         name: format!("Debian GNU/Linux {version}"),
         init: Init::Systemd,
+        systemd: None,
         architecture: Some("x86_64"),
     }
 }

@@ -215,7 +215,7 @@ fn name_servers_of_the_old_network_are_told() {
 }
 
 /// Virtuozzo 7 mounts a container's other disks by units; without them its services would start on
-/// empty folders, and nobody be told.
+/// empty folders.
 #[test]
 fn another_disk_of_the_container_is_told() {
     let unit = "etc/systemd/system/srv-data.mount";

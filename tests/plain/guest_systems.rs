@@ -206,7 +206,9 @@ fn rows() -> Vec<Row> {
         "write etc/init/console.conf",
         "write etc/init/power-status-changed.conf",
         "write etc/init/tty.conf",
+        "write etc/init/tty2.conf",
         "write etc/pam.d/login",
+        "write etc/rc.d/rc.sysinit",
         "write etc/sysconfig/init",
         "remove lib/udev/devices",
     ];

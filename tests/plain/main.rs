@@ -32,6 +32,7 @@ mod guest_netifrc;
 mod guest_networks;
 mod guest_next;
 mod guest_next_machine;
+mod guest_old_inits;
 mod guest_starts;
 mod guest_systems;
 mod guest_tree;

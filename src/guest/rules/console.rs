@@ -1,8 +1,11 @@
 //! A login on the console that the new host gives: `/dev/console`, and `/dev/tty1` on Proxmox.
 
+use std::collections::BTreeSet;
+
 use super::super::draft::Draft;
 use super::super::system::Init;
 use super::context::Context;
+use super::terminals::{fill, starts_terminals};
 use crate::error::Result;
 
 /// Lines that root's login needs in `/etc/securetty`, as the hosts name their consoles.
@@ -76,17 +79,21 @@ pub(super) fn apply(draft: &mut Draft<'_>, context: &Context<'_>) -> Result<()> 
             with_lines(text, missing.map(str::to_owned))
         },
     )?;
-    for path in ["etc/inittab", "etc/init/tty.conf", "etc/event.d/tty1"] {
-        draft.edit(path, NO_HANGUP, without_hangup)?;
-    }
     match context.system.init {
-        Init::Upstart => jobs(draft, JOBS),
-        Init::UpstartEvents => jobs(draft, EVENTS),
-        Init::Sysv => inittab(draft),
-        Init::Busybox => busybox(draft),
+        Init::Upstart => jobs(draft, JOBS)?,
+        Init::UpstartEvents => jobs(draft, EVENTS)?,
+        Init::Sysv => inittab(draft)?,
+        Init::Busybox => busybox(draft)?,
         // systemd starts a login on /dev/console by itself where it runs in a container.
-        Init::Systemd | Init::None => Ok(()),
+        Init::Systemd | Init::None => {}
     }
+    // vzctl writes jobs of its own, for the console and tty2.
+    for pattern in ["etc/inittab", "etc/init/*.conf", "etc/event.d/*"] {
+        for path in draft.view.matching(pattern)? {
+            draft.edit(&path, NO_HANGUP, without_hangup)?;
+        }
+    }
+    Ok(())
 }
 
 /// The option of mingetty that does so.
@@ -134,19 +141,7 @@ fn jobs(draft: &mut Draft<'_>, jobs: &[(&str, &str, &str)]) -> Result<()> {
             draft.create(path, 0o644, &text, reason)?;
         }
     }
-    // OpenVZ's templates for CentOS 6 have an empty list.
-    draft.edit("etc/sysconfig/init", LOGIN, |text| {
-        let lines = text.split('\n').map(|line| match line.trim() {
-            "ACTIVE_CONSOLES=" | "ACTIVE_CONSOLES=\"\"" => "ACTIVE_CONSOLES=/dev/tty1",
-            _ => line,
-        });
-        lines.collect::<Vec<_>>().join("\n")
-    })
-}
-
-pub(super) fn starts_terminals(draft: &Draft<'_>) -> Result<bool> {
-    let both = ["etc/init/start-ttys.conf", "etc/init/tty.conf"];
-    Ok(draft.has(both[0])? && draft.has(both[1])?)
+    fill(draft, "/dev/tty1", LOGIN)
 }
 
 pub(super) fn no_getty(draft: &mut Draft<'_>) -> Result<()> {
@@ -163,7 +158,8 @@ pub(super) struct Entry<'a> {
 
 impl<'a> Entry<'a> {
     pub(super) fn parse(line: &'a str) -> Option<Self> {
-        let mut fields = line.splitn(4, ':');
+        // Both inits pass blanks over before they look for a comment.
+        let mut fields = line.trim_start().splitn(4, ':');
         let id = fields.next().filter(|id| !id.starts_with('#'))?;
         let (_, action) = (fields.next()?, fields.next()?);
         Some(Self {
@@ -173,44 +169,85 @@ impl<'a> Entry<'a> {
         })
     }
 
-    fn is_login(&self) -> bool {
+    /// Whether it is run before everything else.
+    pub(super) fn is_at_start(&self) -> bool {
+        self.action == "sysinit"
+    }
+
+    pub(super) fn is_login(&self) -> bool {
         self.action == "respawn" && self.process.contains("getty")
     }
 
     pub(super) fn is_login_on(&self, tty: &str) -> bool {
         self.is_login() && self.process.split_whitespace().any(|word| word == tty)
     }
+
+    /// Whether `vzctl` wrote it for another init: BusyBox's opens the terminal of that name, and
+    /// starts nothing on `/dev/1`.
+    pub(super) fn has_number(&self) -> bool {
+        !self.id.is_empty() && self.id.chars().all(|c| c.is_ascii_digit())
+    }
+}
+
+/// How a login on a terminal is started.
+type Call = fn(&Draft<'_>, &str) -> Result<Option<String>>;
+
+/// Gives System V's inittab one login on each terminal, and comments out those that go. Of two
+/// lines of one name this init reads the first only, whatever they start: `vzctl` writes a line
+/// `1` for the console behind that of tty1.
+pub(super) fn logins(
+    draft: &mut Draft<'_>,
+    terminals: &[(&str, &str)],
+    why: &str,
+    call: Call,
+    goes: impl Fn(&Entry<'_>) -> bool,
+) -> Result<()> {
+    let path = "etc/inittab";
+    let Some(before) = draft.text(path)? else {
+        return Ok(());
+    };
+    let mut names: BTreeSet<String> = BTreeSet::new();
+    let mut off: BTreeSet<usize> = BTreeSet::new();
+    let mut served: Vec<&str> = Vec::new();
+    for (number, line) in before.split('\n').enumerate() {
+        let Some(entry) = Entry::parse(line) else {
+            continue;
+        };
+        let is_read = !goes(&entry) && names.insert(entry.id.to_owned());
+        if is_read {
+            let on = terminals.iter().filter(|(_, tty)| entry.is_login_on(tty));
+            served.extend(on.map(|(_, tty)| *tty));
+        } else if entry.is_login() {
+            off.insert(number);
+        }
+    }
+    let mut added = Vec::new();
+    for (name, tty) in terminals.iter().filter(|(_, tty)| !served.contains(tty)) {
+        let Some(call) = call(draft, tty)? else {
+            no_getty(draft)?;
+            continue;
+        };
+        let others = (0..).map(|number| format!("c{number}"));
+        let mut free = std::iter::once((*name).to_owned()).chain(others);
+        let free = free.find(|name| !names.contains(name)).unwrap_or_default();
+        added.push(format!("{free}:2345:respawn:{call}"));
+        names.insert(free);
+    }
+    draft.edit(path, why, |text| {
+        let mut number = 0..;
+        let text = commented(text, |_| number.next().is_some_and(|it| off.contains(&it)));
+        with_lines(&text, added)
+    })
 }
 
 /// System V's init, with the lines that OpenVZ and the old host's terminals had as comments.
 fn inittab(draft: &mut Draft<'_>) -> Result<()> {
     let path = "etc/inittab";
-    let Some(before) = draft.text(path)? else {
-        return Ok(());
+    let goes = |entry: &Entry<'_>| {
+        let wanted = TERMINALS.iter().any(|(_, tty)| entry.is_login_on(tty));
+        entry.is_login() && !wanted
     };
-    let mut added = Vec::new();
-    for (id, tty) in TERMINALS {
-        let mut entries = before.lines().filter_map(Entry::parse);
-        if entries.any(|entry| entry.is_login_on(tty)) {
-            continue;
-        }
-        match getty(draft, tty)? {
-            Some(call) => added.push(format!("{id}:2345:respawn:{call}")),
-            None => no_getty(draft)?,
-        }
-    }
-    draft.edit(path, LOGIN, |text| {
-        let taken = |line: &str| {
-            Entry::parse(line).is_some_and(|entry| {
-                let wanted = TERMINALS.iter().any(|(_, tty)| entry.is_login_on(tty));
-                let replaced = added.iter().filter_map(|line| Entry::parse(line));
-                // Two lines of one name are a mistake.
-                let mut names = replaced.map(|line| line.id.to_owned());
-                !wanted && (entry.is_login() || names.any(|id| id == entry.id))
-            })
-        };
-        with_lines(&commented(text, taken), added.iter().cloned())
-    })?;
+    logins(draft, TERMINALS, LOGIN, getty, goes)?;
     draft.edit(
         path,
         "told the OpenVZ host that the container had started",
@@ -234,8 +271,9 @@ fn inittab(draft: &mut Draft<'_>) -> Result<()> {
 /// BusyBox's init, whose lines begin with a terminal.
 fn busybox(draft: &mut Draft<'_>) -> Result<()> {
     draft.edit("etc/inittab", LOGIN, |text| {
-        let on =
-            |line: &str, tty: &str| Entry::parse(line).is_some_and(|entry| entry.is_login_on(tty));
+        let on = |line: &str, tty: &str| {
+            Entry::parse(line).is_some_and(|entry| entry.is_login_on(tty) && !entry.has_number())
+        };
         let taken = |line: &str| {
             let wanted = TERMINALS.iter().any(|(_, tty)| on(line, tty));
             !wanted && Entry::parse(line).is_some_and(|entry| entry.is_login())
@@ -248,7 +286,7 @@ fn busybox(draft: &mut Draft<'_>) -> Result<()> {
 }
 
 /// The text with those lines as comments.
-pub(super) fn commented(text: &str, taken: impl Fn(&str) -> bool) -> String {
+pub(super) fn commented(text: &str, mut taken: impl FnMut(&str) -> bool) -> String {
     let lines = text.split('\n').map(|line| {
         if taken(line) {
             format!("#container# {line}")

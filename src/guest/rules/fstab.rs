@@ -2,7 +2,9 @@
 
 use super::super::draft::Draft;
 use super::super::view::matches;
+use super::console::with_lines;
 use super::context::Context;
+use super::shared_memory;
 use crate::error::Result;
 
 /// A field of a line.
@@ -70,22 +72,34 @@ const NEEDS: &[(Field, &[&str], &str)] = &[(
      the new host",
 )];
 
-pub(super) fn apply(draft: &mut Draft<'_>, _: &Context<'_>) -> Result<()> {
+pub(super) fn apply(draft: &mut Draft<'_>, context: &Context<'_>) -> Result<()> {
     let path = "etc/fstab";
+    let mounts_memory = shared_memory::is_mounted_by_the_guest(draft, context)?;
+    if mounts_memory && !draft.has(path)? && draft.view.is_directory("etc")? {
+        draft.create(path, 0o644, "", shared_memory::REASON)?;
+    }
     let Some(text) = draft.text(path)? else {
         return draft.passed_over(path, "the new host mounts the root");
     };
-    let off = reasons(&text, OFF);
+    let stays = |line: &str| mounts_memory && is_shared_memory(line);
+    let off = text.lines().filter(|line| !stays(line));
+    let off = reasons(off, OFF);
     if !off.is_empty() {
         draft.edit(path, &off.join("; "), |text| {
             lines(text, |line| match reason(line, OFF) {
-                Some(_) => format!("#container# {line}"),
-                None => line.to_owned(),
+                Some(_) if !stays(line) => format!("#container# {line}"),
+                _ => line.to_owned(),
             })
         })?;
     }
+    if mounts_memory {
+        draft.edit(path, shared_memory::REASON, |text| {
+            let added = (!text.lines().any(is_shared_memory)).then_some(shared_memory::LINE);
+            with_lines(text, added.map(str::to_owned))
+        })?;
+    }
     let text = draft.text(path)?.unwrap_or_default();
-    for reason in reasons(&text, NEEDS) {
+    for reason in reasons(text.lines(), NEEDS) {
         draft.keep(path, reason)?;
     }
     Ok(())
@@ -93,9 +107,19 @@ pub(super) fn apply(draft: &mut Draft<'_>, _: &Context<'_>) -> Result<()> {
 
 type Table = [(Field, &'static [&'static str], &'static str)];
 
-fn reasons(text: &str, table: &Table) -> Vec<&'static str> {
+/// Whether a line mounts memory where programs share it.
+fn is_shared_memory(line: &str) -> bool {
+    let mut words = line.split_whitespace();
+    let source = words.next().unwrap_or_default();
+    let target = words.next().unwrap_or_default();
+    !source.starts_with('#')
+        && target.trim_end_matches('/') == shared_memory::FOLDER
+        && words.next() == Some("tmpfs")
+}
+
+fn reasons<'t>(lines: impl Iterator<Item = &'t str>, table: &Table) -> Vec<&'static str> {
     let mut found: Vec<&str> = Vec::new();
-    for reason in text.lines().filter_map(|line| reason(line, table)) {
+    for reason in lines.filter_map(|line| reason(line, table)) {
         if !found.contains(&reason) {
             found.push(reason);
         }

@@ -41,6 +41,8 @@ const GONE: &[(&str, &str)] = &[
     ("etc/init.d/vzreboot", REBOOT),
     ("etc/rc.d/init.d/vzquota", QUOTA),
     ("etc/rc.d/init.d/vzreboot", REBOOT),
+    // Arch kept its scripts beside the folders of the run levels.
+    ("etc/rc.d/vzquota", QUOTA),
     ("etc/rc?.d/???vzquota", QUOTA),
     ("etc/rc?.d/???vzreboot", REBOOT),
     ("etc/rc.d/rc?.d/???vzquota", QUOTA),
@@ -98,6 +100,7 @@ pub(super) fn apply(draft: &mut Draft<'_>, context: &Context<'_>) -> Result<()> 
     for (pattern, reason) in GONE {
         gone(draft, pattern, reason)?;
     }
+    daemons(draft)?;
     for (path, reason) in MARKS {
         let found = draft.view.find(path, LastLink::Keep)?;
         let is_mark =
@@ -125,6 +128,65 @@ pub(super) fn apply(draft: &mut Draft<'_>, context: &Context<'_>) -> Result<()> 
          may make none",
     )?;
     lost_and_found(draft)
+}
+
+/// Arch's list of what its scripts started, before systemd: the word of a script that is gone.
+fn daemons(draft: &mut Draft<'_>) -> Result<()> {
+    let path = "etc/rc.conf";
+    draft.edit(path, QUOTA, |text| {
+        let mut is_inside = false;
+        let lines = text.split('\n').map(|line| {
+            is_inside |= line.trim_start().starts_with("DAEMONS=(");
+            if !is_inside {
+                return line.to_owned();
+            }
+            let (code, comment) = match line.find('#') {
+                Some(at) => line.split_at_checked(at).unwrap_or((line, "")),
+                None => (line, ""),
+            };
+            is_inside = !code.contains(')');
+            format!("{}{comment}", without_daemon(code, "vzquota"))
+        });
+        lines.collect::<Vec<_>>().join("\n")
+    })?;
+    let text = draft.text(path)?.unwrap_or_default();
+    let stays = |line: &str| {
+        let code = line.trim_start();
+        code.starts_with("DAEMONS") && code.contains("vzquota")
+    };
+    if text.lines().any(stays) {
+        draft.keep(
+            path,
+            "take vzquota out of DAEMONS by hand: its script is gone",
+        )?;
+    }
+    Ok(())
+}
+
+/// The words of a list without one, which may have quotes or a sign in front of it.
+fn without_daemon(code: &str, name: &str) -> String {
+    let mut kept = String::new();
+    let mut rest = code;
+    while let Some(at) = rest.find(name) {
+        let (before, found) = rest.split_at_checked(at).unwrap_or((rest, ""));
+        let after = found.strip_prefix(name).unwrap_or_default();
+        let start = before.trim_end_matches(['"', '\'', '!', '@']);
+        let end = after.trim_start_matches(['"', '\'']);
+        let is_word = start.is_empty() || start.ends_with([' ', '\t', '(']);
+        let ends = end.is_empty() || end.starts_with([' ', '\t', ')']);
+        if is_word && ends {
+            kept.push_str(start);
+            rest = match kept.ends_with(['(', ' ']) || kept.is_empty() {
+                true => end.strip_prefix(' ').unwrap_or(end),
+                false => end,
+            };
+        } else {
+            kept.push_str(before);
+            kept.push_str(name);
+            rest = after;
+        }
+    }
+    kept + rest
 }
 
 fn gone(draft: &mut Draft<'_>, pattern: &str, reason: &str) -> Result<()> {

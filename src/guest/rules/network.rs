@@ -37,7 +37,7 @@ const MANAGERS: &[Manager] = &[
 const NO_DHCP: &str = "no program of the guest asks for an address by DHCP, as dhclient does: let \
      eth0 keep the container's addresses, or install such a program first";
 
-const NOBODY_READS: &str =
+const UNREAD: &str =
     "has settings of eth0, and the program that would read them does not start here";
 
 pub(super) fn apply(draft: &mut Draft<'_>, context: &Context<'_>) -> Result<()> {
@@ -59,7 +59,7 @@ pub(super) fn apply(draft: &mut Draft<'_>, context: &Context<'_>) -> Result<()> 
             unmanaged::is_managed(draft, context)?;
             return own::stays(draft, context, &path);
         }
-        draft.keep(&path, NOBODY_READS)?;
+        draft.keep(&path, UNREAD)?;
     }
     if let Some(path) = netctl::card(draft)? {
         return own::stays(draft, context, &path);

@@ -2,6 +2,7 @@
 
 use super::super::draft::Draft;
 use super::super::view::matches;
+use super::assignment::Assignment;
 use super::context::Context;
 use crate::error::Result;
 
@@ -42,27 +43,26 @@ const POWER: &str = "was masked for OpenVZ: the new host lets the guest shut its
 /// Where a mask hides a unit.
 const UNITS: &str = "etc/systemd/system";
 
-/// Lines of files that change: the path, how a line begins, what it becomes, why.
-const LINES: &[(&str, &[&str], &str, &str)] = &[
+/// Lines of files that change: the path, the key, values in any case, what they become, why.
+const LINES: &Lines = &[
     (
         "etc/selinux/config",
-        &["SELINUX=enforcing", "SELINUX=permissive"],
-        "SELINUX=disabled",
+        "SELINUX",
+        &["enforcing", "permissive"],
+        "disabled",
         "the policy of SELinux is the host's: no file of the container has a label",
     ),
-    (
-        "etc/rc.conf",
-        &["rc_sys=\"openvz\"", "rc_sys=openvz", "rc_sys='openvz'"],
-        "rc_sys=\"lxc\"",
-        "OpenRC leaves out what a container does not need, for LXC as it did for OpenVZ",
-    ),
-    (
-        "etc/conf.d/rc",
-        &["RC_SYS=\"openvz\"", "rc_sys=\"openvz\""],
-        "rc_sys=\"lxc\"",
-        "OpenRC leaves out what a container does not need, for LXC as it did for OpenVZ",
-    ),
+    ("etc/rc.conf", "rc_sys", OPENVZ, LXC, OPENRC),
+    ("etc/rc.conf.d/*.conf", "rc_sys", OPENVZ, LXC, OPENRC),
+    ("etc/conf.d/rc", "rc_sys", OPENVZ, LXC, OPENRC),
+    ("etc/conf.d/rc", "RC_SYS", OPENVZ, LXC, OPENRC),
 ];
+
+/// What OpenRC calls the containers of OpenVZ.
+pub(super) const OPENVZ: &[&str] = &["openvz"];
+const LXC: &str = "\"lxc\"";
+const OPENRC: &str =
+    "OpenRC leaves out what a container does not need, for LXC as it did for OpenVZ";
 
 /// Commands of scripts that are left out: the path, the program, words of which one has to be there
 /// (none: whatever is there), why.
@@ -90,25 +90,52 @@ pub(super) fn apply(draft: &mut Draft<'_>, _: &Context<'_>) -> Result<()> {
     mount_table(draft)
 }
 
-type Lines = [(
+pub(super) type Lines = [(
+    &'static str,
     &'static str,
     &'static [&'static str],
     &'static str,
     &'static str,
 )];
 
-/// Gives lines of files another text.
+/// Gives keys of files another value, and says where one of the values still stands.
 pub(super) fn change_lines(draft: &mut Draft<'_>, table: &Lines) -> Result<()> {
-    for (path, begins, becomes, reason) in table {
-        draft.edit(path, reason, |text| {
-            let lines = text.split('\n').map(|line| {
-                let known = begins.iter().any(|start| line.trim() == *start);
-                if known { becomes } else { line }
-            });
-            lines.collect::<Vec<_>>().join("\n")
-        })?;
+    for (pattern, key, values, becomes, reason) in table {
+        let is_old = |value: &str| values.iter().any(|old| value.eq_ignore_ascii_case(old));
+        for path in draft.view.matching(pattern)? {
+            draft.edit(&path, reason, |text| {
+                let lines = text.split('\n').map(|line| {
+                    match Assignment::parse(line, key).filter(|found| is_old(found.value)) {
+                        Some(found) => found.with(becomes),
+                        None => line.to_owned(),
+                    }
+                });
+                lines.collect::<Vec<_>>().join("\n")
+            })?;
+            let text = draft.text(&path)?.unwrap_or_default();
+            if text.lines().any(|line| still_says(line, key, values)) {
+                let by_hand = format!("make {key} {becomes} by hand here: {reason}");
+                draft.keep(&path, &by_hand)?;
+            }
+        }
     }
     Ok(())
+}
+
+/// Whether a line that is no plain one of `key` gives it one of the values.
+fn still_says(line: &str, key: &str, values: &[&str]) -> bool {
+    if line.trim_start().starts_with('#') || Assignment::parse(line, key).is_some() {
+        return false;
+    }
+    let code = line.split(" #").next().unwrap_or_default();
+    let mut parts = code.split([' ', '\t', ';', '&', '|', '(', '{']);
+    parts.any(|part| {
+        let value = part
+            .strip_prefix(key)
+            .and_then(|rest| rest.strip_prefix('='));
+        let value = value.unwrap_or_default().to_ascii_lowercase();
+        values.iter().any(|old| value.contains(old))
+    })
 }
 
 /// Takes the masks of a table away, and says which others stay.

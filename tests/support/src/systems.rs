@@ -101,9 +101,25 @@ const VENET: &str = "# This configuration file is auto-generated.\n#\n\
 const FSTAB: &str = "proc /proc proc defaults 0 0\nnone /dev/pts devpts rw,gid=5,mode=620 0 0\n\
      none /run/shm tmpfs defaults 0 0\n";
 
+/// With the two lines that vzctl adds at a start.
 const INITTAB: &str = "id:2:initdefault:\nsi::sysinit:/etc/init.d/rcS\n\
      pf::powerwait:/etc/init.d/powerfail start\n#1:2345:respawn:/sbin/getty 38400 tty1\n\
-     vz:2345:once:touch /.vzfifo\n";
+     vz:2345:once:touch /.vzfifo\n\
+     1:2345:respawn:/sbin/getty 38400 console\n2:2345:respawn:/sbin/getty 38400 tty2\n";
+
+const CENTOS_INITTAB: &str = "id:3:initdefault:\nsi::sysinit:/etc/rc.d/rc.sysinit\n\
+     l3:3:wait:/etc/rc.d/rc 3\nca::ctrlaltdel:/sbin/shutdown -t3 -r now\n\
+     pf::powerfail:/sbin/shutdown -f -h +2 \"Power Failure\"\n\
+     #1:2345:respawn:/sbin/mingetty tty1\n1:2345:respawn:/sbin/mingetty console\n\
+     2:2345:respawn:/sbin/mingetty tty2\n";
+
+const GENTOO_INITTAB: &str = "id:3:initdefault:\nsi::sysinit:/sbin/openrc sysinit\n\
+     rc::bootwait:/sbin/openrc boot\nl3:3:wait:/sbin/openrc default\n\
+     #c1:12345:respawn:/sbin/agetty 38400 tty1 linux\n\
+     1:2345:respawn:/sbin/agetty console 38400\n2:2345:respawn:/sbin/agetty tty2 38400\n";
+
+/// As the templates of CentOS 5 and 6 have it.
+const CENTOS_FSTAB: &str = "none /dev/pts devpts rw 0 0\nnone /dev/shm tmpfs defaults 0 0\n";
 
 const PAM: &str = "auth required pam_env.so\nsession    required     pam_loginuid.so\n";
 
@@ -166,6 +182,10 @@ pub fn systemd(id: &str, version: &str) -> SystemFiles {
         .link("etc/systemd/system/systemd-udevd.service", "/dev/null")
         .link("etc/systemd/system/dev-hugepages.mount", "/dev/null")
         .link("etc/systemd/system/getty.target", "/dev/null")
+        .link(
+            "etc/systemd/system/getty.target.wants/getty@tty2.service",
+            "/usr/lib/systemd/system/getty@.service",
+        )
 }
 
 pub fn debian_systemd(version: &str) -> SystemFiles {
@@ -237,20 +257,29 @@ pub fn centos_5() -> SystemFiles {
             "sbin/mingetty",
             "lib64/libc-2.5.so",
         ])
+        .file("etc/fstab", CENTOS_FSTAB)
         .file(
             "sbin/start_udev",
             "#!/bin/bash\nmount -n -t tmpfs none /dev\n",
         )
-        .file("etc/inittab", INITTAB)
+        .file("etc/inittab", CENTOS_INITTAB)
         .file(
             "etc/rc.d/rc.sysinit",
-            "if [ 1 ]; then\n\t/sbin/start_udev\nfi\n",
+            "#!/bin/bash\nif [ 1 ]; then\n\t/sbin/start_udev\nfi\n",
         )
         .link("etc/rc.sysinit", "rc.d/rc.sysinit")
         .link("etc/init.d", "rc.d/init.d")
         .link("etc/rc3.d", "rc.d/rc3.d")
         .file("etc/rc.d/init.d/vzquota", "")
         .link("etc/rc.d/rc3.d/S00vzquota", "../init.d/vzquota")
+}
+
+/// A job of Upstart as vzctl writes it at a start.
+fn job(tty: &str) -> String {
+    format!(
+        "start on stopped rc RUNLEVEL=[2345]\nstop on runlevel [!2345]\nrespawn\n\
+         exec /sbin/mingetty {tty}\n"
+    )
 }
 
 pub fn centos_6() -> SystemFiles {
@@ -261,6 +290,9 @@ pub fn centos_6() -> SystemFiles {
         .file("etc/init/rc.conf", "")
         .file("etc/init/start-ttys.conf", "")
         .file("etc/init/tty.conf", "exec /sbin/mingetty $TTY\n")
+        .file("etc/init/console.conf", job("console"))
+        .file("etc/init/tty2.conf", job("tty2"))
+        .file("etc/fstab", CENTOS_FSTAB)
         .file(
             "etc/init/serial.conf",
             "exec /sbin/agetty /dev/$DEV $SPEED vt100-nav\n",
@@ -302,16 +334,18 @@ pub fn alpine() -> SystemFiles {
         .file("etc/rc.conf", "rc_sys=\"openvz\"\n")
         .files(&ALPINE_SERVICES)
         .link("etc/runlevels/boot/bootmisc", "/etc/init.d/bootmisc")
+        .link("etc/runlevels/sysinit/devfs", "/etc/init.d/devfs")
         .file("etc/securetty", "console\ntty1\n")
         .file(
             "etc/inittab",
             "::sysinit:/sbin/openrc sysinit\ntty1::respawn:/sbin/getty 38400 tty1\n\
-             tty2::respawn:/sbin/getty 38400 tty2\n::shutdown:/sbin/openrc shutdown\n",
+             tty2::respawn:/sbin/getty 38400 tty2\n::shutdown:/sbin/openrc shutdown\n\
+             1:2345:respawn:/sbin/getty 38400 console\n2:2345:respawn:/sbin/getty 38400 tty2\n",
         )
         .file("etc/network/interfaces", VENET)
 }
 
-/// Of which a container's run levels name one.
+/// Of which a container's run levels name two.
 const ALPINE_SERVICES: [&str; 12] = [
     "etc/init.d/networking",
     "etc/init.d/bootmisc",
@@ -335,12 +369,14 @@ pub fn gentoo() -> SystemFiles {
             "sbin/agetty",
             "sbin/dhcpcd",
             "etc/init.d/net.lo",
+            "etc/init.d/devfs",
             "etc/init.d/root",
             "etc/init.d/localmount",
         ])
+        .link("etc/runlevels/sysinit/devfs", "/etc/init.d/devfs")
         .link("etc/runlevels/boot/root", "/etc/init.d/root")
         .link("etc/runlevels/boot/localmount", "/etc/init.d/localmount")
-        .file("etc/inittab", INITTAB)
+        .file("etc/inittab", GENTOO_INITTAB)
         .file("etc/rc.conf", "#rc_sys=\"\"\nrc_sys=\"openvz\"\n")
         .file(
             "etc/conf.d/net",
@@ -353,7 +389,10 @@ pub fn gentoo() -> SystemFiles {
 
 pub fn arch() -> SystemFiles {
     systemd("arch", "")
-        .files(&["usr/lib/systemd/systemd-networkd"])
+        .files(&[
+            "usr/lib/systemd/systemd-networkd",
+            "usr/lib/systemd/libsystemd-shared-257.7-1.so",
+        ])
         .file(
             "etc/netctl/venet0",
             "Connection=ethernet\nInterface=venet0\nIP=static\nAddress=( \"192.0.2.10/32\" )\n",

@@ -2,8 +2,9 @@
 
 use super::super::super::draft::Draft;
 use super::super::super::system::Init;
-use super::super::console::{Entry, commented, getty, no_getty, starts_terminals, with_lines};
+use super::super::console::{Entry, commented, getty, logins, no_getty, with_lines};
 use super::super::context::Context;
+use super::super::terminals::{fill, starts_terminals};
 use crate::error::Result;
 
 /// Lines that root's login needs in `/etc/securetty`.
@@ -15,6 +16,8 @@ const TERMINALS: &[(&str, &str)] = &[("S0", "ttyS0"), ("1", "tty1")];
 const LOGIN: &str = "a login on the serial console and on the screen";
 const CONTAINER_LOGIN: &str =
     "a container's login would share the console with that of the machine";
+const SERIAL_LOGIN: &str = "CentOS's job starts a login on the serial port where the kernel's \
+     console is: the machine has one there always, and two would share the line";
 
 const JOB: &str = "start on stopped rc RUNLEVEL=[2345]\nstop on runlevel [!2345]\nrespawn\nexec ";
 const EVENT: &str = "start on stopped rc2\nstart on stopped rc3\nstart on stopped rc4\n\
@@ -69,8 +72,8 @@ fn units(draft: &mut Draft<'_>) -> Result<()> {
 }
 
 fn jobs(draft: &mut Draft<'_>, folder: &str, end: &str, text: &str) -> Result<()> {
-    for name in ["console", "serial"] {
-        draft.remove(&format!("{folder}/{name}{end}"), CONTAINER_LOGIN)?;
+    for (name, reason) in [("console", CONTAINER_LOGIN), ("serial", SERIAL_LOGIN)] {
+        draft.remove(&format!("{folder}/{name}{end}"), reason)?;
     }
     for (_, tty) in TERMINALS {
         // CentOS starts logins on a list of terminals.
@@ -85,14 +88,7 @@ fn jobs(draft: &mut Draft<'_>, folder: &str, end: &str, text: &str) -> Result<()
             None => no_getty(draft)?,
         }
     }
-    // OpenVZ's templates for CentOS 6 have an empty list.
-    draft.edit("etc/sysconfig/init", LOGIN, |text| {
-        let lines = text.split('\n').map(|line| match line.trim() {
-            "ACTIVE_CONSOLES=" | "ACTIVE_CONSOLES=\"\"" => "ACTIVE_CONSOLES=/dev/tty[1-6]",
-            _ => line,
-        });
-        lines.collect::<Vec<_>>().join("\n")
-    })
+    fill(draft, "/dev/tty[1-6]", LOGIN)
 }
 
 /// How a login on a terminal is started; `None` where no program of the guest does it.
@@ -111,31 +107,8 @@ fn on_serial(program: &str) -> String {
 /// System V's init, with the container's logins as comments.
 fn inittab(draft: &mut Draft<'_>) -> Result<()> {
     let path = "etc/inittab";
-    let Some(before) = draft.text(path)? else {
-        return Ok(());
-    };
-    let mut added = Vec::new();
-    for (id, tty) in TERMINALS {
-        let mut entries = before.lines().filter_map(Entry::parse);
-        if entries.any(|entry| entry.is_login_on(tty)) {
-            continue;
-        }
-        match login(draft, tty)? {
-            Some(call) => added.push(format!("{id}:2345:respawn:{call}")),
-            None => no_getty(draft)?,
-        }
-    }
-    draft.edit(path, LOGIN, |text| {
-        let taken = |line: &str| {
-            Entry::parse(line).is_some_and(|entry| {
-                let replaced = added.iter().filter_map(|line| Entry::parse(line));
-                // Two lines of one name are a mistake.
-                let mut names = replaced.map(|line| line.id.to_owned());
-                entry.is_login_on("console") || names.any(|id| id == entry.id)
-            })
-        };
-        with_lines(&commented(text, taken), added.iter().cloned())
-    })?;
+    let goes = |entry: &Entry<'_>| entry.is_login_on("console");
+    logins(draft, TERMINALS, LOGIN, login, goes)?;
     draft.edit(
         path,
         "told the OpenVZ host that the container had started",
@@ -150,8 +123,9 @@ fn inittab(draft: &mut Draft<'_>) -> Result<()> {
 /// BusyBox's init, whose lines begin with a terminal.
 fn busybox(draft: &mut Draft<'_>) -> Result<()> {
     draft.edit("etc/inittab", LOGIN, |text| {
-        let on =
-            |line: &str, tty: &str| Entry::parse(line).is_some_and(|entry| entry.is_login_on(tty));
+        let on = |line: &str, tty: &str| {
+            Entry::parse(line).is_some_and(|entry| entry.is_login_on(tty) && !entry.has_number())
+        };
         let ttys = TERMINALS.iter().map(|(_, tty)| *tty);
         let missing = ttys.filter(|tty| !text.lines().any(|line| on(line, tty)));
         let added: Vec<String> = missing
@@ -160,6 +134,11 @@ fn busybox(draft: &mut Draft<'_>) -> Result<()> {
                 _ => format!("{tty}::respawn:/sbin/getty 38400 {tty}"),
             })
             .collect();
-        with_lines(&commented(text, |line| on(line, "console")), added)
+        let taken = |line: &str| {
+            let is_dead =
+                Entry::parse(line).is_some_and(|entry| entry.is_login() && entry.has_number());
+            is_dead || on(line, "console")
+        };
+        with_lines(&commented(text, taken), added)
     })
 }

@@ -2,7 +2,7 @@
 
 use super::super::super::draft::Draft;
 use super::super::context::Context;
-use super::super::services::{change_lines, mount_table, unmask, without};
+use super::super::services::{Lines, OPENVZ, change_lines, mount_table, unmask, without};
 use crate::error::Result;
 
 /// Masks that go.
@@ -63,29 +63,24 @@ const KERNEL: &str = "was masked for OpenVZ: a machine sets its own kernel up";
 const NETWORK: &str = "was masked because OpenVZ's host set up venet0: the guest sets up eth0";
 const POWER: &str = "was masked for OpenVZ: a machine shuts itself down";
 
-/// Lines of files that change: the path, how a line begins, what it becomes, why.
-const LINES: &[(&str, &[&str], &str, &str)] = &[
+/// Lines of files that change: the path, the key, values in any case, what they become, why.
+const LINES: &Lines = &[
     (
         "etc/selinux/config",
-        &["SELINUX=enforcing"],
-        "SELINUX=permissive",
+        "SELINUX",
+        &["enforcing"],
+        "permissive",
         "no file of a container has a label of SELinux, so nothing would be allowed: label them \
          with touch /.autorelabel and a restart, then turn it back",
     ),
-    (
-        "etc/rc.conf",
-        &["rc_sys=\"openvz\"", "rc_sys=openvz", "rc_sys='openvz'"],
-        "rc_sys=\"\"",
-        OPENRC,
-    ),
-    (
-        "etc/conf.d/rc",
-        &["RC_SYS=\"openvz\"", "rc_sys=\"openvz\""],
-        "rc_sys=\"\"",
-        OPENRC,
-    ),
+    ("etc/rc.conf", "rc_sys", OPENVZ, MACHINE, OPENRC),
+    ("etc/rc.conf.d/*.conf", "rc_sys", OPENVZ, MACHINE, OPENRC),
+    ("etc/conf.d/rc", "rc_sys", OPENVZ, MACHINE, OPENRC),
+    ("etc/conf.d/rc", "RC_SYS", OPENVZ, MACHINE, OPENRC),
 ];
 
+/// What OpenRC calls a machine of its own.
+const MACHINE: &str = "\"\"";
 const OPENRC: &str = "OpenRC left out what a container does not need, and a machine does";
 
 /// CentOS's scripts that start udev, and where OpenVZ's templates had that as a comment.

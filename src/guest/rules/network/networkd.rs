@@ -70,8 +70,8 @@ fn card(draft: &Draft<'_>) -> Result<Option<String>> {
     Ok(None)
 }
 
-/// The name of the file for `eth0`: networkd takes the first of those that match, and what nobody
-/// started is not to win.
+/// The name of the file for `eth0`: networkd takes the first of those that match, and a
+/// file that had no effect so far is not to win.
 fn place(draft: &mut Draft<'_>) -> Result<&'static str> {
     let mut first: Option<String> = None;
     for path in draft.view.matching(FILES)? {

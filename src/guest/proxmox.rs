@@ -92,9 +92,9 @@ pub(super) fn system_type(system: &System) -> Option<&'static str> {
         Family::RedHat => ("centos", (5..10).contains(&version.0)),
         Family::Fedora => ("fedora", version.0 >= 22),
         Family::Suse => {
-            // It takes a version of two numbers, or a date.
+            // It takes a version of two numbers, or the eight digits of a date.
             let is_known = match version.0 {
-                _ if !system.version.contains('.') => version.0 >= 2015_01_01,
+                _ if !system.version.contains('.') => version.0 >= 10_000_000,
                 12 => system.id == "sles",
                 13 => version.1 <= 2,
                 major => major >= 42 || major == 15,

@@ -88,7 +88,8 @@ fn stanzas_of_venet0_go_and_others_stay() {
 fn a_card_with_settings_of_its_own_keeps_them() {
     let own = "auto eth0\niface eth0 inet static\n    address 10.0.0.2/24\n";
     assert_eq!(shown(&lxc(&debian(own))), ["keep etc/network/interfaces"]);
-    let files = debian("auto lo\n").file("etc/network/interfaces.d/eth0", own);
+    let main = "auto lo\nsource-directory interfaces.d\n";
+    let files = debian(main).file("etc/network/interfaces.d/eth0", own);
     let found = lxc(&files);
     let kept = "etc/network/interfaces.d/eth0";
     assert_eq!(shown(&found), [format!("keep {kept}")]);

@@ -183,7 +183,10 @@ fn a_hostile_configuration_is_text_wherever_it_ends() {
 #[test]
 fn names_of_a_hostile_tree_are_names() {
     let files = Files::new()
-        .file("etc/systemd/network/venet0\n-x $(reboot)", "venet0")
+        .file(
+            "etc/systemd/network/venet0\n-x $(reboot)",
+            "[Match]\nName=venet0\n",
+        )
         .file("etc/netplan/a", "venet0: eth0");
     let expected = [
         "keep etc/netplan/a",

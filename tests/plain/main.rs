@@ -25,6 +25,7 @@ mod descriptors;
 mod ends;
 mod faults;
 mod fixtures;
+mod guest_debian;
 mod guest_files;
 mod guest_hostile;
 mod guest_machines;

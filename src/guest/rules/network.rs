@@ -15,6 +15,7 @@ mod unmanaged;
 mod upstart;
 mod wanted;
 mod written;
+mod yaml;
 
 use self::manager::Manager;
 use self::wanted::wanted;

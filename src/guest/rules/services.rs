@@ -32,6 +32,9 @@ const UNMASKED: &[(&str, &str)] = &[
     ("halt.target", POWER),
 ];
 
+/// Jobs of Upstart that a person alone started.
+const JOBS: &[(&str, &str)] = &[("network*", NETWORK), ("tty1", LOGIN), ("console", LOGIN)];
+
 const LOGIN: &str = "was masked for OpenVZ: the new host's console has a login";
 const NETWORK: &str = "was masked because OpenVZ's host set up venet0: the guest sets up eth0";
 /// Incus gives containers a /sys of their own to write to, and networkd and NetworkManager wait
@@ -83,6 +86,7 @@ const UDEV: &str =
 
 pub(super) fn apply(draft: &mut Draft<'_>, _: &Context<'_>) -> Result<()> {
     unmask(draft, UNMASKED)?;
+    start_jobs(draft, JOBS)?;
     change_lines(draft, LINES)?;
     for (path, program, words, reason) in COMMANDS {
         draft.edit(path, reason, |text| without(text, program, words))?;
@@ -147,14 +151,38 @@ pub(super) fn unmask(draft: &mut Draft<'_>, table: &[(&str, &str)]) -> Result<()
             continue;
         }
         match table.iter().find(|(unit, _)| matches(unit, &name)) {
-            Some((_, reason)) => draft.remove(&path, reason)?,
-            None => still.push(name),
+            Some((_, reason)) if is_wanted(draft, &name)? => draft.remove(&path, reason)?,
+            _ => still.push(name),
         }
     }
     if !still.is_empty() {
         let still = still.join(", ");
         let reason = format!("units that are masked and stay so: {still}");
         draft.keep(UNITS, &reason)?;
+    }
+    Ok(())
+}
+
+/// Whether a unit is to start. No script of OpenVZ masks systemd-resolved: a person
+/// with another server of names did, and two cannot listen at one address.
+fn is_wanted(draft: &Draft<'_>, unit: &str) -> Result<bool> {
+    const FILE: &str = "etc/resolv.conf";
+    if unit != "systemd-resolved.service" {
+        return Ok(true);
+    }
+    let asks_it = |target: String| target.contains("systemd/resolve/");
+    Ok(!draft.view.has(FILE)? || draft.view.link(FILE)?.is_some_and(asks_it))
+}
+
+/// Upstart's jobs start by themselves again, for which a file says that only a person starts them.
+pub(super) fn start_jobs(draft: &mut Draft<'_>, jobs: &[(&str, &str)]) -> Result<()> {
+    for (job, reason) in jobs {
+        for path in draft.view.matching(&format!("etc/init/{job}.override"))? {
+            let text = draft.view.text(&path)?.unwrap_or_default();
+            if text.trim() == "manual" {
+                draft.remove(&path, reason)?;
+            }
+        }
     }
     Ok(())
 }

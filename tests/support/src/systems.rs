@@ -168,6 +168,7 @@ pub fn systemd(id: &str, version: &str) -> SystemFiles {
         .file("etc/machine-id", "0123456789abcdef0123456789abcdef\n")
         .files(&[
             "usr/lib/systemd/systemd",
+            "usr/lib/systemd/systemd-udevd",
             "usr/lib/systemd/system/vzfifo.service",
             "usr/lib/systemd/system/getty@.service",
             "usr/lib/systemd/system/serial-getty@.service",

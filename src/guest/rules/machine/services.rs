@@ -1,8 +1,11 @@
 //! Services that a container had switched off and a machine needs.
 
 use super::super::super::draft::Draft;
+use super::super::super::system::Init;
 use super::super::context::Context;
-use super::super::services::{Lines, OPENVZ, change_lines, mount_table, unmask, without};
+use super::super::services::{
+    Lines, OPENVZ, change_lines, mount_table, start_jobs, unmask, without,
+};
 use crate::error::Result;
 
 /// Masks that go.
@@ -95,9 +98,27 @@ const CONTAINER_LOGINS: &[&str] = &[
     "etc/systemd/system/getty.target.wants/container-getty@2.service",
 ];
 
-pub(super) fn apply(draft: &mut Draft<'_>, _: &Context<'_>) -> Result<()> {
+/// systemd's udev, which templates of OpenVZ may lack.
+const UDEV_PROGRAMS: &[&str] = &[
+    "usr/lib/systemd/systemd-udevd",
+    "lib/systemd/systemd-udevd",
+    "usr/lib/udev/udevd",
+    "lib/udev/udevd",
+    "sbin/udevd",
+    "usr/sbin/udevd",
+];
+
+pub(super) fn apply(draft: &mut Draft<'_>, context: &Context<'_>) -> Result<()> {
+    if context.system.init == Init::Systemd && draft.view.first(UDEV_PROGRAMS)?.is_none() {
+        draft.keep(
+            "sbin/init",
+            "this system has no udev: in a machine systemd waits for it with the login on the \
+             serial console, and systemd-networkd with the network. Install it in the container \
+             before it is converted",
+        )?;
+    }
     unmask(draft, UNMASKED)?;
-    start_jobs(draft)?;
+    start_jobs(draft, JOBS)?;
     for path in CONTAINER_LOGINS {
         let reason = "a container's login would share the console with that of the machine";
         draft.remove(path, reason)?;
@@ -105,19 +126,6 @@ pub(super) fn apply(draft: &mut Draft<'_>, _: &Context<'_>) -> Result<()> {
     change_lines(draft, LINES)?;
     udev_of_scripts(draft)?;
     mount_table(draft)
-}
-
-/// Upstart's jobs start by themselves again.
-fn start_jobs(draft: &mut Draft<'_>) -> Result<()> {
-    for (job, reason) in JOBS {
-        for path in draft.view.matching(&format!("etc/init/{job}.override"))? {
-            let text = draft.view.text(&path)?.unwrap_or_default();
-            if text.trim() == "manual" {
-                draft.remove(&path, reason)?;
-            }
-        }
-    }
-    Ok(())
 }
 
 /// A udev that knows devtmpfs is started again, and another one is not.

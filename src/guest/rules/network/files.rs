@@ -4,6 +4,7 @@ use super::super::super::draft::Draft;
 use super::glob::one_matches;
 use super::manager::{Manager, VENET, has_network_manager, start_network_manager};
 use super::wanted::Wanted;
+use super::yaml::keys;
 use crate::error::Result;
 
 /// Ubuntu from 17.10.
@@ -13,8 +14,8 @@ pub(super) const NETPLAN: Manager = Manager {
         Ok(draft.view.first(&paths)?.is_some() && draft.view.is_directory("etc/netplan")?)
     },
     dhcp: &[],
-    clean: |draft| clean(draft, "etc/netplan/*"),
-    card: |draft| card(draft, "etc/netplan/*", netplan_matches),
+    clean: |draft| clean(draft, "etc/netplan/*", netplan_has_only_venet),
+    card: |draft| card(draft, "etc/netplan/*.yaml", netplan_matches),
     set: |draft, wanted, _| {
         let path = "etc/netplan/60-eth0.yaml";
         draft.create(path, 0o600, &netplan(wanted), &wanted.reason)
@@ -25,7 +26,10 @@ pub(super) const NETPLAN: Manager = Manager {
 pub(super) const NETWORK_MANAGER: Manager = Manager {
     is_used: |draft, _| has_network_manager(draft),
     dhcp: &[],
-    clean: |draft| clean(draft, "etc/NetworkManager/system-connections/*"),
+    clean: |draft| {
+        let files = "etc/NetworkManager/system-connections/*";
+        clean(draft, files, keyfile_is_of_venet)
+    },
     card: |draft| {
         let files = "etc/NetworkManager/system-connections/*";
         card(draft, files, is_for_every_card)
@@ -38,34 +42,48 @@ pub(super) const NETWORK_MANAGER: Manager = Manager {
     },
 };
 
-/// Takes files out that name `venet0` and no other card.
-pub(super) fn clean(draft: &mut Draft<'_>, pattern: &str) -> Result<()> {
+/// Takes files out that have settings of `venet0` and nothing else.
+pub(super) fn clean(draft: &mut Draft<'_>, pattern: &str, is_only: fn(&str) -> bool) -> Result<()> {
     for path in draft.view.matching(pattern)? {
         let text = draft.view.text(&path)?.unwrap_or_default();
-        if !text.contains("venet0") {
+        let mut code = text
+            .lines()
+            .filter(|line| !line.trim_start().starts_with(['#', ';']));
+        if !code.any(|line| line.contains("venet0")) {
             continue;
         }
-        if ["eth", "ens", "enp", "wlan", "br"]
-            .iter()
-            .any(|card| names_card(&text, card))
-        {
+        if is_only(&text) {
+            draft.remove(&path, VENET)?;
+        } else {
             draft.keep(
                 &path,
-                "names venet0 beside other cards: take venet0 out by hand",
+                "names venet0 beside other things: take venet0 out by hand",
             )?;
-        } else {
-            draft.remove(&path, VENET)?;
         }
     }
     Ok(())
 }
 
-/// Whether a word is `kind` with a digit after it.
-fn names_card(text: &str, kind: &str) -> bool {
-    let words = text.split(|c: char| !c.is_ascii_alphanumeric());
-    words
-        .filter_map(|word| word.strip_prefix(kind))
-        .any(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
+/// Whether netplan's file has no key but those of `venet0`.
+fn netplan_has_only_venet(text: &str) -> bool {
+    let is_of_venet = |path: Vec<&str>| match path.as_slice() {
+        ["network"] | ["network", "version" | "renderer" | "ethernets", ..] if path.len() < 3 => {
+            true
+        }
+        ["network", "ethernets", card, ..] => card.starts_with("venet0"),
+        _ => false,
+    };
+    keys(text).is_some_and(|keys| keys.into_iter().all(is_of_venet))
+}
+
+/// Whether a keyfile is for `venet0`.
+fn keyfile_is_of_venet(text: &str) -> bool {
+    let value = |key: &str| {
+        let mut lines = text.lines().filter_map(|line| line.split_once('='));
+        lines.find_map(|(name, value)| (name.trim() == key).then_some(value.trim()))
+    };
+    let card = value("interface-name").or_else(|| value("id"));
+    card.is_some_and(|card| card.starts_with("venet0"))
 }
 
 /// The file that names `eth0`, or is meant for it in another way.

@@ -12,13 +12,30 @@ use crate::error::Result;
 pub(super) const NETWORKD: Manager = Manager {
     is_used: |draft, _| has_networkd(draft),
     dhcp: &[],
-    clean: |draft| clean(draft, "etc/systemd/network/*"),
+    clean: |draft| clean(draft, "etc/systemd/network/*", is_of_venet),
     card,
     set,
 };
 
 const FILES: &str = "etc/systemd/network/*.network";
 const STARTED: &str = "etc/systemd/system/*.wants/systemd-networkd.service";
+
+/// Whether a file is for `venet0`: every name that it goes by, or gives, is.
+fn is_of_venet(text: &str) -> bool {
+    let mut section = "";
+    let mut names = Vec::new();
+    for line in text.lines().map(str::trim) {
+        if line.starts_with('[') {
+            section = line;
+        }
+        let (key, value) = line.split_once('=').unwrap_or((line, ""));
+        let is_name = ["Name", "OriginalName"].contains(&key.trim());
+        if is_name && ["[Match]", "[NetDev]"].contains(&section) {
+            names.extend(value.split_whitespace());
+        }
+    }
+    !names.is_empty() && names.iter().all(|name| name.starts_with("venet0"))
+}
 
 /// How a file is meant for eth0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -3,6 +3,7 @@
 use super::super::super::draft::Draft;
 use super::super::super::receiver::Kind;
 use super::super::context::Context;
+use super::ifupdown::starts_eth0;
 use super::manager::retained;
 use crate::error::Result;
 
@@ -41,6 +42,7 @@ pub(super) fn stays(draft: &mut Draft<'_>, context: &Context<'_>, path: &str) ->
         let value = value.trim().trim_matches(['"', '\'']).to_ascii_lowercase();
         ["ONBOOT", "autoconnect"].contains(&key.trim()) && ["no", "false"].contains(&&*value)
     });
+    let is_off = is_off || path.starts_with("etc/network/interfaces") && !is_started(draft)?;
     if is_off {
         draft.keep(
             path,
@@ -85,4 +87,16 @@ fn names_old(line: &str, is_new: impl Fn(&str) -> bool) -> bool {
     let line = line.split('#').next().unwrap_or_default();
     let value = line.split_once("macaddress:").map(|(_, value)| value);
     value.is_some_and(is_new)
+}
+
+/// Whether a file of ifupdown starts `eth0`, be it another one than has its settings.
+fn is_started(draft: &Draft<'_>) -> Result<bool> {
+    for pattern in ["etc/network/interfaces", "etc/network/interfaces.d/*"] {
+        for path in draft.view.matching(pattern)? {
+            if starts_eth0(&draft.text(&path)?.unwrap_or_default()) {
+                return Ok(true);
+            }
+        }
+    }
+    Ok(false)
 }

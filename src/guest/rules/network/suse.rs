@@ -8,11 +8,20 @@ use crate::error::Result;
 
 pub(super) const WICKED: Manager = Manager {
     is_used,
-    dhcp: &[],
+    dhcp: CLIENTS,
     clean,
     card,
     set,
 };
+
+/// wicked asks by itself; the scripts before it start another program.
+const CLIENTS: &[&str] = &[
+    "usr/sbin/wicked",
+    "sbin/dhcpcd",
+    "usr/sbin/dhcpcd",
+    "sbin/dhclient",
+    "usr/sbin/dhclient",
+];
 
 /// A directory on SUSE, a file on Red Hat.
 const FOLDER: &str = "etc/sysconfig/network";

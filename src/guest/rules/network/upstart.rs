@@ -20,10 +20,12 @@ pub(super) fn starts_network(draft: &mut Draft<'_>, context: &Context<'_>) -> Re
         return Ok(());
     }
     let job = draft.text("etc/init/networking.conf")?.unwrap_or_default();
-    let starts = job.lines().any(|line| {
-        let mut words = line.split(|c: char| c.is_whitespace() || "()".contains(c));
-        words.any(|word| word == "container")
-    });
+    let has = |word: &str| {
+        let mut words = job.split(|c: char| c.is_whitespace() || "()".contains(c));
+        words.any(|it| it == word)
+    };
+    // Virtuozzo's host takes the line that waits for udev out, and the job starts everywhere.
+    let starts = has("container") || !job.is_empty() && !has("udevtrigger");
     let starts = match context.receiver.kind {
         Kind::Kvm => has_udev(draft)?,
         Kind::Lxc | Kind::Incus => starts,

@@ -39,7 +39,7 @@ const WRITTEN: &[(&str, Spelling)] = &[
 ];
 
 /// Addresses that OpenVZ's host gives every container's `venet0`: no container has them.
-const EVERY: &[&str] = &["191.255.255.1", "169.255.30.1", "fe80::1"];
+const EVERY: &[&str] = &["191.255.255.1", "169.255.30.1", "fe80::1", "::2"];
 
 /// The addresses that the guest's own files have for `venet0`.
 pub(super) fn in_the_guest(draft: &Draft<'_>) -> Result<Vec<Address>> {
@@ -104,12 +104,28 @@ fn of_lines(text: &str) -> Vec<Address> {
             "-" => {}
             _ => in_list = is_name(name) && name.ends_with(':'),
         }
+        if is_venet && ["up", "pre-up", "post-up"].contains(&name) {
+            found.extend(added(&words.collect::<Vec<_>>()));
+            continue;
+        }
         let counts = is_name(name) || name == "-" && in_list;
         if counts && is_venet && servers.is_none() {
             found.extend(words.filter_map(own_address));
         }
     }
     found
+}
+
+/// The address that a command gives `venet0`, as `ip addr add` and `ifconfig … add` do.
+fn added(words: &[&str]) -> Option<Address> {
+    let has = |one_of: &[&str]| words.iter().any(|word| one_of.contains(word));
+    let is_venet = words.iter().any(|word| word.starts_with("venet0"));
+    let gives = has(&["addr", "address", "ifconfig"]) && !has(&["route"]) && is_venet;
+    let mut words = words.iter().skip_while(|word| **word != "add").skip(1);
+    words
+        .next()
+        .filter(|_| gives)
+        .and_then(|word| own_address(word))
 }
 
 /// The same of a file in the shell's language, of `venet0` alone or of several cards; `None` where

@@ -286,3 +286,24 @@ fn a_machine_without_udev_is_told() {
     let with = bare().file("usr/lib/systemd/systemd-udevd", "");
     assert!(!has(&of(&with, Kind::Kvm), "sbin/init"));
 }
+
+/// SUSE's own mingetty did not know the option, and ended at once.
+#[test]
+fn an_older_mingetty_gets_no_option_that_it_does_not_know() {
+    let suse = |program: &str| {
+        Files::new()
+            .file(
+                "etc/SuSE-release",
+                "SUSE LINUX Enterprise Server 10 (x86_64)\nVERSION = 10\n",
+            )
+            .file("sbin/mingetty", program)
+            .file("sbin/init", "")
+            .file(
+                "etc/inittab",
+                "id:3:initdefault:\nco:2345:respawn:/sbin/mingetty console\n",
+            )
+    };
+    let with = |program: &str| text(&of(&suse(program), Kind::Lxc), "etc/inittab").to_owned();
+    assert!(!with("--noclear --long-hostname").contains("nohangup"));
+    assert!(with("--noclear --nohangup").contains("mingetty --nohangup console"));
+}

@@ -87,6 +87,9 @@ pub(super) fn apply(draft: &mut Draft<'_>, context: &Context<'_>) -> Result<()> 
         // systemd starts a login on /dev/console by itself where it runs in a container.
         Init::Systemd | Init::None => {}
     }
+    if !can_leave_others(draft)? {
+        return Ok(());
+    }
     // vzctl writes jobs of its own, for the console and tty2.
     for pattern in ["etc/inittab", "etc/init/*.conf", "etc/event.d/*"] {
         for path in draft.view.matching(pattern)? {
@@ -98,6 +101,19 @@ pub(super) fn apply(draft: &mut Draft<'_>, context: &Context<'_>) -> Result<()> 
 
 /// The option of mingetty that does so.
 const HANGUP_OFF: &str = "nohangup";
+
+/// Whether this mingetty can be told not to hang others up: SUSE's own ended with its usage before
+/// 2007. An empty file tells nothing.
+fn can_leave_others(draft: &Draft<'_>) -> Result<bool> {
+    const MOST: u64 = 1 << 20;
+    for path in ["sbin/mingetty", "usr/sbin/mingetty"] {
+        if let Some(program) = draft.view.head(path, MOST)? {
+            let mut words = program.windows(HANGUP_OFF.len());
+            return Ok(program.is_empty() || words.any(|word| word == HANGUP_OFF.as_bytes()));
+        }
+    }
+    Ok(true)
+}
 
 /// The text with mingetty told not to hang other programs up.
 fn without_hangup(text: &str) -> String {
@@ -117,7 +133,11 @@ fn without_hangup(text: &str) -> String {
 pub(super) fn getty(draft: &Draft<'_>, tty: &str) -> Result<Option<String>> {
     for (program, call) in GETTYS {
         if draft.view.first(&[program])?.is_some() {
-            return Ok(Some(without_hangup(&call.replace("TTY", tty))));
+            let call = call.replace("TTY", tty);
+            return Ok(Some(match can_leave_others(draft)? {
+                true => without_hangup(&call),
+                false => call,
+            }));
         }
     }
     Ok(None)

@@ -41,7 +41,7 @@ const PACKED_UNIT: usize = 1 << 20;
 /// The most bytes in all buffers of an archive that is not compressed.
 const MOST_PLAIN: usize = 24 << 20;
 /// The most threads that compress: each has memory for its buffers and its compressor.
-const MOST_PACKERS: usize = 16;
+const MOST_PACKERS: usize = 12;
 /// Units that are on the way to those who read them. Their headers are in memory.
 const AHEAD: usize = 4;
 

@@ -207,7 +207,7 @@ fn what_stands_after_a_stanza_of_venet0_stays() {
     assert!(shown(&found).contains(&"remove etc/network/interfaces.template".to_owned()));
 }
 
-/// Whoever masked it has another server of names on its address.
+/// A person masks it where another name server listens at its address.
 #[test]
 fn resolved_stays_masked_where_another_server_is_asked() {
     let unit = "etc/systemd/system/systemd-resolved.service";
@@ -231,12 +231,16 @@ fn jobs_of_upstart_that_templates_switched_off_start_again() {
     for path in overrides {
         files = files.file(path, "manual\n");
     }
-    let files = files.file("etc/init/cron.override", "manual\n");
+    // A person's choice, as that of cron.
+    let files = files
+        .file("etc/init/network-manager.override", "manual\n")
+        .file("etc/init/cron.override", "manual\n");
     let found = shown(&of(&Files::from(&files), Kind::Lxc));
     for path in overrides {
         assert!(found.contains(&format!("remove {path}")), "{found:?}");
     }
-    assert!(!found.iter().any(|line| line.contains("cron")));
+    let is_kept = |line: &String| line.contains("cron") || line.contains("network-manager");
+    assert!(!found.iter().any(is_kept));
 }
 
 /// Virtuozzo's host takes the condition out that waits for udev; a second job asked twice.

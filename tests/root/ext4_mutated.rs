@@ -86,13 +86,23 @@ struct Count {
     kernel_only: u64,
 }
 
+/// Images whose damage was noticed.
+fn noticed(count: &Count) -> u64 {
+    count.damaged + count.refused
+}
+
 /// Tries images with these numbers, and asserts what has to hold.
 fn never_wrong_in_silence(kind: &str, seeds: std::ops::Range<u64>) {
     let sound = Sound::new(kind);
     let mut count = Count::default();
     let mut wrong = Vec::new();
     let many = seeds.end - seeds.start;
-    for seed in seeds {
+    // Of a kind without checksums, thirty images may by chance all be changed where nothing is:
+    // then others are tried, until damage is noticed.
+    for seed in seeds.start..seeds.start + many * 10 {
+        if seed >= seeds.end && noticed(&count) >= many / 20 {
+            break;
+        }
         let changes = sound.metadata.changes(&sound.bytes, seed);
         let image = sound.changed(&changes);
         let problems = match list(&image) {
@@ -113,12 +123,8 @@ fn never_wrong_in_silence(kind: &str, seeds: std::ops::Range<u64>) {
         wrong.len(),
         wrong.join("\n")
     );
-    // Some of it is noticed, but for thirty images of a kind without checksums, all of which may be
-    // changed where nothing is; and some of a file system is read all the same.
-    assert!(
-        many == FEW || count.damaged + count.refused >= many / 20,
-        "{count:?}"
-    );
+    // Some of it is noticed, and some of a file system is read all the same.
+    assert!(noticed(&count) >= many / 20, "{count:?}");
     assert!(count.sound + count.damaged >= many / 3, "{count:?}");
 }
 

@@ -33,7 +33,12 @@ const UNMASKED: &[(&str, &str)] = &[
 ];
 
 /// Jobs of Upstart that a person alone started.
-const JOBS: &[(&str, &str)] = &[("network*", NETWORK), ("tty1", LOGIN), ("console", LOGIN)];
+const JOBS: &[(&str, &str)] = &[
+    ("networking", NETWORK),
+    ("network-interface*", NETWORK),
+    ("tty1", LOGIN),
+    ("console", LOGIN),
+];
 
 const LOGIN: &str = "was masked for OpenVZ: the new host's console has a login";
 const NETWORK: &str = "was masked because OpenVZ's host set up venet0: the guest sets up eth0";
@@ -163,8 +168,8 @@ pub(super) fn unmask(draft: &mut Draft<'_>, table: &[(&str, &str)]) -> Result<()
     Ok(())
 }
 
-/// Whether a unit is to start. No script of OpenVZ masks systemd-resolved: a person
-/// with another server of names did, and two cannot listen at one address.
+/// Whether a unit is to start. No script of OpenVZ masks systemd-resolved: a person did, with
+/// another name server, and two cannot listen at one address.
 fn is_wanted(draft: &Draft<'_>, unit: &str) -> Result<bool> {
     const FILE: &str = "etc/resolv.conf";
     if unit != "systemd-resolved.service" {

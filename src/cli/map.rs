@@ -1,18 +1,17 @@
 //! `ploopconv map`: where every part of the disk is stored.
 
+mod print;
 mod rows;
 
 use std::io::Write;
-use std::mem;
-use std::ops::ControlFlow;
-use std::sync::mpsc::{self, Receiver, SyncSender};
 
 use anyhow::Context;
 use ploopconv::Workers;
-use ploopconv::disk::{Extent, Role, VirtualDisk};
+use ploopconv::disk::{Role, VirtualDisk};
 use ploopconv::util::text;
 
-use self::rows::{Json, Row, Text};
+use self::print::print_rows;
+use self::rows::{Json, Text};
 use super::compact::DiskArgs;
 use super::ending::Ending;
 use super::outcome::{Reported, Verdict};
@@ -119,88 +118,6 @@ fn print_json(
         parts: parts_of(disk),
     };
     print_rows(disk, &row, workers, &mut out)
-}
-
-/// The most extents on the way together, and the most threads that make rows of them.
-const BATCH: usize = 2048;
-const MAKERS: usize = 4;
-
-/// Writes a row for every extent. A thread beside this one finds them and gives a batch to each of
-/// some others in turn, which make rows; a disk may have millions, so no more than some thousand
-/// are on the way.
-fn print_rows<R: Row>(
-    disk: &dyn VirtualDisk,
-    row: &R,
-    workers: &Workers,
-    out: &mut impl Write,
-) -> anyhow::Result<()> {
-    let makers = workers.threads().clamp(1, MAKERS);
-    std::thread::scope(|scope| {
-        let makers = (0..makers).map(|_| {
-            let (found, batches) = mpsc::sync_channel(2);
-            let (made, rows) = mpsc::sync_channel(1);
-            let row = row.clone();
-            scope.spawn(move || make_rows(&batches, row, &made));
-            (found, rows)
-        });
-        let (found, rows): (Vec<_>, Vec<_>) = makers.unzip();
-        scope.spawn(move || find(disk, &found));
-        // In turn, as they were given. The makers end once writing has failed.
-        let mut left_out = R::LEFT_OUT;
-        for rows in rows.iter().cycle() {
-            let Ok(rows) = rows.recv() else { break };
-            let rows: Vec<u8> = rows?;
-            let rows = rows.get(left_out..).unwrap_or_default();
-            left_out = 0;
-            out.write_all(rows).context(Stdout)?;
-        }
-        Ok(())
-    })
-}
-
-/// A batch of extents, or what the disk said instead.
-type Batch = ploopconv::Result<Vec<Extent>>;
-
-/// Finds the extents and gives them out in turn, until all are found or no thread takes more.
-fn find(disk: &dyn VirtualDisk, found: &[SyncSender<Batch>]) {
-    let mut takers = found.iter().cycle();
-    let mut give = |batch| match takers.next().map(|taker| taker.send(batch)) {
-        Some(Ok(())) => ControlFlow::Continue(()),
-        _ => ControlFlow::Break(()),
-    };
-    let mut batch = Vec::with_capacity(BATCH);
-    let walked = disk.each_extent_in(0..disk.size(), &mut |extent| {
-        batch.push(extent);
-        if batch.len() < BATCH {
-            return ControlFlow::Continue(());
-        }
-        give(Ok(mem::replace(&mut batch, Vec::with_capacity(BATCH))))
-    });
-    // What was found before an error is shown before it. Where giving failed, no thread waits.
-    let _ = give(Ok(batch));
-    if let Err(error) = walked {
-        let _ = give(Err(error));
-    }
-}
-
-/// Makes rows of batches, until there are no more of them or the rows are not taken any more.
-fn make_rows(
-    batches: &Receiver<Batch>,
-    mut row: impl Row,
-    made: &SyncSender<ploopconv::Result<Vec<u8>>>,
-) {
-    let mut longest = 0;
-    for batch in batches {
-        let rows = batch.map(|batch| {
-            let mut rows = Vec::with_capacity(longest);
-            batch.iter().for_each(|extent| row.add(&mut rows, extent));
-            longest = longest.max(rows.len());
-            rows
-        });
-        if made.send(rows).is_err() {
-            break;
-        }
-    }
 }
 
 /// What the stores of a split disk are.

@@ -32,6 +32,8 @@ pub(super) struct Text {
     rows: Vec<Stored>,
     /// A length and how it is shown: most are that of a cluster.
     length: (u64, [u8; FIELD]),
+    /// The upper half of an offset and its digits: most are that of the offset before.
+    upper: (u32, u64),
 }
 
 /// The row of an extent that is stored.
@@ -46,6 +48,7 @@ impl Text {
     pub(super) fn new(files: Vec<String>, parts: Parts) -> Self {
         let mut text = Self {
             length: (0, hex(0)),
+            upper: (0, digits(0)),
             rows: Vec::new(),
             parts,
         };
@@ -88,7 +91,11 @@ impl Row for Text {
         if self.length.0 != len {
             self.length = (len, hex(len));
         }
-        let start = [hex(offset), self.length.1];
+        let (upper, lower) = halves(offset);
+        if self.upper.0 != upper {
+            self.upper = (upper, digits(upper));
+        }
+        let start = [field(offset, self.upper.1, digits(lower)), self.length.1];
         match kind {
             ExtentKind::Data { store, host_offset }
             | ExtentKind::Compressed { store, host_offset } => {
@@ -135,13 +142,23 @@ fn digits(number: u32) -> u64 {
     spread + u64::from(b'0') * ONES + letters * u64::from(b'a' - b'0' - 10)
 }
 
-/// `0x` and the digits, filled up to 18 columns, and a space. Without a loop over the digits: most
-/// of a row is this.
+/// The upper and the lower half of a number.
+fn halves(number: u64) -> (u32, u32) {
+    let [a, b, c, d, lower @ ..] = number.to_be_bytes();
+    (u32::from_be_bytes([a, b, c, d]), u32::from_be_bytes(lower))
+}
+
+/// `0x` and the digits, filled up to 18 columns, and a space.
 fn hex(number: u64) -> [u8; FIELD] {
+    let (upper, lower) = halves(number);
+    field(number, digits(upper), digits(lower))
+}
+
+/// As [`hex`], of a number and the digits of its halves. Without a loop over the digits: most of a
+/// row is this.
+fn field(number: u64, upper: u64, lower: u64) -> [u8; FIELD] {
     const SPACES: u128 = u128::from_be_bytes([b' '; 16]);
-    let [a, b, c, d, low @ ..] = number.to_be_bytes();
-    let [high, low] = [[a, b, c, d], low].map(u32::from_be_bytes);
-    let all = u128::from(digits(high)) << 64 | u128::from(digits(low));
+    let all = u128::from(upper) << 64 | u128::from(lower);
     // Leading zeros go out at the front, and spaces come in at the end.
     let unused = (number | 1).leading_zeros() / 4 * 8;
     let filling = SPACES & ((1 << unused) - 1);

@@ -64,14 +64,13 @@ fn stored_within(disk: &dyn VirtualDisk, range: Range<u64>, holes: &Arc<Holes>) 
     let mut met = Met::new(disk, Arc::clone(holes));
     let (mut sum, mut failed) = (0u64, None);
     disk.each_extent_in(range, &mut |extent| {
-        let Extent { offset, len, kind } = extent;
-        let data = match kind {
-            ExtentKind::Data { store, host_offset } => met.data_within(store, host_offset, len),
-            ExtentKind::Compressed { .. } => Ok(len),
-            ExtentKind::Hole => Ok(0),
-            ExtentKind::Lost { .. } => Err(DiskError::Lost { offset, len }.into()),
-        };
-        match data {
+        if let ExtentKind::Data { store, host_offset } = extent.kind
+            && let Some(data) = met.known_data_within(store, host_offset, extent.len)
+        {
+            sum = sum.saturating_add(data);
+            return ControlFlow::Continue(());
+        }
+        match met.data_of(extent) {
             Ok(data) => {
                 sum = sum.saturating_add(data);
                 ControlFlow::Continue(())
@@ -188,19 +187,33 @@ impl<'a> Met<'a> {
         }
     }
 
-    /// How many of `len` bytes from `host_offset` on may be other than zero.
+    /// How many of `len` bytes from `host_offset` on may be other than zero, where they lie in the
+    /// run that was met last.
     #[inline]
-    fn data_within(&mut self, store: StoreId, host_offset: u64, len: u64) -> Result<u64> {
+    fn known_data_within(&self, store: StoreId, host_offset: u64, len: u64) -> Option<u64> {
         let (last, run, is_data) = &self.last;
         let end = host_offset.saturating_add(len);
-        if *last == store && run.start <= host_offset && end <= run.end {
-            return Ok(if *is_data { len } else { 0 });
+        let is_known = *last == store && run.start <= host_offset && end <= run.end;
+        is_known.then_some(if *is_data { len } else { 0 })
+    }
+
+    /// How many bytes of an extent may be other than zero.
+    // Apart: most extents lie in a run that is known.
+    #[inline(never)]
+    fn data_of(&mut self, extent: Extent) -> Result<u64> {
+        let Extent { offset, len, kind } = extent;
+        match kind {
+            ExtentKind::Data { store, host_offset } => {
+                let map = self.map(store)?;
+                let data = map.data_within(host_offset, len);
+                let (is_data, run) = map.run_at(host_offset)?;
+                self.last = (store, run, is_data);
+                data
+            }
+            ExtentKind::Compressed { .. } => Ok(len),
+            ExtentKind::Hole => Ok(0),
+            ExtentKind::Lost { .. } => Err(DiskError::Lost { offset, len }.into()),
         }
-        let map = self.map(store)?;
-        let data = map.data_within(host_offset, len);
-        let (is_data, run) = map.run_at(host_offset)?;
-        self.last = (store, run, is_data);
-        data
     }
 
     /// The holes of a store.

@@ -148,6 +148,17 @@ impl Rules {
         host_offset >= self.data_start && end <= self.file_len
     }
 
+    /// The entries whose cluster lies whole in the file, among the data; `None` where there are
+    /// none. Neither an unused entry nor [`NOWHERE`] is among them.
+    fn whole_entries(&self) -> Option<WholeEntries> {
+        let lowest = self.data_start.div_ceil(self.unit);
+        let highest = self.file_len.checked_sub(self.cluster)? / self.unit;
+        let highest = saturating_u32(highest).min(NOWHERE - 1);
+        let lowest = u32::try_from(lowest).ok()?;
+        let span = highest.checked_sub(lowest)?;
+        Some(WholeEntries { lowest, span })
+    }
+
     /// How many bytes of a cluster the file holds.
     fn available(&self, host_offset: u64) -> u64 {
         if host_offset < self.data_start {
@@ -160,6 +171,26 @@ impl Rules {
         let rest = |distance| self.grid.split(distance).1;
         let distance = host_offset.checked_sub(self.data_start);
         self.may_misalign && distance.map(rest).is_some_and(|rest| rest != 0)
+    }
+}
+
+/// A range of entries.
+#[derive(Debug, Clone, Copy)]
+struct WholeEntries {
+    lowest: u32,
+    /// The highest less the lowest.
+    span: u32,
+}
+
+impl WholeEntries {
+    fn highest(self) -> u32 {
+        self.lowest + self.span
+    }
+
+    #[inline]
+    fn contains(self, entry: u32) -> bool {
+        // One comparison: what lies below wraps around.
+        entry.wrapping_sub(self.lowest) <= self.span
     }
 }
 

@@ -1,7 +1,9 @@
 //! Looking up one run of the disk after the other.
 
+use std::ops::ControlFlow;
+
 use super::pages::{Entries, PAGE_ENTRIES};
-use super::{Bat, Slot};
+use super::{Bat, Slot, WholeEntries};
 use crate::util::bytes::to_usize;
 
 /// Looks a table up from one run to the next. Where clusters lie in no order every cluster is a
@@ -13,6 +15,8 @@ pub(in crate::ploop) struct Cursor<'a> {
     page: u64,
     /// Its entries, if they are listed.
     entries: Option<&'a [u32; PAGE_ENTRIES]>,
+    /// Those whose clusters are whole.
+    whole: Option<WholeEntries>,
 }
 
 impl Bat {
@@ -22,6 +26,7 @@ impl Bat {
             bat: self,
             page: u64::MAX,
             entries: None,
+            whole: self.rules.whole_entries(),
         }
     }
 }
@@ -41,19 +46,63 @@ impl Cursor<'_> {
     #[inline]
     pub(in crate::ploop) fn lone(&mut self, offset: u64, max: u64) -> Option<(u64, u64)> {
         let (index, within) = self.bat.rules.grid.split(offset);
-        let page = index / PAGE_ENTRIES as u64;
-        if page != self.page {
-            self.turn_to(page);
-        }
         let cluster = self.bat.rules.cluster;
+        self.turn_to(index);
         let host_offset = self.lone_cluster(index)?;
         (within == 0 && max >= cluster).then_some((host_offset, cluster))
+    }
+
+    /// As [`Cursor::lone`], for one such run after the other from `offset` on, within `max` bytes
+    /// and one page: gives `found` where each is stored and its length. Returns the bytes that were
+    /// passed, and whether `found` broke off.
+    #[inline]
+    pub(in crate::ploop) fn each_lone(
+        &mut self,
+        offset: u64,
+        max: u64,
+        mut found: impl FnMut(u64, u64) -> ControlFlow<()>,
+    ) -> (u64, ControlFlow<()>) {
+        let rules = &self.bat.rules;
+        let (index, within) = rules.grid.split(offset);
+        let cluster = rules.cluster;
+        let (mut passed, mut going_on) = (0, ControlFlow::Continue(()));
+        self.turn_to(index);
+        let (Some(entries), Some(whole), 0) = (self.entries, self.whole, within) else {
+            return (passed, going_on);
+        };
+        // The last cluster of the disk may be a part of one.
+        let clusters = rules.grid.split(max).0;
+        let clusters = clusters.min(rules.clusters.saturating_sub(index + 1));
+        let slot = to_usize(index % PAGE_ENTRIES as u64);
+        let rest = entries.get(slot..).unwrap_or_default();
+        let pairs = rest.windows(2).take(to_usize(clusters));
+        for pair in pairs {
+            let &[entry, next] = pair else { break };
+            if next.wrapping_sub(entry) == rules.step() || !whole.contains(entry) {
+                break;
+            }
+            passed += cluster;
+            going_on = found(u64::from(entry) * rules.unit, cluster);
+            if going_on.is_break() {
+                break;
+            }
+        }
+        (passed, going_on)
+    }
+
+    /// Turns to the page that has an entry.
+    #[inline]
+    fn turn_to(&mut self, index: u64) {
+        let page = index / PAGE_ENTRIES as u64;
+        if page != self.page {
+            self.turn_over(page);
+        }
     }
 
     // Once in a thousand entries.
     #[cold]
     #[inline(never)]
-    fn turn_to(&mut self, page: u64) {
+    fn turn_over(&mut self, page: u64) {
         self.page = page;
         self.entries = match self.bat.pages.of_entry(page * PAGE_ENTRIES as u64) {
             Entries::Listed(entries) => Some(entries),
@@ -69,12 +118,10 @@ impl Cursor<'_> {
         let slot = to_usize(index % PAGE_ENTRIES as u64);
         let entries = self.entries?;
         let (entry, next) = (*entries.get(slot)?, *entries.get(slot + 1)?);
-        let host_offset = rules.host_offset(entry);
         // The last cluster of the disk may be a part of one.
-        let is_lone = entry != 0
-            && next.wrapping_sub(entry) != rules.step()
+        let is_lone = next.wrapping_sub(entry) != rules.step()
             && index + 1 < rules.clusters
-            && rules.is_whole(host_offset);
-        is_lone.then_some(host_offset)
+            && self.whole?.contains(entry);
+        is_lone.then(|| u64::from(entry) * rules.unit)
     }
 }

@@ -10,7 +10,7 @@ use super::pages::{PAGE_BYTES, PAGE_ENTRIES, Page, Slab, counted};
 use super::{BadEntry, Bat, BatFindings, IfUnreadable, NOWHERE, Rules};
 use crate::ploop::header::Header;
 use crate::source::{Source, rescue};
-use crate::util::bytes::{saturating_u32, to_usize};
+use crate::util::bytes::to_usize;
 
 /// Why the table could not be read: the offset in the file, and what the source said.
 type ReadError = (u64, io::Error);
@@ -232,21 +232,15 @@ impl Table<'_> {
         if end > rules.clusters || !unreadable.is_empty() {
             return None;
         }
-        let lowest = rules.data_start.div_ceil(rules.unit);
-        let highest = rules.file_len.checked_sub(rules.cluster)? / rules.unit;
-        // The word for an entry that could not be read is never sound.
-        let highest = saturating_u32(highest).min(NOWHERE - 1);
-        let lowest = u32::try_from(lowest).ok()?;
-        // One comparison: what lies below wraps around.
-        let span = highest.checked_sub(lowest)?;
-        let is_sound = |entry: u32| entry.wrapping_sub(lowest) <= span;
+        let whole = rules.whole_entries()?;
+        let is_sound = |entry: u32| whole.contains(entry);
         // Counted to the end, and in words: what ends early, or counts further, is done with fewer
         // entries at a time.
         let entries = || words.iter().map(|word| u32::from_le_bytes(*word));
         let head = entries().next()?;
         let tail = u64::from(head) + u64::from(rules.step()) * (PAGE_ENTRIES as u64 - 1);
         if is_sound(head)
-            && tail <= u64::from(highest)
+            && tail <= u64::from(whole.highest())
             && entries().next_back().map(u64::from) == Some(tail)
             && !rules.is_misaligned(rules.host_offset(head))
             && others_than_run(words, head, rules.step()) == 0

@@ -195,7 +195,7 @@ impl VirtualDisk for Chain {
         match self.layers.as_slice() {
             [layer] => {
                 // Whether the caller breaks off or not, nothing failed.
-                let _ = Lone::new(layer, range).try_for_each(found);
+                let _ = Lone::new(layer, range).each(found);
                 Ok(())
             }
             _ => walk_each(Joined::new(Walk::new(self, range)), found),

@@ -1,6 +1,6 @@
 //! One layer of a chain.
 
-use std::ops::Range;
+use std::ops::{ControlFlow, Range};
 
 use crate::disk::LossKind;
 use crate::error::Result;
@@ -83,6 +83,22 @@ impl LayerCursor<'_> {
     pub(super) fn lone(&mut self, offset: u64, max: u64) -> Option<(u64, u64)> {
         let table = self.table.as_mut().filter(|_| offset < self.end)?;
         table.lone(offset, max)
+    }
+
+    /// Gives `found` where one such run after the other is stored from `offset` on, and its length.
+    /// Returns the bytes that were passed, and whether `found` broke off; none are passed where
+    /// only [`LayerCursor::lookup`] knows.
+    #[inline]
+    pub(super) fn each_lone(
+        &mut self,
+        offset: u64,
+        max: u64,
+        found: impl FnMut(u64, u64) -> ControlFlow<()>,
+    ) -> (u64, ControlFlow<()>) {
+        match self.table.as_mut().filter(|_| offset < self.end) {
+            Some(table) => table.each_lone(offset, max, found),
+            None => (0, ControlFlow::Continue(())),
+        }
     }
 }
 

@@ -1,9 +1,9 @@
 //! The extents of a disk that is one layer, which no other layer cuts.
 
-use std::ops::Range;
+use std::ops::{ControlFlow, Range};
 
 use super::layer::{Layer, LayerCursor};
-use crate::disk::{Extent, ExtentKind, StoreId};
+use crate::disk::{EachExtent, Extent, ExtentKind, StoreId};
 use crate::ploop::bat::Slot;
 
 /// Walks over them. Where clusters lie in no order each is an extent, and a large disk has
@@ -64,6 +64,31 @@ impl<'a> Lone<'a> {
             extent.len += next.len;
         }
         Some(extent)
+    }
+}
+
+impl Lone<'_> {
+    /// Gives every extent to `found`, until that breaks off.
+    pub(super) fn each(mut self, found: &mut EachExtent<'_>) -> ControlFlow<()> {
+        loop {
+            if self.ahead.is_none() {
+                let Range { start, end } = self.range;
+                let (mut offset, left) = (start, end.saturating_sub(start));
+                let (passed, going_on) = self.layer.each_lone(start, left, |host_offset, len| {
+                    let store = StoreId::FIRST;
+                    let kind = ExtentKind::Data { store, host_offset };
+                    let extent = Extent { offset, len, kind };
+                    offset += len;
+                    found(extent)
+                });
+                going_on?;
+                self.range.start = start + passed;
+            }
+            match self.next() {
+                Some(extent) => found(extent)?,
+                None => return ControlFlow::Continue(()),
+            }
+        }
     }
 }
 

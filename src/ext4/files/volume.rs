@@ -48,7 +48,8 @@ impl Volume {
         /// In bytes: enough for the directories and tables of inodes that threads are in.
         const REMEMBERED: u64 = 8 << 20;
         let places = (REMEMBERED / block_size).min(2048);
-        let places = to_usize(places.min(disk.size() / block_size).max(1));
+        // A small disk has little metadata.
+        let places = to_usize(places.min(disk.size() / block_size / 16).max(1));
         Self {
             disk,
             block_size,

@@ -205,6 +205,58 @@ fn a_checksum_file_that_is_there_is_kept_without_force() {
     assert!(sha256sum(&scratch, &name).contains("OK"));
 }
 
+/// A digest of what a target held before is never left beside it without a word.
+#[test]
+fn a_target_that_is_replaced_has_no_digest_of_what_was_there() {
+    let scratch = Scratch::new();
+    let image = image(&scratch);
+    let target = scratch.target();
+    let sums = |kind: &str| scratch.out().join(format!("disk.raw.{kind}"));
+    convert(&image, &target).arg("--checksum").run().done();
+    let line = std::fs::read_to_string(sums("sha256")).unwrap();
+    // Refused: what was there stays with its digest.
+    convert(&image, &target).run().refused(1, &["exists"]);
+    assert!(sums("sha256").exists());
+    let done = convert(&image, &target)
+        .args(["-f", "--checksum=blkhash", "--json"])
+        .run()
+        .status(0);
+    let told = done.json()["warnings"].to_string();
+    assert!(told.contains("disk.raw.sha256 was removed"), "{told}");
+    assert!(!told.contains("blkhash"), "{told}");
+    assert_eq!(names_in(&scratch.out()), ["disk.raw", "disk.raw.blkhash"]);
+    // One with other lines stays and is named; one about another file is somebody's.
+    let other = line.replace("disk.raw", "b.raw");
+    let list = scratch.out().join("SHA256SUMS");
+    std::fs::write(&list, format!("{line}{other}")).unwrap();
+    std::fs::write(sums("sha256"), &other).unwrap();
+    let done = convert(&image, &target).arg("-f").run().status(0);
+    done.says(&[
+        "disk.raw.blkhash was removed",
+        "SHA256SUMS still has the digest",
+    ]);
+    assert_eq!(
+        names_in(&scratch.out()),
+        ["SHA256SUMS", "disk.raw", "disk.raw.sha256"]
+    );
+    // Of all partitions at once: the list is about nothing else.
+    let parts = scratch.out().join("parts");
+    let partitions = |options: &[&str]| {
+        let program = Program::new(["fixtures/101", "--partitions", "-o"]);
+        program.arg(&parts).args(options).run().status(0)
+    };
+    partitions(&["--checksum"]);
+    assert!(parts.join("SHA256SUMS").exists());
+    partitions(&["-f"]).says(&["SHA256SUMS was removed"]);
+    assert!(!parts.join("SHA256SUMS").exists());
+    partitions(&["-f", "--checksum"]);
+    assert!(
+        !partitions(&["-f", "--checksum"])
+            .stderr
+            .contains("SHA256SUMS")
+    );
+}
+
 #[test]
 fn a_checksum_that_could_not_be_written_is_a_mistake_of_the_command_line() {
     let scratch = Scratch::new();

@@ -12,6 +12,7 @@ use super::files::{self, FilesReport};
 use super::guest::{GuestReport, JsonHint};
 use super::machine::MachineReport;
 use super::reporter::Reporter;
+use super::warnings::about_sums;
 use crate::cli::ending::Ending;
 use crate::cli::losses::{JsonAccount, complain_about};
 use crate::cli::outcome::Verdict;
@@ -87,6 +88,8 @@ struct Written<'a> {
     digest: Option<&'a str>,
     checksum: Option<&'a (std::path::PathBuf, Algorithm)>,
     archive: Option<&'a TarWritten>,
+    /// What was said of it then.
+    warnings: &'a [String],
 }
 
 impl Reporter<'_> {
@@ -131,6 +134,8 @@ impl Reporter<'_> {
             false => Verdict::Done,
         };
         let seconds = self.seconds();
+        let warnings = about_sums(&done.old_sums);
+        warnings.iter().for_each(|line| write_message(line));
         for image in done.images.iter().filter(|_| !args.quiet) {
             self.say_of(image);
         }
@@ -142,6 +147,7 @@ impl Reporter<'_> {
                     digest: image.digest.as_deref(),
                     checksum: done.checksum.as_ref(),
                     archive: image.archive.as_ref(),
+                    warnings: &warnings,
                 };
                 self.image(&image.planned, &written)
             });
@@ -268,7 +274,12 @@ impl Reporter<'_> {
             checksum_file: checksum.map(|(file, _)| path(file)),
             algorithm: checksum.map(|(_, algorithm)| algorithm.name()),
             digest: written.digest.map(ToOwned::to_owned),
-            warnings: self.warnings.clone(),
+            warnings: self
+                .warnings
+                .iter()
+                .chain(written.warnings)
+                .cloned()
+                .collect(),
             salvage: written.account.map(JsonAccount::of),
             files: image
                 .archive()
@@ -330,6 +341,7 @@ impl<'a> Written<'a> {
             digest: None,
             checksum: None,
             archive: None,
+            warnings: &[],
         }
     }
 }

@@ -1,6 +1,6 @@
 //! `--update`: a target of an earlier run is brought up to date.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::Context;
 use ploopconv::Workers;
@@ -17,6 +17,7 @@ use super::guest::{GuestReport, JsonHint};
 use super::machine::MachineReport;
 use super::reporter::Reporter;
 use super::resources::resources;
+use super::warnings::about_sums;
 use crate::cli::ending::Ending;
 use crate::cli::outcome::{Noted, Usage, Verdict};
 use crate::cli::output::{finish, line, results, write_message};
@@ -182,19 +183,6 @@ fn dry_run(reporter: &Reporter<'_>, plan: &UpdatePlan) -> anyhow::Result<Verdict
     Ok(Verdict::Done)
 }
 
-/// What became of checksums of what the target held before.
-fn about_sums(removed: &[PathBuf], stale: &[PathBuf]) -> Vec<String> {
-    let removed = removed.iter().map(|file| {
-        let file = file.display();
-        format!("{file} was removed: it had the digest of what the target held before")
-    });
-    let stale = stale.iter().map(|file| {
-        let file = file.display();
-        format!("warning: {file} still has the digest of what the target held before")
-    });
-    removed.chain(stale).collect()
-}
-
 /// Says what was done.
 fn said(reporter: &Reporter<'_>, report: Report, done: Updated) -> anyhow::Result<Verdict> {
     let args = reporter.args;
@@ -204,10 +192,9 @@ fn said(reporter: &Reporter<'_>, report: Report, done: Updated) -> anyhow::Resul
         replaced,
         checksum,
         snapshot,
-        removed,
-        stale,
+        old_sums,
     } = done;
-    let warnings = about_sums(&removed, &stale);
+    let warnings = about_sums(&old_sums);
     warnings.iter().for_each(|line| write_message(line));
     let (changed, size) = (report.changed_bytes, report.virtual_size);
     if args.json {

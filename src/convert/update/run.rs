@@ -11,7 +11,7 @@ use crate::convert::fill::read_back;
 use crate::convert::filled::readable;
 use crate::convert::options::Sparse;
 use crate::convert::resources::Resources;
-use crate::convert::stale::StaleSums;
+use crate::convert::stale::{OldSums, StaleSums};
 use crate::copy::{CopyOptions, Summary, copy_ranges};
 use crate::disk::{RawDisk, VirtualDisk};
 use crate::error::Result;
@@ -29,10 +29,8 @@ pub struct Updated {
     pub replaced: bool,
     /// With a checksum: its file, how it was computed, and the digest.
     pub checksum: Option<(PathBuf, Algorithm, String)>,
-    /// Checksum files of what the target held before, which were removed.
-    pub removed: Vec<PathBuf>,
-    /// Others that still have a line with its older digest.
-    pub stale: Vec<PathBuf>,
+    /// What became of checksum files of what the target held before.
+    pub old_sums: OldSums,
     /// The snapshot that the next update begins at.
     pub snapshot: String,
 }
@@ -49,7 +47,7 @@ impl UpdatePlan {
     /// was read back and is wrong.
     pub fn run(mut self, resources: &Resources<'_>) -> Result<Updated> {
         let checksum = ChecksumFile::admit(&self.options, &self.target, false)?;
-        let mut sums = StaleSums::of(&self.target, &self.input)?;
+        let sums = StaleSums::of(&[&self.target], &self.input)?;
         let cloned = self.cloned(resources)?;
         let replaced = cloned.is_some();
         let sink: Box<dyn ExistingSink> = match cloned {
@@ -115,13 +113,12 @@ impl UpdatePlan {
             ..now
         };
         state.write(&self.state_path)?;
-        let stale = std::mem::take(&mut sums.shared);
+        let made_anew = written.as_ref().map(|(file, ..)| file.as_path());
         Ok(Updated {
             summary,
             replaced,
-            removed: sums.gone(written.as_ref().map(|(file, ..)| file.as_path())),
+            old_sums: sums.without(made_anew).fate(),
             checksum: written,
-            stale,
             snapshot: state.snapshot,
         })
     }

@@ -199,6 +199,7 @@ fn a_report_of_a_conversion_has_its_time_its_digest_and_its_warnings() {
         }
     }
     // Without a checksum, and without anything to warn of.
+    std::fs::remove_file(scratch.out().join("disk.raw.sha256")).unwrap();
     let report = convert(&chain.dir, &target).args(["-f", "--json"]).run();
     let report = report.status(0).json();
     for field in ["digest", "algorithm", "checksum_file"] {

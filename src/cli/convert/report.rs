@@ -135,7 +135,8 @@ impl Reporter<'_> {
         };
         let seconds = self.seconds();
         let warnings = about_sums(&done.old_sums);
-        warnings.iter().for_each(|line| write_message(line));
+        let said = warnings.iter().filter(|_| !args.quiet);
+        said.for_each(|line| write_message(line));
         for image in done.images.iter().filter(|_| !args.quiet) {
             self.say_of(image);
         }

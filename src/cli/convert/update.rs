@@ -195,7 +195,8 @@ fn said(reporter: &Reporter<'_>, report: Report, done: Updated) -> anyhow::Resul
         old_sums,
     } = done;
     let warnings = about_sums(&old_sums);
-    warnings.iter().for_each(|line| write_message(line));
+    let told = warnings.iter().filter(|_| !args.quiet);
+    told.for_each(|line| write_message(line));
     let (changed, size) = (report.changed_bytes, report.virtual_size);
     if args.json {
         let (sums, digest) = match checksum {

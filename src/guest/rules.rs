@@ -4,6 +4,7 @@
 mod assignment;
 mod console;
 mod context;
+mod elsewhere;
 mod fstab;
 mod identity;
 mod leftovers;
@@ -35,6 +36,7 @@ const FOR_CONTAINERS: &[Rule] = &[
     console::apply,
     login::apply,
     network::apply,
+    elsewhere::apply,
     identity::apply,
 ];
 
@@ -44,6 +46,7 @@ const FOR_MACHINES: &[Rule] = &[
     second_disks::apply,
     machine::apply,
     network::apply,
+    elsewhere::apply,
     identity::apply,
 ];
 

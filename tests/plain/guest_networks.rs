@@ -367,3 +367,47 @@ fn older_gateways_of_red_hat_go() {
     );
     assert!(shown(&found).contains(&format!("remove {route}")));
 }
+
+/// A move that went well ended with a firewall whose rules were for a card that is not there.
+#[test]
+fn firewalls_vpns_and_scripts_that_name_venet0_are_told_and_stay() {
+    let rules = "*filter\n:INPUT DROP [0:0]\n-A INPUT -i venet0 -p tcp --dport 22 -j ACCEPT\n";
+    let told = [
+        "etc/iptables/rules.v4",
+        "etc/openvpn/server/up.sh",
+        "etc/wireguard/wg0.conf",
+        "etc/firewalld/zones/public.xml",
+        "etc/rc.local",
+        "var/spool/cron/crontabs/root",
+    ];
+    let mut files = Files::from(&systemd("debian", "12"))
+        .file("etc/sysctl.conf", "# net.ipv4.conf.venet0.forwarding=1\n")
+        .file("etc/nftables.conf", "iif eth0 accept\n")
+        .file("etc/cron.d/other", "; venet0\n");
+    for path in told {
+        files = files.file(path, rules);
+    }
+    for kind in [Kind::Lxc, Kind::Incus, Kind::Kvm] {
+        let found = of(&files, kind);
+        let shown = shown(&found);
+        for path in told {
+            assert!(shown.contains(&format!("keep {path}")), "{shown:?}");
+            assert!(reason(&found, path).starts_with("names venet0"));
+        }
+        for path in ["etc/sysctl.conf", "etc/nftables.conf", "etc/cron.d/other"] {
+            assert!(!has(&found, path), "{shown:?}");
+        }
+    }
+}
+
+/// A script of the network's own settings that is changed is not told besides.
+#[test]
+fn what_names_venet0_no_more_is_not_told() {
+    let ours = "auto venet0\niface venet0 inet manual\n\tup ifconfig venet0 up\n";
+    let files = Files::from(&systemd("debian", "12")).file("etc/network/interfaces", ours);
+    let found = of(&files, Kind::Lxc);
+    let mut told = found
+        .iter()
+        .filter(|change| change.reason.starts_with("names venet0"));
+    assert!(told.next().is_none(), "{:?}", shown(&found));
+}

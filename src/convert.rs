@@ -64,7 +64,6 @@ pub use self::read_back::{FirstDifference, Held, ReadBack, compare_target};
 pub use self::resources::Resources;
 pub use self::room::Room;
 pub use self::run::{ConvertFailure, Done, DoneImage};
-pub use self::stale::OldSums;
 pub use self::target::{OpenStream, Target};
 pub use self::update::{UpdateError, UpdatePlan, Updated, is_under_way, plan_update};
 

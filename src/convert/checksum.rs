@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::fmt::Write as _;
+use std::fs;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -14,6 +15,7 @@ use crate::error::{Error, Result};
 use crate::hash::{Algorithm, Hasher};
 use crate::observe::{Observer, Progress};
 use crate::sink::{Durability, IfExists, PartialFile, Partials, StreamSink};
+use crate::source::is_absence;
 use crate::workers::Workers;
 
 /// A checksum file that may be written.
@@ -149,10 +151,8 @@ pub fn expected_digest(target: &Path) -> Result<Option<ExpectedDigest>> {
             target.with_file_name(own),
             target.with_file_name(of_all(algorithm)),
         ] {
-            let text = match std::fs::read(&file) {
-                Ok(text) => text,
-                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-                Err(error) => return Err(Error::io("reading", &file, error)),
+            let Some(text) = read_list(&file)? else {
+                continue;
             };
             let mut lines = text.split(|&byte| byte == b'\n').filter_map(parse);
             if let Some((digest, _)) = lines.find(|(_, named)| named == name.as_encoded_bytes()) {
@@ -165,6 +165,26 @@ pub fn expected_digest(target: &Path) -> Result<Option<ExpectedDigest>> {
         }
     }
     Ok(None)
+}
+
+/// The text of a checksum file; `None` where there is no regular file, or one that is larger than
+/// any list of targets.
+///
+/// # Errors
+///
+/// [`ErrorKind::Io`](crate::ErrorKind::Io) where it cannot be read.
+pub(super) fn read_list(path: &Path) -> Result<Option<Vec<u8>>> {
+    /// In bytes.
+    const MOST: u64 = 64 << 20;
+    // Asked before it is opened: to open a pipe is to wait for its other end.
+    let read = fs::metadata(path).and_then(|found| {
+        let is_list = found.is_file() && found.len() <= MOST;
+        is_list.then(|| fs::read(path)).transpose()
+    });
+    match read {
+        Err(error) if is_absence(&error) => Ok(None),
+        read => read.map_err(|error| Error::io("reading", path, error)),
+    }
 }
 
 /// The names that the lines of a checksum file are about.

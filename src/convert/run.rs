@@ -11,7 +11,7 @@ use super::parallel::fill_all;
 use super::plan::{Plan, PlannedImage};
 use super::resources::Resources;
 use super::room::Room;
-use super::stale::{OldSums, StaleSums};
+use super::stale::EarlierSums;
 use super::target::Target;
 use super::update::{record, record_path, stale_path};
 use crate::copy::Summary;
@@ -27,8 +27,8 @@ pub struct Done {
     pub images: Vec<DoneImage>,
     /// The file with their digests, and how these were computed.
     pub checksum: Option<(PathBuf, Algorithm)>,
-    /// What became of checksum files of what the targets held before.
-    pub old_sums: OldSums,
+    /// Checksum files that still have a line about what a target held before.
+    pub stale: Vec<PathBuf>,
     /// What they were said to take.
     pub room: Room,
 }
@@ -92,7 +92,7 @@ impl Plan {
     pub fn run(mut self, resources: &Resources<'_>) -> std::result::Result<Done, ConvertFailure> {
         self.refuse_if_full()?;
         let is_directory = matches!(self.target, Target::Directory(_));
-        let sums = self.stale_sums()?;
+        let sums = self.earlier_sums();
         let (options, room) = (self.options, self.room);
         let checksum = ChecksumFile::admit(&options, self.target.name(), is_directory)?;
         let state = match &self.images[..] {
@@ -141,8 +141,6 @@ impl Plan {
             });
         }
         let checksum = give_names(&options, resources, &done, sinks, checksum, lists)?;
-        let sums = sums.without(checksum.as_ref().map(|(file, _)| file.as_path()));
-        sums.remove()?;
         for image in &done {
             let replaced = image.planned.is_file && options.if_exists == IfExists::Replace;
             if image.account.is_none() && replaced {
@@ -157,23 +155,24 @@ impl Plan {
             let _ = std::fs::remove_file(path);
         }
         self.folder.keep();
+        let written = checksum.as_ref().map(|(file, _)| file.as_path());
         Ok(Done {
             images: done,
+            stale: sums.left(written),
             checksum,
-            old_sums: sums.fate(),
             room,
         })
     }
 
     /// The checksum files of what targets hold that are replaced.
-    fn stale_sums(&self) -> Result<StaleSums> {
-        let [first, ..] = &self.images[..] else {
-            return Ok(StaleSums::default());
-        };
+    fn earlier_sums(&self) -> EarlierSums {
+        if self.options.if_exists != IfExists::Replace {
+            return EarlierSums::default();
+        }
         let files = self.images.iter().filter(|image| image.is_file);
-        let replaced = files.filter(|_| self.options.if_exists == IfExists::Replace);
-        let paths: Vec<&Path> = replaced.map(|image| image.path.as_path()).collect();
-        StaleSums::of(&paths, &first.input)
+        let paths = files.map(|image| image.path.as_path());
+        let replaced: Vec<&Path> = paths.filter(|path| path.exists()).collect();
+        EarlierSums::of(&self.target, &replaced)
     }
 }
 

@@ -1,78 +1,59 @@
-//! Checksum files that targets leave behind when they become others.
+//! Checksum files that a target leaves behind when it becomes another one.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
-use super::checksum::{named_in, of_all, of_one};
+use super::checksum::{named_in, of_all, of_one, read_list};
 use super::input::Input;
+use super::target::Target;
 use crate::error::{Error, Result};
 use crate::hash::Algorithm;
 use crate::source::is_absence;
 
-/// What became of checksum files that say what targets held before.
-#[derive(Debug, Default)]
-pub struct OldSums {
-    /// Those that were removed.
-    pub removed: Vec<PathBuf>,
-    /// Those with a line about something else too, which are still there.
-    pub left: Vec<PathBuf>,
-}
-
-/// What beside targets says what they held.
+/// What beside a target says what it held.
 #[derive(Debug, Default)]
 pub(super) struct StaleSums {
-    /// Files with nothing but lines about these targets.
+    /// Files with one line, about this target: it alone had them.
     own: Vec<PathBuf>,
-    /// Files with a line about one of them and others about something else.
-    shared: Vec<PathBuf>,
+    /// Files with a line about the target and others about something else.
+    pub(super) shared: Vec<PathBuf>,
 }
 
 impl StaleSums {
-    /// Finds those of targets in one directory; those that belong to the disk that is read are left
-    /// out.
+    /// Finds them; those that belong to the disk that is read are left out.
     ///
     /// # Errors
     ///
     /// [`ErrorKind::Io`](crate::ErrorKind::Io) where one cannot be read.
-    pub(super) fn of(targets: &[&Path], input: &Input) -> Result<Self> {
-        let Some(first) = targets.first() else {
+    pub(super) fn of(target: &Path, input: &Input) -> Result<Self> {
+        let Some(name) = target.file_name() else {
             return Ok(Self::default());
         };
-        let names = targets.iter().filter_map(|target| target.file_name());
-        let names: Vec<&OsStr> = names.collect();
-        let is_target = |named: &[u8]| names.iter().any(|name| name.as_encoded_bytes() == named);
         let mut found = Self::default();
         for algorithm in [Algorithm::Sha256, Algorithm::Blkhash] {
-            let own = names.iter().map(|&name| of_one(name.to_owned(), algorithm));
-            for file in own.chain([of_all(algorithm).into()]) {
-                let file = first.with_file_name(file);
+            let own = of_one(name.to_owned(), algorithm);
+            for file in [
+                target.with_file_name(own),
+                target.with_file_name(of_all(algorithm)),
+            ] {
                 if input.is_file_of_it(&file) {
                     continue;
                 }
-                let text = match std::fs::read(&file) {
-                    Ok(text) => text,
-                    Err(error) if is_absence(&error) => continue,
-                    Err(error) => return Err(Error::io("reading", &file, error)),
+                let Some(text) = read_list(&file)? else {
+                    continue;
                 };
-                let named = named_in(&text);
-                let of_targets = named.iter().filter(|named| is_target(named)).count();
+                let names = named_in(&text);
+                if !names.iter().any(|named| named == name.as_encoded_bytes()) {
+                    continue;
+                }
                 let lines = text.split(|&byte| byte == b'\n');
                 match lines.filter(|line| !line.is_empty()).count() {
-                    _ if of_targets == 0 => {}
-                    lines if lines == of_targets => found.own.push(file),
+                    1 => found.own.push(file),
                     _ => found.shared.push(file),
                 }
             }
         }
         Ok(found)
-    }
-
-    /// Leaves out a file that is made anew.
-    pub(super) fn without(mut self, written: Option<&Path>) -> Self {
-        for files in [&mut self.own, &mut self.shared] {
-            files.retain(|file| Some(file.as_path()) != written);
-        }
-        self
     }
 
     /// Removes the files that are about the target alone.
@@ -90,11 +71,46 @@ impl StaleSums {
         })
     }
 
-    /// What became of them, after [`StaleSums::remove`].
-    pub(super) fn fate(self) -> OldSums {
-        OldSums {
-            removed: self.own,
-            left: self.shared,
-        }
+    /// Those that are gone for good, where `written` is made anew.
+    pub(super) fn gone(self, written: Option<&Path>) -> Vec<PathBuf> {
+        let own = self.own.into_iter();
+        own.filter(|file| Some(file.as_path()) != written).collect()
+    }
+}
+
+/// Checksum files of what targets hold that are replaced, as they were before that.
+#[derive(Debug, Default)]
+pub(super) struct EarlierSums(Vec<(PathBuf, Vec<u8>)>);
+
+impl EarlierSums {
+    /// Finds those that a conversion to the same place would write. One that cannot be read is
+    /// passed over: this conversion does not need it.
+    pub(super) fn of(target: &Target, replaced: &[&Path]) -> Self {
+        let names = replaced.iter().filter_map(|path| path.file_name());
+        let names: Vec<&[u8]> = names.map(OsStr::as_encoded_bytes).collect();
+        let of = |algorithm| match target {
+            Target::Directory(folder) => Some(folder.join(of_all(algorithm))),
+            Target::File(path) => Some(of_one(path.clone().into_os_string(), algorithm)),
+            Target::Device(_) | Target::Stream(_) | Target::Open(_) => None,
+        };
+        let files = [Algorithm::Sha256, Algorithm::Blkhash]
+            .into_iter()
+            .filter_map(of);
+        let texts = files.filter_map(|file| {
+            let text = read_list(&file).ok()??;
+            let named = named_in(&text);
+            let is_about = named.iter().any(|named| names.contains(&named.as_slice()));
+            is_about.then_some((file, text))
+        });
+        Self(texts.collect())
+    }
+
+    /// Those that say what they said before; `written` has what the targets hold now.
+    pub(super) fn left(self, written: Option<&Path>) -> Vec<PathBuf> {
+        let left = self.0.into_iter().filter(|(file, before)| {
+            let now = read_list(file).unwrap_or_default();
+            Some(file.as_path()) != written && now.as_ref() == Some(before)
+        });
+        left.map(|(file, _)| file).collect()
     }
 }

@@ -205,56 +205,74 @@ fn a_checksum_file_that_is_there_is_kept_without_force() {
     assert!(sha256sum(&scratch, &name).contains("OK"));
 }
 
-/// A digest of what a target held before is never left beside it without a word.
+/// `verify` called a right disk wrong, by the digest of what had been there before.
 #[test]
-fn a_target_that_is_replaced_has_no_digest_of_what_was_there() {
+fn a_digest_of_what_a_target_held_before_is_told() {
     let scratch = Scratch::new();
     let image = image(&scratch);
     let target = scratch.target();
     let sums = |kind: &str| scratch.out().join(format!("disk.raw.{kind}"));
+    let again = |options: &[&str]| {
+        let done = convert(&image, &target).args(options).arg("--json").run();
+        done.status(0).json()["warnings"].to_string()
+    };
     convert(&image, &target).arg("--checksum").run().done();
-    let line = std::fs::read_to_string(sums("sha256")).unwrap();
-    // Refused: what was there stays with its digest.
-    convert(&image, &target).run().refused(1, &["exists"]);
-    assert!(sums("sha256").exists());
-    let done = convert(&image, &target)
-        .args(["-f", "--checksum=blkhash", "--json"])
-        .run()
-        .status(0);
-    let told = done.json()["warnings"].to_string();
-    assert!(told.contains("disk.raw.sha256 was removed"), "{told}");
-    assert!(!told.contains("blkhash"), "{told}");
-    assert_eq!(names_in(&scratch.out()), ["disk.raw", "disk.raw.blkhash"]);
-    // One with other lines stays and is named; one about another file is somebody's.
-    let other = line.replace("disk.raw", "b.raw");
-    let list = scratch.out().join("SHA256SUMS");
-    std::fs::write(&list, format!("{line}{other}")).unwrap();
-    std::fs::write(sums("sha256"), &other).unwrap();
-    let done = convert(&image, &target).arg("-f").run().status(0);
-    done.says(&[
-        "disk.raw.blkhash was removed",
-        "SHA256SUMS still has the digest",
-    ]);
-    assert_eq!(
-        names_in(&scratch.out()),
-        ["SHA256SUMS", "disk.raw", "disk.raw.sha256"]
+    let told = again(&["-f", "--checksum=blkhash"]);
+    assert!(
+        told.contains("disk.raw.sha256 still has the digest"),
+        "{told}"
     );
-    // Of all partitions at once: the list is about nothing else.
+    assert!(!told.contains("blkhash"), "{told}");
+    // What is made anew is right.
+    assert_eq!(
+        again(&["-f", "--checksum=blkhash"])
+            .matches("still")
+            .count(),
+        1
+    );
+    let said = convert(&image, &target).arg("-f").run().status(0);
+    let warning = |kind: &str| format!("warning: {} still has the digest", sums(kind).display());
+    said.says([warning("sha256"), warning("blkhash")]);
+    convert(&image, &target).args(["-f", "-q"]).run().done();
+    // Nothing was there, or the list is about another file: nothing to tell.
+    std::fs::remove_file(&target).unwrap();
+    assert_eq!(again(&["-f"]), "[]");
+    let line = std::fs::read_to_string(sums("sha256")).unwrap();
+    std::fs::write(sums("sha256"), line.replace("disk.raw", "b.raw")).unwrap();
+    std::fs::remove_file(sums("blkhash")).unwrap();
+    assert_eq!(again(&["-f"]), "[]");
+    // The list of all partitions.
     let parts = scratch.out().join("parts");
     let partitions = |options: &[&str]| {
         let program = Program::new(["fixtures/101", "--partitions", "-o"]);
         program.arg(&parts).args(options).run().status(0)
     };
     partitions(&["--checksum"]);
-    assert!(parts.join("SHA256SUMS").exists());
-    partitions(&["-f"]).says(&["SHA256SUMS was removed"]);
-    assert!(!parts.join("SHA256SUMS").exists());
-    partitions(&["-f", "--checksum"]);
-    assert!(
-        !partitions(&["-f", "--checksum"])
-            .stderr
-            .contains("SHA256SUMS")
-    );
+    partitions(&["-f"]).says(["SHA256SUMS still has the digest"]);
+    let anew = partitions(&["-f", "--checksum"]);
+    assert!(!anew.stderr.contains("SHA256SUMS"), "{}", anew.stderr);
+}
+
+/// A pipe in the place of a checksum file was waited for, and a folder there was an error.
+#[test]
+fn what_lies_in_the_place_of_a_checksum_file_and_is_none_stops_nothing() {
+    let scratch = Scratch::new();
+    let image = image(&scratch);
+    let target = scratch.target();
+    convert(&image, &target).run().done();
+    let place = scratch.out().join("disk.raw.sha256");
+    nix::unistd::mkfifo(&place, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let verify = || Program::new(["verify"]).arg(&target).run();
+    convert(&image, &target).arg("-f").run().done();
+    verify().refused(1, &["--against"]);
+    std::fs::remove_file(&place).unwrap();
+    std::fs::create_dir(&place).unwrap();
+    convert(&image, &target).arg("-f").run().done();
+    verify().refused(1, &["--against"]);
+    std::fs::remove_dir(&place).unwrap();
+    std::os::unix::fs::symlink("/dev/zero", &place).unwrap();
+    convert(&image, &target).arg("-f").run().done();
+    verify().refused(1, &["--against"]);
 }
 
 #[test]

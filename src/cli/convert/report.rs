@@ -12,7 +12,7 @@ use super::files::{self, FilesReport};
 use super::guest::{GuestReport, JsonHint};
 use super::machine::MachineReport;
 use super::reporter::Reporter;
-use super::warnings::about_sums;
+use super::warnings::stale_sums;
 use crate::cli::ending::Ending;
 use crate::cli::losses::{JsonAccount, complain_about};
 use crate::cli::outcome::Verdict;
@@ -134,7 +134,7 @@ impl Reporter<'_> {
             false => Verdict::Done,
         };
         let seconds = self.seconds();
-        let warnings = about_sums(&done.old_sums);
+        let warnings: Vec<_> = done.stale.iter().map(|file| stale_sums(file)).collect();
         let said = warnings.iter().filter(|_| !args.quiet);
         said.for_each(|line| write_message(line));
         for image in done.images.iter().filter(|_| !args.quiet) {

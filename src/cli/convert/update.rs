@@ -1,6 +1,6 @@
 //! `--update`: a target of an earlier run is brought up to date.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use ploopconv::Workers;
@@ -17,7 +17,7 @@ use super::guest::{GuestReport, JsonHint};
 use super::machine::MachineReport;
 use super::reporter::Reporter;
 use super::resources::resources;
-use super::warnings::about_sums;
+use super::warnings::stale_sums;
 use crate::cli::ending::Ending;
 use crate::cli::outcome::{Noted, Usage, Verdict};
 use crate::cli::output::{finish, line, results, write_message};
@@ -183,6 +183,17 @@ fn dry_run(reporter: &Reporter<'_>, plan: &UpdatePlan) -> anyhow::Result<Verdict
     Ok(Verdict::Done)
 }
 
+/// What became of checksums of what the target held before.
+fn about_sums(removed: &[PathBuf], stale: &[PathBuf]) -> Vec<String> {
+    let removed = removed.iter().map(|file| {
+        let file = file.display();
+        format!("{file} was removed: it had the digest of what the target held before")
+    });
+    removed
+        .chain(stale.iter().map(|file| stale_sums(file)))
+        .collect()
+}
+
 /// Says what was done.
 fn said(reporter: &Reporter<'_>, report: Report, done: Updated) -> anyhow::Result<Verdict> {
     let args = reporter.args;
@@ -192,9 +203,10 @@ fn said(reporter: &Reporter<'_>, report: Report, done: Updated) -> anyhow::Resul
         replaced,
         checksum,
         snapshot,
-        old_sums,
+        removed,
+        stale,
     } = done;
-    let warnings = about_sums(&old_sums);
+    let warnings = about_sums(&removed, &stale);
     let told = warnings.iter().filter(|_| !args.quiet);
     told.for_each(|line| write_message(line));
     let (changed, size) = (report.changed_bytes, report.virtual_size);

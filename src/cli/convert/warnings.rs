@@ -1,6 +1,7 @@
 //! What somebody should know who uses the copy of a disk.
 
-use ploopconv::convert::OldSums;
+use std::path::Path;
+
 use ploopconv::disk::VirtualDisk;
 use ploopconv::partition::{self, Content, FileSystem, GptError, PartitionLayout, Warning};
 
@@ -28,17 +29,10 @@ pub(super) fn of_contents(
     warnings
 }
 
-/// What became of checksum files of what targets held before: a line each.
-pub(super) fn about_sums(sums: &OldSums) -> Vec<String> {
-    let removed = sums.removed.iter().map(|file| {
-        let file = file.display();
-        format!("{file} was removed: it had the digest of what the target held before")
-    });
-    let left = sums.left.iter().map(|file| {
-        let file = file.display();
-        format!("warning: {file} still has the digest of what the target held before")
-    });
-    removed.chain(left).collect()
+/// What is wrong with a checksum file that stays.
+pub(super) fn stale_sums(file: &Path) -> String {
+    let file = file.display();
+    format!("warning: {file} still has the digest of what the target held before")
 }
 
 /// Whether the table or a file system was made for a larger disk.

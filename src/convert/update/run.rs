@@ -11,7 +11,7 @@ use crate::convert::fill::read_back;
 use crate::convert::filled::readable;
 use crate::convert::options::Sparse;
 use crate::convert::resources::Resources;
-use crate::convert::stale::{OldSums, StaleSums};
+use crate::convert::stale::StaleSums;
 use crate::copy::{CopyOptions, Summary, copy_ranges};
 use crate::disk::{RawDisk, VirtualDisk};
 use crate::error::Result;
@@ -29,8 +29,10 @@ pub struct Updated {
     pub replaced: bool,
     /// With a checksum: its file, how it was computed, and the digest.
     pub checksum: Option<(PathBuf, Algorithm, String)>,
-    /// What became of checksum files of what the target held before.
-    pub old_sums: OldSums,
+    /// Checksum files of what the target held before, which were removed.
+    pub removed: Vec<PathBuf>,
+    /// Others that still have a line with its older digest.
+    pub stale: Vec<PathBuf>,
     /// The snapshot that the next update begins at.
     pub snapshot: String,
 }
@@ -47,7 +49,7 @@ impl UpdatePlan {
     /// was read back and is wrong.
     pub fn run(mut self, resources: &Resources<'_>) -> Result<Updated> {
         let checksum = ChecksumFile::admit(&self.options, &self.target, false)?;
-        let sums = StaleSums::of(&[&self.target], &self.input)?;
+        let mut sums = StaleSums::of(&self.target, &self.input)?;
         let cloned = self.cloned(resources)?;
         let replaced = cloned.is_some();
         let sink: Box<dyn ExistingSink> = match cloned {
@@ -113,12 +115,13 @@ impl UpdatePlan {
             ..now
         };
         state.write(&self.state_path)?;
-        let made_anew = written.as_ref().map(|(file, ..)| file.as_path());
+        let stale = std::mem::take(&mut sums.shared);
         Ok(Updated {
             summary,
             replaced,
-            old_sums: sums.without(made_anew).fate(),
+            removed: sums.gone(written.as_ref().map(|(file, ..)| file.as_path())),
             checksum: written,
+            stale,
             snapshot: state.snapshot,
         })
     }

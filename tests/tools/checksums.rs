@@ -231,7 +231,7 @@ fn a_digest_of_what_a_target_held_before_is_told() {
         1
     );
     let said = convert(&image, &target).arg("-f").run().status(0);
-    let warning = |kind: &str| format!("warning: {} still has the digest", sums(kind).display());
+    let warning = |kind: &str| format!("{} still has the digest", sums(kind).display());
     said.says([warning("sha256"), warning("blkhash")]);
     convert(&image, &target).args(["-f", "-q"]).run().done();
     // Nothing was there, or the list is about another file: nothing to tell.

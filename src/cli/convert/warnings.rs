@@ -32,7 +32,7 @@ pub(super) fn of_contents(
 /// What is wrong with a checksum file that stays.
 pub(super) fn stale_sums(file: &Path) -> String {
     let file = file.display();
-    format!("warning: {file} still has the digest of what the target held before")
+    format!("{file} still has the digest of what the target held before")
 }
 
 /// Whether the table or a file system was made for a larger disk.

@@ -189,9 +189,10 @@ fn about_sums(removed: &[PathBuf], stale: &[PathBuf]) -> Vec<String> {
         let file = file.display();
         format!("{file} was removed: it had the digest of what the target held before")
     });
-    removed
-        .chain(stale.iter().map(|file| stale_sums(file)))
-        .collect()
+    let stale = stale
+        .iter()
+        .map(|file| format!("warning: {}", stale_sums(file)));
+    removed.chain(stale).collect()
 }
 
 /// Says what was done.
@@ -207,8 +208,7 @@ fn said(reporter: &Reporter<'_>, report: Report, done: Updated) -> anyhow::Resul
         stale,
     } = done;
     let warnings = about_sums(&removed, &stale);
-    let told = warnings.iter().filter(|_| !args.quiet);
-    told.for_each(|line| write_message(line));
+    warnings.iter().for_each(|line| write_message(line));
     let (changed, size) = (report.changed_bytes, report.virtual_size);
     if args.json {
         let (sums, digest) = match checksum {

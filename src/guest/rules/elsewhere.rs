@@ -1,6 +1,6 @@
 //! Files beside the network's settings that name OpenVZ's card: after a move that went well, rules
-//! of a firewall match nothing, and a VPN leads nowhere. They are a person's, so they are told and
-//! stay.
+//! of a firewall match nothing, and a VPN leads nowhere. The list of changes names these files; a
+//! person edits them.
 
 use super::super::draft::Draft;
 use super::context::Context;
@@ -79,7 +79,7 @@ pub(super) fn apply(draft: &mut Draft<'_>, _: &Context<'_>) -> Result<()> {
         for path in draft.view.matching(pattern)? {
             // Its text after the changes: what went is not told.
             let text = draft.text(&path)?.unwrap_or_default();
-            if text.lines().any(names_it) {
+            if names_venet(&text) {
                 draft.keep(&path, NAMED)?;
             }
         }
@@ -87,7 +87,8 @@ pub(super) fn apply(draft: &mut Draft<'_>, _: &Context<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Whether a line that is no comment names the card or an alias of it.
-fn names_it(line: &str) -> bool {
-    !line.trim_start().starts_with(['#', ';']) && line.contains("venet0")
+/// Whether a line of a file that is no comment names `venet0` or an alias of it.
+pub(super) fn names_venet(text: &str) -> bool {
+    let mut lines = text.lines();
+    lines.any(|line| !line.trim_start().starts_with(['#', ';']) && line.contains("venet0"))
 }

@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 
 use super::pages::{Entries, PAGE_ENTRIES};
-use super::{Bat, Slot, WholeEntries};
+use super::{Bat, Rules, Slot, WholeEntries};
 use crate::util::bytes::to_usize;
 
 /// Looks a table up from one run to the next. Where clusters lie in no order every cluster is a
@@ -53,22 +53,20 @@ impl Cursor<'_> {
     }
 
     /// As [`Cursor::lone`], for one such run after the other from `offset` on, within `max` bytes
-    /// and one page: gives `found` where each is stored and its length. Returns the bytes that were
-    /// passed, and whether `found` broke off.
+    /// and one page: gives `found` where each is stored and its length, until that breaks off.
     #[inline]
     pub(in crate::ploop) fn each_lone(
         &mut self,
         offset: u64,
         max: u64,
         mut found: impl FnMut(u64, u64) -> ControlFlow<()>,
-    ) -> (u64, ControlFlow<()>) {
+    ) -> ControlFlow<()> {
         let rules = &self.bat.rules;
         let (index, within) = rules.grid.split(offset);
         let cluster = rules.cluster;
-        let (mut passed, mut going_on) = (0, ControlFlow::Continue(()));
         self.turn_to(index);
         let (Some(entries), Some(whole), 0) = (self.entries, self.whole, within) else {
-            return (passed, going_on);
+            return ControlFlow::Continue(());
         };
         // The last cluster of the disk may be a part of one.
         let clusters = rules.grid.split(max).0;
@@ -78,16 +76,12 @@ impl Cursor<'_> {
         let pairs = rest.windows(2).take(to_usize(clusters));
         for pair in pairs {
             let &[entry, next] = pair else { break };
-            if next.wrapping_sub(entry) == rules.step() || !whole.contains(entry) {
+            if !is_lone(rules, whole, entry, next) {
                 break;
             }
-            passed += cluster;
-            going_on = found(u64::from(entry) * rules.unit, cluster);
-            if going_on.is_break() {
-                break;
-            }
+            found(u64::from(entry) * rules.unit, cluster)?;
         }
-        (passed, going_on)
+        ControlFlow::Continue(())
     }
 
     /// Turns to the page that has an entry.
@@ -119,9 +113,13 @@ impl Cursor<'_> {
         let entries = self.entries?;
         let (entry, next) = (*entries.get(slot)?, *entries.get(slot + 1)?);
         // The last cluster of the disk may be a part of one.
-        let is_lone = next.wrapping_sub(entry) != rules.step()
-            && index + 1 < rules.clusters
-            && self.whole?.contains(entry);
+        let is_lone = index + 1 < rules.clusters && is_lone(rules, self.whole?, entry, next);
         is_lone.then(|| u64::from(entry) * rules.unit)
     }
+}
+
+/// Whether the cluster of an entry is whole and does not go on in that of the next one.
+#[inline]
+fn is_lone(rules: &Rules, whole: WholeEntries, entry: u32, next: u32) -> bool {
+    next.wrapping_sub(entry) != rules.step() && whole.contains(entry)
 }

@@ -85,19 +85,18 @@ impl LayerCursor<'_> {
         table.lone(offset, max)
     }
 
-    /// Gives `found` where one such run after the other is stored from `offset` on, and its length.
-    /// Returns the bytes that were passed, and whether `found` broke off; none are passed where
-    /// only [`LayerCursor::lookup`] knows.
+    /// Gives `found` where one such run after the other is stored from `offset` on, and its length,
+    /// until that breaks off; ends where only [`LayerCursor::lookup`] knows.
     #[inline]
     pub(super) fn each_lone(
         &mut self,
         offset: u64,
         max: u64,
         found: impl FnMut(u64, u64) -> ControlFlow<()>,
-    ) -> (u64, ControlFlow<()>) {
+    ) -> ControlFlow<()> {
         match self.table.as_mut().filter(|_| offset < self.end) {
             Some(table) => table.each_lone(offset, max, found),
-            None => (0, ControlFlow::Continue(())),
+            None => ControlFlow::Continue(()),
         }
     }
 }

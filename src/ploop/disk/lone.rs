@@ -74,15 +74,14 @@ impl Lone<'_> {
             if self.ahead.is_none() {
                 let Range { start, end } = self.range;
                 let (mut offset, left) = (start, end.saturating_sub(start));
-                let (passed, going_on) = self.layer.each_lone(start, left, |host_offset, len| {
+                self.layer.each_lone(start, left, |host_offset, len| {
                     let store = StoreId::FIRST;
                     let kind = ExtentKind::Data { store, host_offset };
                     let extent = Extent { offset, len, kind };
                     offset += len;
                     found(extent)
-                });
-                going_on?;
-                self.range.start = start + passed;
+                })?;
+                self.range.start = offset;
             }
             match self.next() {
                 Some(extent) => found(extent)?,

@@ -1,6 +1,7 @@
 //! Managers with a file for each card: netplan, NetworkManager.
 
 use super::super::super::draft::Draft;
+use super::super::elsewhere::names_venet;
 use super::glob::one_matches;
 use super::manager::{Manager, VENET, has_network_manager, start_network_manager};
 use super::wanted::Wanted;
@@ -46,10 +47,7 @@ pub(super) const NETWORK_MANAGER: Manager = Manager {
 pub(super) fn clean(draft: &mut Draft<'_>, pattern: &str, is_only: fn(&str) -> bool) -> Result<()> {
     for path in draft.view.matching(pattern)? {
         let text = draft.view.text(&path)?.unwrap_or_default();
-        let mut code = text
-            .lines()
-            .filter(|line| !line.trim_start().starts_with(['#', ';']));
-        if !code.any(|line| line.contains("venet0")) {
+        if !names_venet(&text) {
             continue;
         }
         if is_only(&text) {

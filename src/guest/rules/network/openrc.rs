@@ -2,6 +2,7 @@
 
 use super::super::super::draft::Draft;
 use super::super::super::system::{Init, System};
+use super::super::elsewhere::names_venet;
 use super::manager::{DHCP_CLIENTS, Manager, VENET, has_networkd};
 use super::shell::{Command, commands};
 use super::wanted::Wanted;
@@ -58,7 +59,7 @@ fn clean(draft: &mut Draft<'_>) -> Result<()> {
                     draft.keep(FILE, BESIDE)?;
                 }
             }
-            None if has_venet(&text) => draft.keep(FILE, NOT_READ)?,
+            None if names_venet(&text) => draft.keep(FILE, NOT_READ)?,
             None => {}
         }
     }
@@ -75,12 +76,6 @@ const NOT_READ: &str = "is a script that is not understood, as where a quote nev
      venet0 out by hand";
 const NO_PLACE: &str = "is a script that is not understood, as where a quote never ends: nothing \
      is written behind it, so give eth0 settings by hand";
-
-/// Whether a line that is no comment names it.
-fn has_venet(text: &str) -> bool {
-    text.lines()
-        .any(|line| !line.trim_start().starts_with('#') && line.contains("venet0"))
-}
 
 fn card(draft: &Draft<'_>) -> Result<Option<String>> {
     let text = draft.text(FILE)?.unwrap_or_default();

@@ -66,6 +66,16 @@ impl<'a> Draft<'a> {
         }
     }
 
+    /// Whether a directory, by its path without links, goes as a whole or is emptied.
+    pub(super) fn loses(&self, folder: &str) -> bool {
+        let ends = folder.match_indices('/').map(|(at, _)| at);
+        let mut ways = ends.chain([folder.len()]).filter_map(|at| folder.get(..at));
+        ways.any(|way| {
+            let change = self.changes.get(way).map(|(what, _)| what);
+            matches!(change, Some(What::Remove | What::Empty))
+        })
+    }
+
     /// Says of what is at a path, and is no text file, that it is not changed.
     pub(super) fn passed_over(&mut self, path: &str, reason: &str) -> Result<()> {
         match self.has(path)? {

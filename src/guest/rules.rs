@@ -4,9 +4,11 @@
 mod assignment;
 mod console;
 mod context;
+mod devices;
 mod elsewhere;
 mod fstab;
 mod identity;
+mod insserv;
 mod leftovers;
 mod login;
 mod machine;
@@ -29,9 +31,11 @@ type Rule = fn(&mut Draft<'_>, &Context<'_>) -> Result<()>;
 /// of them change.
 const FOR_CONTAINERS: &[Rule] = &[
     leftovers::apply,
+    devices::apply,
     second_disks::apply,
     fstab::apply,
     services::apply,
+    insserv::apply,
     shared_memory::apply,
     console::apply,
     login::apply,

@@ -6,8 +6,8 @@ use ploopconv::guest::{Change, Config, Kind, Receiver, RootFileSystem, changes};
 use crate::guest_systems::RED_HAT;
 use crate::guest_tree::{Files, reason, shown, text};
 use crate::support::systems::{
-    SystemFiles, alpine, centos_5, centos_6, debian_sysv, every, gentoo, suse, ubuntu_events,
-    ubuntu_upstart,
+    SystemFiles, alpine, centos_5, centos_6, debian_systemd, debian_sysv, every, gentoo, suse,
+    ubuntu_events, ubuntu_upstart,
 };
 
 pub(crate) fn receiver() -> Receiver {
@@ -287,4 +287,29 @@ fn wicked_that_is_masked_or_off_sets_the_card_up() {
         found.contains(&format!("link {started} -> /usr/lib")),
         "{found}"
     );
+}
+
+/// systemd gave up on the machine where a disk of fstab did not come with it.
+#[test]
+fn a_machine_starts_without_another_disk_of_fstab() {
+    let fstab = "UUID=aa /srv  ext4\tdefaults,noatime 0 2\nLABEL=b /data xfs\n\
+        /dev/sdb1 none swap sw\n/dev/sdc1 /c ext4 noauto 0 0\nUUID=d /d ext4 ro,nofail 0 0\n\
+        /dev/shm/x /e none bind 0 0\ntmpfs /tmp tmpfs size=1g 0 0\nnas:/f /f nfs defaults 0 0\n\
+        # UUID=g /g ext4 defaults 0 0\n";
+    let systemd = Files::from(&debian_systemd("12")).file("etc/fstab", fstab);
+    let found = changes(&systemd, &Config::default(), receiver()).unwrap();
+    assert_eq!(
+        text(&found, "etc/fstab"),
+        "UUID=aa /srv  ext4\tdefaults,noatime,nofail 0 2\nLABEL=b /data xfs defaults,nofail\n\
+         /dev/sdb1 none swap sw,nofail\n/dev/sdc1 /c ext4 noauto 0 0\n\
+         UUID=d /d ext4 ro,nofail 0 0\n/dev/shm/x /e none bind 0 0\n\
+         tmpfs /tmp tmpfs size=1g 0 0\nnas:/f /f nfs defaults 0 0\n\
+         # UUID=g /g ext4 defaults 0 0\n\
+         UUID=10101010-0000-4000-8000-000000000001 / ext4 defaults 0 0\n"
+    );
+    // What mounts with the other inits need not know the word.
+    let sysv = Files::from(&debian_sysv("7.11\n")).file("etc/fstab", "UUID=aa /srv ext4 ro 0 2\n");
+    let found = changes(&sysv, &Config::default(), receiver()).unwrap();
+    assert!(text(&found, "etc/fstab").starts_with("UUID=aa /srv ext4 ro 0 2\n"));
+    assert!(reason(&found, "etc/fstab").contains("attach it to the machine"));
 }

@@ -6,7 +6,7 @@ use ploopconv::guest::{Change, Config, Kind, Network, Receiver, changes};
 
 use crate::guest_netifrc::{NET, netifrc};
 use crate::guest_tree::{Files, reason, shown, text};
-use crate::support::systems::{container, network_manager, red_hat, systemd};
+use crate::support::systems::{container, network_manager, red_hat, suse, systemd};
 
 const KEYFILES: &str = "etc/NetworkManager/system-connections";
 const SCRIPTS: &str = "etc/sysconfig/network-scripts";
@@ -410,4 +410,47 @@ fn what_names_venet0_no_more_is_not_told() {
         .iter()
         .filter(|change| change.reason.starts_with("names venet0"));
     assert!(told.next().is_none(), "{:?}", shown(&found));
+}
+
+/// Virtuozzo 7 has wicked's own script call another one, for the route over venet0.
+#[test]
+fn a_script_of_wicked_calls_no_script_for_venet0() {
+    let before = "case $1 in\ninfo)\n\t\t\t/etc/wicked/extensions/venet_route $ifname add\n\
+        \twrite_info\n\t;;\nremove)\n\t\t\t/etc/wicked/extensions/venet_route $ifname del\n\
+        \t;;\nesac\n";
+    let script = "etc/wicked/extensions/netconfig";
+    let route = "etc/wicked/extensions/venet_route";
+    let files = Files::from(&suse())
+        .file(script, before)
+        .file(route, "#!/bin/bash\nVENET=\"venet0\"\n");
+    for kind in [Kind::Lxc, Kind::Incus, Kind::Kvm] {
+        let found = of(&files, kind);
+        let after = "case $1 in\ninfo)\n\twrite_info\n\t;;\nremove)\n\t;;\nesac\n";
+        assert_eq!(text(&found, script), after);
+        assert!(shown(&found).contains(&format!("remove {route}")));
+    }
+}
+
+/// vzctl wrote the file anew, without the line that names the folder.
+#[test]
+fn a_file_of_interfaces_that_nothing_reads_is_told() {
+    let vlan = "etc/network/interfaces.d/vlan";
+    let notes = "etc/network/interfaces.d/notes";
+    let told = |main: &str| {
+        let files = Files::from(&systemd("debian", "12"))
+            .file("sbin/ifup", "")
+            .file("etc/network/interfaces", main)
+            .file(vlan, "auto eth1\niface eth1 inet dhcp\n")
+            .file(notes, "# cards of this host\n");
+        let found = of(&files, Kind::Lxc);
+        assert!(!has(&found, notes), "{:?}", shown(&found));
+        has(&found, vlan).then(|| reason(&found, vlan).to_owned())
+    };
+    let lo = "auto lo\niface lo inet loopback\n";
+    assert!(told(lo).unwrap().starts_with("nothing reads this file"));
+    assert_eq!(
+        told(&format!("{lo}source /etc/network/interfaces.d/*\n")),
+        None
+    );
+    assert_eq!(told(&format!("{lo}source-directory interfaces.d\n")), None);
 }

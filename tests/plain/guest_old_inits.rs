@@ -358,3 +358,35 @@ fn archs_scripts_do_not_look_for_the_quota_that_is_gone() {
     let found = container(&old("DAEMONS+=(vzquota)"));
     assert!(reason(&found, "etc/rc.conf").contains("by hand"));
 }
+
+/// It mounts a /dev of its own over the one that the new host made.
+#[test]
+fn suses_boot_starts_no_udev_in_a_container() {
+    let order = "etc/init.d/.depend.boot";
+    let link = "etc/init.d/boot.d/S02boot.udev";
+    let files = Files::new()
+        .file(
+            "etc/SuSE-release",
+            "openSUSE 11.4 (x86_64)\nVERSION = 11.4\n",
+        )
+        .files(&["sbin/init", "sbin/mingetty", "etc/init.d/boot.udev"])
+        .file("etc/inittab", "si::bootwait:/etc/init.d/boot\n")
+        .link(link, "../boot.udev")
+        .link("etc/init.d/boot.d/S03boot.clock", "../boot.clock")
+        .file(
+            order,
+            "TARGETS = boot.rootfsck boot.udev boot.clock\nINTERACTIVE = boot.rootfsck\n\
+             boot.udev: boot.rootfsck\nboot.clock: boot.rootfsck boot.udev\n",
+        );
+    let found = changes(&files, &Config::default(), Kind::Lxc).unwrap();
+    assert_eq!(
+        text(&found, order),
+        "TARGETS = boot.rootfsck boot.clock\nINTERACTIVE = boot.rootfsck\n\
+         boot.clock: boot.rootfsck\n"
+    );
+    let shown = shown(&found);
+    assert!(shown.contains(&format!("remove {link}")), "{shown:?}");
+    assert!(!shown.join("\n").contains("boot.clock"), "{shown:?}");
+    let found = changes(&files, &Config::default(), receiver()).unwrap();
+    assert!(!crate::guest_networks::has(&found, link));
+}

@@ -27,6 +27,7 @@ mod faults;
 mod fixtures;
 mod guest_debian;
 mod guest_files;
+mod guest_host_tools;
 mod guest_hostile;
 mod guest_machines;
 mod guest_netifrc;

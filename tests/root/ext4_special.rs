@@ -10,7 +10,7 @@ use crate::support::hard_attributes;
 use crate::support::hard_files::{Filling, sync};
 use crate::support::listing::{Listing, of_mount};
 use crate::support::system::Mounted;
-use crate::support::unlike::{differences, errors};
+use crate::support::unlike::{differences, errors, silent_differences};
 use crate::tools::tool;
 use std::fs::File;
 use std::os::unix::fs::FileExt as _;
@@ -93,6 +93,60 @@ fn blocks_of_every_size_that_mke2fs_fills() {
         }
     }
     mounted.end();
+}
+
+/// A file that has become a link: its target was taken from the other place than the kernel's. And
+/// a file of the user −1, by which `chown` changes no owner.
+#[test]
+fn a_link_and_an_owner_are_what_the_kernel_takes_them_for() {
+    let scratch = Scratch::new();
+    let folder = scratch.path().join("folder");
+    std::fs::create_dir(&folder).unwrap();
+    for (name, bytes) in [("one", "x"), ("three", "abc"), ("many", &*"y".repeat(70))] {
+        std::fs::write(folder.join(name), bytes).unwrap();
+    }
+    std::os::unix::fs::symlink("short", folder.join("short")).unwrap();
+    std::os::unix::fs::symlink("z".repeat(70), folder.join("long")).unwrap();
+    for features in [
+        "-t ext2",
+        "-t ext3 -b 1024",
+        "-t ext4",
+        "-t ext4 -O ea_inode",
+        "-t ext4 -O inline_data",
+        "-t ext4 -O ea_inode,inline_data",
+        "-t ext4 -O bigalloc -C 16384",
+    ] {
+        let image = scratch.path().join("image");
+        mke2fs(
+            &image,
+            16 << 20,
+            &format!("{features} -d {}", folder.display()),
+        );
+        let owner = ["sif /short uid 4294967295", "sif /short gid 4294967295"];
+        let links = ["one", "three", "many"].map(|name| format!("sif /{name} mode 0120644"));
+        let others = [
+            "sif /long size 5".to_owned(),
+            "sif /short blocks 2".to_owned(),
+        ];
+        for requests in [
+            &owner[..],
+            &links.each_ref().map(String::as_str),
+            &others.each_ref().map(String::as_str),
+        ] {
+            debugfs(&image, requests);
+            let kernel = replayed_by_the_kernel(&image).unwrap();
+            let ours = file_tree::list_of(&image).unwrap();
+            let silent = silent_differences(&kernel, &ours);
+            assert!(
+                silent.is_empty(),
+                "{features}: {requests:?}: {}",
+                silent.join("\n")
+            );
+            let stat = ours[b"short".as_slice()].stat.as_ref().unwrap();
+            assert_eq!((stat.uid, stat.gid), (65534, 65534), "{features}");
+        }
+        std::fs::remove_file(&image).unwrap();
+    }
 }
 
 /// Makes an encrypted directory, and files in it. The key goes with the mount.

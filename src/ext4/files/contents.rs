@@ -91,15 +91,16 @@ impl Reader {
 
     /// Where a symbolic link leads.
     pub(super) fn target_of(&self, inode: &Inode) -> Result<Vec<u8>> {
-        /// The longest path that the kernel takes, with a NUL.
-        const LONGEST: u64 = 4096;
+        /// The longest path that the kernel takes.
+        const LONGEST: u64 = 4095;
         let size = inode.metadata.size;
         self.refuse_encrypted(inode)?;
-        if size > LONGEST {
+        // The kernel looks into one block, which has room for a NUL too.
+        if size > LONGEST.min(self.superblock.block_size - 1) {
             return Err(self.damaged(inode.number, "its target is too long"));
         }
         let mut target = vec![0; to_usize(size)];
-        if inode.is_short_link() {
+        if self.is_short_link(inode)? {
             target = inode.root().to_vec();
             target.truncate(to_usize(size));
             if target.contains(&0) {
@@ -116,6 +117,27 @@ impl Reader {
             return Err(self.damaged(inode.number, "its target is empty"));
         }
         Ok(target)
+    }
+
+    /// Whether a link's target stands where others list their blocks. By the room that the link
+    /// takes, and by the length of the target: the kernel goes by the one or by the other.
+    fn is_short_link(&self, inode: &Inode) -> Result<bool> {
+        let fits = inode.metadata.size < to_u64(inode.root().len());
+        if self.features.attribute_inodes {
+            return Ok(fits);
+        }
+        if inode.is_inline() {
+            return Ok(false);
+        }
+        let of_attributes = match inode.attribute_block() {
+            0 => 0,
+            _ => self.features.attribute_sectors,
+        };
+        let takes_none = inode.metadata.sectors == of_attributes;
+        match takes_none == fits {
+            true => Ok(fits),
+            false => Err(self.damaged(inode.number, "its target does not fit the room it takes")),
+        }
     }
 
     pub(super) fn refuse_encrypted(&self, inode: &Inode) -> Result<()> {

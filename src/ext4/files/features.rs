@@ -35,11 +35,13 @@ const UNKNOWN: [(u32, &str); 3] = [
 const FILE_TYPE: u32 = 0x2;
 const RECOVER: u32 = 0x4;
 const CSUM_SEED: u32 = 0x2000;
+const EA_INODE: u32 = 0x400;
 const LARGE_DIR: u32 = 0x4000;
 const COMPAT_JOURNAL: u32 = 0x4;
 const COMPAT_DIR_INDEX: u32 = 0x20;
 const RO_COMPAT_HUGE_FILE: u32 = 0x8;
 const RO_COMPAT_GDT_CSUM: u32 = 0x10;
+const RO_COMPAT_BIGALLOC: u32 = 0x200;
 const RO_COMPAT_METADATA_CSUM: u32 = 0x400;
 
 /// What the files of a file system depend on.
@@ -66,6 +68,10 @@ pub(super) struct Features {
     pub(super) directory_index: bool,
     /// Whether directories may have 4 GiB and more.
     pub(super) large_directories: bool,
+    /// Whether inodes of their own hold the values of large attributes.
+    pub(super) attribute_inodes: bool,
+    /// The sectors that a block of attributes counts for in the room of a file.
+    pub(super) attribute_sectors: u64,
     /// Whether the room of a file has 48 bits.
     pub(super) huge_files: bool,
 }
@@ -109,6 +115,11 @@ impl Features {
             inode => Journal::Inode(inode),
         });
         let dynamic = word(76) > 0;
+        // Of blocks, or of clusters of them.
+        let log_size = match ro_compat & RO_COMPAT_BIGALLOC != 0 {
+            true => word(28),
+            false => word(24),
+        };
         Ok(Self {
             inodes: word(0),
             first_inode: if dynamic { word(84) } else { 11 },
@@ -121,6 +132,8 @@ impl Features {
             file_types: incompat & FILE_TYPE != 0,
             directory_index: compat & COMPAT_DIR_INDEX != 0,
             large_directories: incompat & LARGE_DIR != 0,
+            attribute_inodes: incompat & EA_INODE != 0,
+            attribute_sectors: 2u64.checked_shl(log_size).unwrap_or(0),
             huge_files: ro_compat & RO_COMPAT_HUGE_FILE != 0,
         })
     }

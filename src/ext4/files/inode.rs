@@ -4,7 +4,7 @@ use super::checksum::crc32c;
 use super::reader::Reader;
 use crate::error::Result;
 use crate::tree::{DeviceNumber, FileType, Metadata, Moment};
-use crate::util::bytes::{field, le_u16, le_u32, to_u64, to_usize};
+use crate::util::bytes::{field, le_u16, le_u32, to_usize};
 
 /// The root directory.
 pub(super) const ROOT: u32 = 2;
@@ -104,8 +104,8 @@ impl Reader {
             inode: u64::from(number),
             file_type,
             permissions: mode & 0o7777,
-            uid: u32::from(le_u16(&stored, 2)) | u32::from(le_u16(&stored, 120)) << 16,
-            gid: u32::from(le_u16(&stored, 24)) | u32::from(le_u16(&stored, 122)) << 16,
+            uid: owner(&stored, 2, 120),
+            gid: owner(&stored, 24, 122),
             links: u32::from(links),
             size,
             sectors: self.sectors(&stored, flags) + inline_sectors(file_type, flags, size),
@@ -178,13 +178,15 @@ impl Inode {
     pub(super) fn is_attribute(&self) -> bool {
         self.flags & FLAG_EA_INODE != 0
     }
+}
 
-    /// Whether a link's target stands where others list their blocks.
-    pub(super) fn is_short_link(&self) -> bool {
-        self.metadata.file_type == FileType::Symlink
-            && self.metadata.size < to_u64(self.root().len())
-            && !self.has_extents()
-            && !self.is_inline()
+/// A user or group, whose halves lie in two places. The number −1 is none: programs that change
+/// owners leave one as it is by it. The kernel shows who has no number in its place.
+fn owner(stored: &[u8], low: usize, high: usize) -> u32 {
+    const NO_NUMBER: u32 = 65534;
+    match u32::from(le_u16(stored, low)) | u32::from(le_u16(stored, high)) << 16 {
+        u32::MAX => NO_NUMBER,
+        number => number,
     }
 }
 

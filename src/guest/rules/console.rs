@@ -84,8 +84,8 @@ pub(super) fn apply(draft: &mut Draft<'_>, context: &Context<'_>) -> Result<()> 
         Init::UpstartEvents => jobs(draft, EVENTS)?,
         Init::Sysv => inittab(draft)?,
         Init::Busybox => busybox(draft)?,
-        // systemd starts a login on /dev/console by itself where it runs in a container.
-        Init::Systemd | Init::None => {}
+        Init::Systemd => console_shell(draft)?,
+        Init::None => {}
     }
     if !can_leave_others(draft)? {
         return Ok(());
@@ -94,6 +94,23 @@ pub(super) fn apply(draft: &mut Draft<'_>, context: &Context<'_>) -> Result<()> 
     for pattern in ["etc/inittab", "etc/init/*.conf", "etc/event.d/*"] {
         for path in draft.view.matching(pattern)? {
             draft.edit(&path, NO_HANGUP, without_hangup)?;
+        }
+    }
+    Ok(())
+}
+
+/// systemd starts a login on /dev/console by itself where it runs in a container. One of 2012
+/// starts `console-shell`, which vzctl takes away; it writes a unit of a login, and starts that.
+fn console_shell(draft: &mut Draft<'_>) -> Result<()> {
+    for folder in ["usr/lib/systemd/system", "lib/systemd/system"] {
+        let unit = format!("{folder}/console-getty.service");
+        let text = draft.view.text(&unit)?.unwrap_or_default();
+        if text.contains("Description=Console Shell") {
+            return draft.link(
+                &format!("/{unit}"),
+                "etc/systemd/system/getty.target.wants/console-getty.service",
+                LOGIN,
+            );
         }
     }
     Ok(())

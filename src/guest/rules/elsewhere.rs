@@ -68,6 +68,11 @@ const FILES: &[&str] = &[
     "etc/cron.d/*",
     "var/spool/cron/*",
     "var/spool/cron/*/*",
+    // Networks of systems whose settings are left as they are: ALT Linux, Slackware, SUSE 7.
+    "etc/net/ifaces/venet0/*",
+    "etc/rc.d/rc.inet1*",
+    "etc/rc.config",
+    "etc/route.conf",
     // Programs that count a card's bytes.
     "etc/vnstat.conf",
     "etc/collectd/collectd.conf",

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use super::super::draft::Draft;
 use super::super::machine::calls_vsyscall;
-use super::super::receiver::Kind;
+use super::super::receiver::{Kind, Network};
 use super::context::Context;
 use crate::error::Result;
 
@@ -28,6 +28,7 @@ pub(super) fn apply(draft: &mut Draft<'_>, context: &Context<'_>) -> Result<()> 
         }
     }
     name_servers(draft)?;
+    own_name(draft, context)?;
     // A machine's own kernel has both versions of control groups, and its command line the option.
     if context.receiver.kind == Kind::Kvm {
         return Ok(());
@@ -51,22 +52,42 @@ pub(super) fn apply(draft: &mut Draft<'_>, context: &Context<'_>) -> Result<()> 
     Ok(())
 }
 
-/// OpenVZ's host wrote the name servers of its own network into a plain file, and neither
-/// systemd-networkd nor wicked replaces one.
-fn name_servers(draft: &mut Draft<'_>) -> Result<()> {
-    const PATH: &str = "etc/resolv.conf";
-    if draft.view.link(PATH)?.is_some() {
+/// The line of `/etc/hosts` that OpenVZ's host writes has the address that it gave.
+fn own_name(draft: &mut Draft<'_>, context: &Context<'_>) -> Result<()> {
+    const PATH: &str = "etc/hosts";
+    const MARK: &str = "# Auto-generated hostname.";
+    if context.receiver.network != Network::Dhcp {
         return Ok(());
     }
     let text = draft.text(PATH)?.unwrap_or_default();
-    let lines = text.lines().map(|line| line.split_whitespace());
-    let servers = lines.filter_map(|mut words| {
-        let is_server = words.next() == Some("nameserver");
-        words
-            .next()
-            .filter(|server| is_server && is_elsewhere(server))
-    });
-    let servers: Vec<&str> = servers.collect();
+    let mut lines = text.lines().skip_while(|line| !line.starts_with(MARK));
+    let own = lines.nth(1).unwrap_or_default();
+    let Some(address) = own.split_whitespace().next().and_then(elsewhere) else {
+        return Ok(());
+    };
+    let reason = format!(
+        "has the container's own name at {address}: change that by hand where it gets another \
+         address, or its own name leads elsewhere"
+    );
+    draft.keep(PATH, &reason)
+}
+
+/// OpenVZ's host wrote the name servers of its own network into a plain file, and neither
+/// systemd-networkd nor wicked replaces one; or into what resolvconf makes such a file of.
+fn name_servers(draft: &mut Draft<'_>) -> Result<()> {
+    const PATHS: &[&str] = &["etc/resolv.conf", "etc/resolvconf/resolv.conf.d/base"];
+    for path in PATHS {
+        if draft.view.link(path)?.is_none() {
+            old_name_servers(draft, path)?;
+        }
+    }
+    Ok(())
+}
+
+fn old_name_servers(draft: &mut Draft<'_>, path: &str) -> Result<()> {
+    let text = draft.text(path)?.unwrap_or_default();
+    let servers = name_servers_elsewhere(&text);
+    let servers: Vec<String> = servers.iter().map(IpAddr::to_string).collect();
     if servers.is_empty() {
         return Ok(());
     }
@@ -75,11 +96,21 @@ fn name_servers(draft: &mut Draft<'_>) -> Result<()> {
          DHCP client writes others",
         servers.join(", ")
     );
-    draft.keep(PATH, &reason)
+    draft.keep(path, &reason)
 }
 
-/// Whether a name server is not in the guest itself.
-fn is_elsewhere(server: &str) -> bool {
-    let address = server.parse::<IpAddr>();
-    address.is_ok_and(|address| !address.is_loopback())
+/// The name servers of a file like `/etc/resolv.conf` that are not in the guest itself.
+pub(super) fn name_servers_elsewhere(text: &str) -> Vec<IpAddr> {
+    let lines = text.lines().map(|line| line.split_whitespace());
+    let servers = lines.filter_map(|mut words| {
+        let is_server = words.next() == Some("nameserver");
+        words.next().filter(|_| is_server).and_then(elsewhere)
+    });
+    servers.collect()
+}
+
+/// An address that is not of the guest alone.
+fn elsewhere(word: &str) -> Option<IpAddr> {
+    let address = word.parse::<IpAddr>().ok();
+    address.filter(|address| !address.is_loopback())
 }

@@ -4,6 +4,7 @@ use super::super::draft::Draft;
 use super::super::receiver::Kind;
 use super::super::view::Found;
 use super::context::Context;
+use super::services::without;
 use crate::error::Result;
 use crate::tree::{FileType, LastLink};
 
@@ -52,9 +53,13 @@ const GONE: &[(&str, &str)] = &[
     ("etc/init.d/rc?.d/???vzreboot", REBOOT),
     ("etc/init.d/boot.d/???vzquota", QUOTA),
     ("etc/runlevels/*/vzquota", QUOTA),
+    // Slackware.
+    ("etc/rc.d/rc.quota", QUOTA),
     ("etc/runlevels/*/vzreboot", REBOOT),
     ("etc/event.d/vz_init_done", STARTED),
+    ("etc/event.d/call_on_default_rc", STARTED),
     ("etc/init/vz_init_done.conf", STARTED),
+    ("etc/init/call_on_default_rc.conf", STARTED),
     (".vzfifo", STARTED),
     ("aquota.user", QUOTA_FILE),
     ("aquota.group", QUOTA_FILE),
@@ -63,6 +68,8 @@ const GONE: &[(&str, &str)] = &[
         "Virtuozzo's balloon: a file that only takes room",
     ),
     ("etc/udev/devices", NODES),
+    // A node of the Virtuozzo kernel.
+    ("etc/vz/dev", NODES),
     (
         "etc/udev/rules.d/70-persistent-net.rules",
         "names network cards by the hardware addresses of the old host",
@@ -101,6 +108,11 @@ pub(super) fn apply(draft: &mut Draft<'_>, context: &Context<'_>) -> Result<()> 
         gone(draft, pattern, reason)?;
     }
     daemons(draft)?;
+    nodes_at_boot(draft)?;
+    // Slackware's last script starts the other one.
+    draft.edit("etc/rc.d/rc.local", QUOTA, |text| {
+        without(text, "/etc/rc.d/rc.quota", &[])
+    })?;
     for (path, reason) in MARKS {
         let found = draft.view.find(path, LastLink::Keep)?;
         let is_mark =
@@ -128,6 +140,21 @@ pub(super) fn apply(draft: &mut Draft<'_>, context: &Context<'_>) -> Result<()> 
          may make none",
     )?;
     lost_and_found(draft)
+}
+
+/// Files of systemd-tmpfiles that Virtuozzo's host writes, one for each node that it gives.
+fn nodes_at_boot(draft: &mut Draft<'_>) -> Result<()> {
+    for path in draft.view.matching("etc/tmpfiles.d/device-*.conf")? {
+        let text = draft.view.text(&path)?.unwrap_or_default();
+        let mut lines = text.lines().map(|line| line.split_once(' '));
+        let is_node = |(kind, rest): (&str, &str)| {
+            ["b", "c", "d"].contains(&kind) && rest.trim_start().starts_with("/dev/")
+        };
+        if lines.all(|line| line.is_some_and(is_node)) {
+            draft.remove(&path, NODES)?;
+        }
+    }
+    Ok(())
 }
 
 /// Arch's list of what its scripts started, before systemd: the word of a script that is gone.

@@ -3,6 +3,7 @@
 mod console;
 mod fstab;
 mod openrc;
+mod passwords;
 mod services;
 
 use super::super::draft::Draft;
@@ -13,5 +14,6 @@ pub(super) fn apply(draft: &mut Draft<'_>, context: &Context<'_>) -> Result<()> 
     fstab::apply(draft, context)?;
     services::apply(draft, context)?;
     openrc::apply(draft, context)?;
-    console::apply(draft, context)
+    console::apply(draft, context)?;
+    passwords::apply(draft)
 }

@@ -9,6 +9,7 @@ mod networkd;
 mod openrc;
 mod own;
 mod redhat;
+mod routed;
 mod shell;
 mod suse;
 mod unmanaged;
@@ -51,6 +52,7 @@ pub(super) fn apply(draft: &mut Draft<'_>, context: &Context<'_>) -> Result<()> 
         managers.push((manager, draft.number_of_changes() > before));
     }
     managers.sort_by_key(|(_, had_venet)| !had_venet);
+    let had_venet = managers.iter().any(|(_, had_venet)| *had_venet);
     netctl::clean(draft)?;
     for manager in MANAGERS {
         let Some(path) = (manager.card)(draft)? else {
@@ -58,6 +60,9 @@ pub(super) fn apply(draft: &mut Draft<'_>, context: &Context<'_>) -> Result<()> 
         };
         if (manager.is_used)(draft, context.system)? {
             unmanaged::is_managed(draft, context)?;
+            if had_venet {
+                own::has_way_out(draft, &path)?;
+            }
             return own::stays(draft, context, &path);
         }
         draft.keep(&path, UNREAD)?;

@@ -86,7 +86,7 @@ const COMMANDS: &[(&str, &str, &[&str], &str)] = &[
     ),
 ];
 
-const UDEV: &str =
+pub(super) const UDEV: &str =
     "a container has no devices for udev to find, and udev would hide those of the host";
 
 pub(super) fn apply(draft: &mut Draft<'_>, _: &Context<'_>) -> Result<()> {

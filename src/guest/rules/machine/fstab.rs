@@ -2,11 +2,17 @@
 
 use super::super::super::draft::Draft;
 use super::super::super::system::Init;
+use super::super::super::view::matches;
 use super::super::context::Context;
 use crate::error::Result;
 
 const OURS: &str = "the machine's root is the file system with this UUID";
 const OTHERS: &str = "disks and file systems of the OpenVZ host, which no machine has";
+/// systemd waits for a disk of fstab for a minute and a half, and then stops with a root shell.
+const OTHER_DISK: &str = "another disk: the machine starts without it too (nofail), and mounts it \
+                          where it has it";
+const WAITS_FOR_DISK: &str = "names another disk: attach it to the machine, or make a comment of \
+                              its line, as this init may stop where a disk is missing";
 const SHARED_MEMORY: &str = "this init does not mount /dev/shm by itself, and the container's \
                              options need not suit a machine";
 
@@ -50,6 +56,7 @@ pub(super) fn apply(draft: &mut Draft<'_>, context: &Context<'_>) -> Result<()> 
             false => with_line(text, &line),
         }
     })?;
+    other_disks(draft, context, path, &source)?;
     if mounts_itself {
         return Ok(());
     }
@@ -63,6 +70,51 @@ pub(super) fn apply(draft: &mut Draft<'_>, context: &Context<'_>) -> Result<()> 
             false => with_line(text, "tmpfs /dev/shm tmpfs defaults 0 0"),
         }
     })
+}
+
+/// The machine starts where it does not have the other disks that its fstab names.
+fn other_disks(draft: &mut Draft<'_>, context: &Context<'_>, path: &str, ours: &str) -> Result<()> {
+    if context.system.init == Init::Systemd {
+        return draft.edit(path, OTHER_DISK, |text| {
+            let lines = text.split('\n').map(|line| match needs_disk(line, ours) {
+                true => with_option(line, "nofail"),
+                false => line.to_owned(),
+            });
+            lines.collect::<Vec<_>>().join("\n")
+        });
+    }
+    let text = draft.text(path)?.unwrap_or_default();
+    match text.lines().any(|line| needs_disk(line, ours)) {
+        true => draft.keep(path, WAITS_FOR_DISK),
+        false => Ok(()),
+    }
+}
+
+/// Whether a line has a disk that is not `ours` mounted, or swapped to, at each start.
+fn needs_disk(line: &str, ours: &str) -> bool {
+    let mut words = line.split_whitespace();
+    let source = words.next().unwrap_or_default();
+    let is_disk = ["/dev/*", "UUID=*", "LABEL=*", "PARTUUID=*", "PARTLABEL=*"]
+        .iter()
+        .any(|pattern| matches(pattern, source));
+    let options = words.nth(2).unwrap_or_default();
+    let stays = ["noauto", "nofail", "bind", "rbind"];
+    is_disk && source != ours && !options.split(',').any(|option| stays.contains(&option))
+}
+
+/// The line with an option more in its fourth field.
+fn with_option(line: &str, option: &str) -> String {
+    let line = line.trim_end();
+    if line.split_whitespace().nth(3).is_none() {
+        return format!("{line} defaults,{option}");
+    }
+    let mut after = line;
+    for _ in 0..4 {
+        let field = after.trim_start();
+        after = field.trim_start_matches(|letter: char| !letter.is_whitespace());
+    }
+    let before = line.strip_suffix(after).unwrap_or(line);
+    format!("{before},{option}{after}")
 }
 
 /// Whether a line is for a disk of the host, or names the root as a container had it.

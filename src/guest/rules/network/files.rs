@@ -1,9 +1,12 @@
 //! Managers with a file for each card: netplan, NetworkManager.
 
+use std::net::IpAddr;
+
 use super::super::super::draft::Draft;
 use super::super::elsewhere::names_venet;
 use super::glob::one_matches;
 use super::manager::{Manager, VENET, has_network_manager, start_network_manager};
+use super::routed::is_routed;
 use super::wanted::Wanted;
 use super::yaml::keys;
 use crate::error::Result;
@@ -28,6 +31,10 @@ pub(super) const NETWORK_MANAGER: Manager = Manager {
     is_used: |draft, _| has_network_manager(draft),
     dhcp: &[],
     clean: |draft| {
+        // Virtuozzo's host had these cards taken from other parts of NetworkManager.
+        for path in draft.view.matching("etc/NetworkManager/conf.d/vz-*.conf")? {
+            draft.remove(&path, VENET)?;
+        }
         let files = "etc/NetworkManager/system-connections/*";
         clean(draft, files, keyfile_is_of_venet)
     },
@@ -47,7 +54,7 @@ pub(super) const NETWORK_MANAGER: Manager = Manager {
 pub(super) fn clean(draft: &mut Draft<'_>, pattern: &str, is_only: fn(&str) -> bool) -> Result<()> {
     for path in draft.view.matching(pattern)? {
         let text = draft.view.text(&path)?.unwrap_or_default();
-        if !names_venet(&text) {
+        if !names_venet(&text) && !is_routed(&text) {
             continue;
         }
         if is_only(&text) {
@@ -80,6 +87,9 @@ fn keyfile_is_of_venet(text: &str) -> bool {
         let mut lines = text.lines().filter_map(|line| line.split_once('='));
         lines.find_map(|(name, value)| (name.trim() == key).then_some(value.trim()))
     };
+    if value("uuid").is_some_and(is_routed) {
+        return true;
+    }
     let card = value("interface-name").or_else(|| value("id"));
     card.is_some_and(|card| card.starts_with("venet0"))
 }
@@ -143,6 +153,12 @@ fn netplan(wanted: &Wanted) -> String {
     for address in v4.chain(v6) {
         text.push_str(&format!("        - \"{address}\"\n"));
     }
+    if !wanted.servers.is_empty() {
+        let servers = wanted.servers("\", \"");
+        text.push_str(&format!(
+            "      nameservers:\n        addresses: [\"{servers}\"]\n"
+        ));
+    }
     let mut routes = String::new();
     if let Some(gateway) = wanted.gateway4 {
         let far = wanted.far_gateway4().is_some();
@@ -192,8 +208,11 @@ fn keyfile(wanted: &Wanted) -> String {
     let far6 = wanted.far_gateway6().map(|far| format!("{far}/128"));
     let gateway4 = wanted.gateway4.map(|gateway| gateway.to_string());
     let gateway6 = wanted.gateway6.map(|gateway| gateway.to_string());
-    text.push_str(&keyfile_part("ipv4", &v4, gateway4, far4));
-    text.push_str(&keyfile_part("ipv6", &v6, gateway6, far6));
+    // Each part takes servers of its own family.
+    let (servers4, servers6): (Vec<IpAddr>, Vec<IpAddr>) =
+        wanted.servers.iter().partition(|server| server.is_ipv4());
+    text.push_str(&keyfile_part("ipv4", &v4, gateway4, far4, &servers4));
+    text.push_str(&keyfile_part("ipv6", &v6, gateway6, far6, &servers6));
     text
 }
 
@@ -202,12 +221,14 @@ fn keyfile_part(
     addresses: &[String],
     gateway: Option<String>,
     far: Option<String>,
+    servers: &[IpAddr],
 ) -> String {
-    if addresses.is_empty() {
-        let method = if name == "ipv4" { "disabled" } else { "auto" };
-        return format!("\n[{name}]\nmethod={method}\n");
-    }
-    let mut text = format!("\n[{name}]\nmethod=manual\n");
+    let method = match (addresses.is_empty(), name) {
+        (false, _) => "manual",
+        (true, "ipv4") => "disabled",
+        (true, _) => "auto",
+    };
+    let mut text = format!("\n[{name}]\nmethod={method}\n");
     for (number, address) in addresses.iter().enumerate() {
         text.push_str(&format!("address{}={address}\n", number + 1));
     }
@@ -216,6 +237,10 @@ fn keyfile_part(
     }
     if let Some(gateway) = gateway {
         text.push_str(&format!("gateway={gateway}\n"));
+    }
+    if !servers.is_empty() && method != "disabled" {
+        let servers: Vec<String> = servers.iter().map(IpAddr::to_string).collect();
+        text.push_str(&format!("dns={}\n", servers.join(";")));
     }
     text
 }

@@ -5,6 +5,7 @@ use super::super::super::draft::Draft;
 use super::super::super::system::System;
 use super::glob::one_matches;
 use super::manager::{DHCP_CLIENTS, Manager, VENET};
+use super::routed::{is_of_host, is_routed};
 use super::wanted::Wanted;
 use crate::error::Result;
 
@@ -18,6 +19,10 @@ pub(super) const IFUPDOWN: Manager = Manager {
 
 const FILE: &str = "etc/network/interfaces";
 const MORE: &str = "etc/network/interfaces.d/*";
+
+/// vzctl writes the file anew when it gives a container an address.
+const UNREAD: &str = "nothing reads this file, as etc/network/interfaces has no source line for \
+     its folder: it configures nothing until there is one";
 
 fn is_used(draft: &Draft<'_>, _: &System) -> Result<bool> {
     let ifup = draft.view.first(&["sbin/ifup", "usr/sbin/ifup"])?;
@@ -63,12 +68,29 @@ fn clean(draft: &mut Draft<'_>) -> Result<()> {
             "still names venet0 beside other cards: change that by hand",
         )?;
     }
+    unread(draft)
+}
+
+/// Says which files of the folder nothing reads.
+fn unread(draft: &mut Draft<'_>) -> Result<()> {
+    let Some(main) = draft.text(FILE)? else {
+        return Ok(());
+    };
+    if main.lines().any(reads_folder) {
+        return Ok(());
+    }
+    for path in draft.view.matching(MORE)? {
+        let text = draft.text(&path)?.unwrap_or_default();
+        let mut lines = text.lines().map(str::trim_start);
+        if lines.any(|line| !line.is_empty() && !line.starts_with('#')) {
+            draft.keep(&path, UNREAD)?;
+        }
+    }
     Ok(())
 }
 
 fn card(draft: &Draft<'_>) -> Result<Option<String>> {
     let mut files = vec![FILE.to_owned()];
-    // vzctl writes the file anew, and then nothing names the folder.
     let main = draft.text(FILE)?.unwrap_or_default();
     if main.lines().any(reads_folder) {
         files.extend(draft.view.matching(MORE)?);
@@ -123,7 +145,7 @@ fn set(draft: &mut Draft<'_>, wanted: &Wanted, _: &System) -> Result<()> {
     Ok(())
 }
 
-/// The text without stanzas of `venet0`. A stanza reaches to the next one.
+/// The text without stanzas of `venet0` and of routed cards. A stanza reaches to the next one.
 fn without_venet(text: &str) -> String {
     let mut kept: Vec<String> = Vec::new();
     let mut skips = false;
@@ -131,25 +153,29 @@ fn without_venet(text: &str) -> String {
         let mut words = line.split_whitespace();
         let (first, second) = (words.next().unwrap_or_default(), words.next());
         if first.starts_with('#') {
-            if !line.contains("venet0") && !is_vzctls(line) {
+            if !line.contains("venet0") && !is_routed(line) && !is_vzctls(line) {
                 kept.push(line.to_owned());
             }
             continue;
         }
         if first == "auto" || first.starts_with("allow-") {
             let names = line.split_whitespace().skip(1);
-            let others: Vec<&str> = names.filter(|name| !name.starts_with("venet0")).collect();
+            let (gone, others): (Vec<&str>, Vec<&str>) =
+                names.partition(|name| is_of_host(name, text));
             skips = others.is_empty() && second.is_some();
             if !skips {
-                let same = !line.contains("venet0");
                 let shorter = format!("{first} {}", others.join(" "));
-                kept.push(if same { line.to_owned() } else { shorter });
+                kept.push(if gone.is_empty() {
+                    line.to_owned()
+                } else {
+                    shorter
+                });
             }
             continue;
         }
         match first {
             "iface" | "mapping" => {
-                skips = second.is_some_and(|name| name.starts_with("venet0"));
+                skips = second.is_some_and(|name| is_of_host(name, text));
             }
             "source" | "source-directory" | "no-auto-down" | "no-scripts" | "rename" => {
                 skips = false
@@ -188,6 +214,10 @@ fn stanzas(wanted: &Wanted) -> String {
     if wanted.is_dhcp() {
         return "auto eth0\niface eth0 inet dhcp\n".to_owned();
     }
+    let servers = match wanted.servers.is_empty() {
+        true => String::new(),
+        false => format!("    dns-nameservers {}\n", wanted.servers(" ")),
+    };
     let mut text = "auto eth0\n".to_owned();
     for (number, (address, bits)) in wanted.v4.iter().enumerate() {
         let name = match number {
@@ -209,6 +239,9 @@ fn stanzas(wanted: &Wanted) -> String {
             (0, Some(near), None) => text.push_str(&format!("    gateway {near}\n")),
             _ => {}
         }
+        if number == 0 {
+            text.push_str(&servers);
+        }
     }
     for (number, (address, bits)) in wanted.v6.iter().enumerate() {
         if number > 0 {
@@ -228,6 +261,9 @@ fn stanzas(wanted: &Wanted) -> String {
             )),
             (Some(near), None) => text.push_str(&format!("    gateway {near}\n")),
             (None, None) => {}
+        }
+        if wanted.v4.is_empty() {
+            text.push_str(&servers);
         }
     }
     text

@@ -5,7 +5,7 @@ use super::super::super::system::System;
 use super::wanted::Wanted;
 use crate::error::Result;
 
-/// Why what names `venet0` goes.
+/// Why what names `venet0` goes, or a card that is routed like it.
 pub(super) const VENET: &str = "belonged to venet0, which OpenVZ's hosts have";
 
 /// A program that sets up networks, by the files that it reads.

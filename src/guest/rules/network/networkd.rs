@@ -126,6 +126,9 @@ fn set(draft: &mut Draft<'_>, wanted: &Wanted, _: &System) -> Result<()> {
     for (ip, bits) in &wanted.v6 {
         text.push_str(&format!("Address={ip}/{bits}\n"));
     }
+    for server in &wanted.servers {
+        text.push_str(&format!("DNS={server}\n"));
+    }
     let far = [
         wanted.far_gateway4().map(|far| far.to_string()),
         wanted.far_gateway6().map(|far| far.to_string()),

@@ -11,6 +11,20 @@ const STAYS: &str = "eth0 has settings of its own, and they stay";
 const OF_OLD_CARD: &str = "named the card by the hardware address that it had on the old host: \
      with it, another card would get no settings";
 
+/// Words of settings that give a card a gateway, in any manager's language.
+const WAYS_OUT: &[&str] = &[
+    "gateway",
+    "GATEWAY",
+    "Gateway",
+    "DEFAULTGW",
+    "default",
+    "0.0.0.0/0",
+    "::/0",
+    "dhcp",
+    "DHCP",
+    "method=auto",
+];
+
 /// Red Hat's scripts refuse a card whose hardware address is another.
 const SCRIPTS: &str = "etc/sysconfig/network-scripts/ifcfg-eth*";
 
@@ -50,6 +64,18 @@ pub(super) fn stays(draft: &mut Draft<'_>, context: &Context<'_>, path: &str) ->
         )?;
     }
     Ok(())
+}
+
+/// Says that settings of `eth0` which stay have no gateway, where the way out went over `venet0`.
+pub(super) fn has_way_out(draft: &mut Draft<'_>, path: &str) -> Result<()> {
+    let text = draft.text(path)?.unwrap_or_default();
+    match WAYS_OUT.iter().any(|word| text.contains(word)) {
+        true => Ok(()),
+        false => draft.keep(
+            path,
+            "has no gateway, as the way out went over venet0: give eth0 one by hand",
+        ),
+    }
 }
 
 /// Whether the new card has another hardware address. A machine's may have that of the

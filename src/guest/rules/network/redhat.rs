@@ -4,6 +4,7 @@ use super::super::super::config::netmask;
 use super::super::super::draft::Draft;
 use super::super::super::system::System;
 use super::manager::{Manager, VENET, has_network_manager, retained, start_network_manager};
+use super::routed::is_routed;
 use super::wanted::Wanted;
 use crate::error::Result;
 
@@ -68,18 +69,35 @@ fn clean(draft: &mut Draft<'_>) -> Result<()> {
             draft.remove(&path, VENET)?;
         }
     }
+    routed_cards(draft)?;
     draft.edit("etc/sysconfig/network", VENET, |text| {
         retained(text, |line| {
             let (key, value) = line.split_once('=').unwrap_or((line, ""));
             match key.trim() {
                 "GATEWAYDEV" | "IPV6_DEFAULTDEV" => !value.contains("venet0"),
                 // What OpenVZ's host gives every container.
-                "GATEWAY" => !["191.255.255.1", "169.255.30.1"]
+                "GATEWAY" => !["191.255.255.1", "169.255.30.1", "192.0.2.1"]
                     .contains(&value.trim().trim_matches(['"', '\''])),
                 _ => true,
             }
         })
     })
+}
+
+/// Takes out what Virtuozzo 7 wrote for cards that it routes: their addresses and their routes.
+fn routed_cards(draft: &mut Draft<'_>) -> Result<()> {
+    let start = format!("{FOLDER}/ifcfg-");
+    for path in draft.view.matching(&format!("{start}*"))? {
+        if !is_routed(&draft.view.text(&path)?.unwrap_or_default()) {
+            continue;
+        }
+        draft.remove(&path, VENET)?;
+        let card = path.strip_prefix(&start).unwrap_or_default();
+        for routes in ["route", "route6"] {
+            draft.remove(&format!("{FOLDER}/{routes}-{card}"), VENET)?;
+        }
+    }
+    Ok(())
 }
 
 fn card(draft: &Draft<'_>) -> Result<Option<String>> {
@@ -134,6 +152,9 @@ fn set(draft: &mut Draft<'_>, wanted: &Wanted, _: &System) -> Result<()> {
             }
             (None, None) => {}
         }
+    }
+    for (number, server) in (1..).zip(&wanted.servers) {
+        text.push_str(&format!("DNS{number}={server}\n"));
     }
     draft.create(&card, 0o644, &text, reason)?;
     start_network_manager(draft, STARTED)

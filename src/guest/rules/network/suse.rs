@@ -27,6 +27,10 @@ const CLIENTS: &[&str] = &[
 const FOLDER: &str = "etc/sysconfig/network";
 const CARD: &str = "etc/sysconfig/network/ifcfg-eth0";
 
+/// What wicked runs when an address comes or goes, and a script of the host for the route.
+const WICKED_SCRIPT: &str = "etc/wicked/extensions/netconfig";
+const VENET_ROUTE: &str = "etc/wicked/extensions/venet_route";
+
 fn is_used(draft: &Draft<'_>, _: &System) -> Result<bool> {
     // NetworkManager has a folder of this name too, and reads no card in it.
     let scripts = ["usr/sbin/wicked", "usr/sbin/ifup", "sbin/ifup"];
@@ -40,6 +44,11 @@ fn clean(draft: &mut Draft<'_>) -> Result<()> {
             draft.remove(&path, VENET)?;
         }
     }
+    // Virtuozzo 7 writes the script, and has wicked's own call it.
+    draft.remove(VENET_ROUTE, VENET)?;
+    draft.edit(WICKED_SCRIPT, VENET, |text| {
+        retained(text, |line| !line.contains(VENET_ROUTE))
+    })?;
     draft.edit(&format!("{FOLDER}/routes"), VENET, |text| {
         retained(text, |line| !line.contains("venet0"))
     })

@@ -1,11 +1,12 @@
 //! What `eth0` gets, whichever program sets it up.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::super::super::config::{v4, v6};
 use super::super::super::draft::Draft;
 use super::super::super::receiver::{Network, first_v4, first_v6};
 use super::super::context::Context;
+use super::super::identity::name_servers_elsewhere;
 use super::written::in_the_guest;
 use crate::error::Result;
 
@@ -20,6 +21,8 @@ pub(super) struct Wanted {
     pub(super) v6: Vec<(Ipv6Addr, u8)>,
     pub(super) gateway4: Option<Ipv4Addr>,
     pub(super) gateway6: Option<Ipv6Addr>,
+    /// Name servers: what writes `/etc/resolv.conf` takes them from the settings of a card.
+    pub(super) servers: Vec<IpAddr>,
     /// Why the settings are these.
     pub(super) reason: String,
 }
@@ -27,6 +30,12 @@ pub(super) struct Wanted {
 impl Wanted {
     pub(super) fn is_dhcp(&self) -> bool {
         self.v4.is_empty() && self.v6.is_empty()
+    }
+
+    /// The name servers with something between them.
+    pub(super) fn servers(&self, between: &str) -> String {
+        let servers: Vec<String> = self.servers.iter().map(IpAddr::to_string).collect();
+        servers.join(between)
     }
 
     /// The gateway where no address's network holds it, so that it needs a route of its own.
@@ -52,6 +61,17 @@ fn same4(a: Ipv4Addr, b: Ipv4Addr, bits: u8) -> bool {
 fn same6(a: Ipv6Addr, b: Ipv6Addr, bits: u8) -> bool {
     let differ = u128::from(a) ^ u128::from(b);
     differ.leading_zeros() >= u32::from(bits)
+}
+
+/// The name servers of the container: the host gave them to resolvconf at each start, or wrote them
+/// into a file that NetworkManager writes anew.
+fn servers(draft: &Draft<'_>, context: &Context<'_>) -> Result<Vec<IpAddr>> {
+    let known = context.config.name_servers();
+    if !known.is_empty() {
+        return Ok(known);
+    }
+    let text = draft.text("etc/resolv.conf")?.unwrap_or_default();
+    Ok(name_servers_elsewhere(&text))
 }
 
 /// What the receiver and the configuration ask for; `None` where `eth0` gets nothing.
@@ -84,6 +104,7 @@ pub(super) fn wanted(draft: &Draft<'_>, context: &Context<'_>) -> Result<Option<
     };
     wanted.gateway4 = first_v4(&known).filter(|_| !wanted.v4.is_empty());
     wanted.gateway6 = first_v6(&known).filter(|_| !wanted.v6.is_empty());
+    wanted.servers = servers(draft, context)?;
     wanted.reason = format!("{CARD}, with the addresses of the container");
     if wanted.gateway4.is_none() && wanted.gateway6.is_none() {
         wanted

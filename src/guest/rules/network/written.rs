@@ -1,9 +1,10 @@
-//! The addresses that OpenVZ's host wrote for `venet0`.
+//! The addresses that OpenVZ's host wrote for `venet0`, or for a card that it routed.
 
 use std::net::IpAddr;
 
 use super::super::super::config::Address;
 use super::super::super::draft::Draft;
+use super::routed::{is_of_host, is_routed};
 use super::shell::commands;
 use crate::error::Result;
 
@@ -12,6 +13,8 @@ use crate::error::Result;
 enum Spelling {
     /// Line by line; in some, a name is followed by a list.
     Lines,
+    /// Line by line, the gateway behind the address.
+    Keyfile,
     /// In the shell's language, where a value may have several lines.
     Shell,
 }
@@ -20,17 +23,11 @@ enum Spelling {
 const WRITTEN: &[(&str, Spelling)] = &[
     ("etc/network/interfaces", Spelling::Lines),
     ("etc/network/interfaces.d/*venet0*", Spelling::Lines),
-    (
-        "etc/sysconfig/network-scripts/ifcfg-venet0*",
-        Spelling::Lines,
-    ),
+    ("etc/sysconfig/network-scripts/ifcfg-*", Spelling::Lines),
     ("etc/sysconfig/network/ifcfg-venet0*", Spelling::Lines),
     ("etc/systemd/network/*venet0*", Spelling::Lines),
     ("etc/netplan/*venet0*", Spelling::Lines),
-    (
-        "etc/NetworkManager/system-connections/*venet0*",
-        Spelling::Lines,
-    ),
+    ("etc/NetworkManager/system-connections/*", Spelling::Keyfile),
     ("etc/conf.d/net", Spelling::Shell),
     ("etc/conf.d/netif.venet0*", Spelling::Shell),
     ("etc/netctl/venet0*", Spelling::Shell),
@@ -39,7 +36,15 @@ const WRITTEN: &[(&str, Spelling)] = &[
 ];
 
 /// Addresses that OpenVZ's host gives every container's `venet0`: no container has them.
-const EVERY: &[&str] = &["191.255.255.1", "169.255.30.1", "fe80::1", "::2"];
+const EVERY: &[&str] = &[
+    "191.255.255.1",
+    "192.0.2.1",
+    "169.255.30.1",
+    "169.254.0.1",
+    "fe80::1",
+    "fe80::ffff:1:1",
+    "::2",
+];
 
 /// The addresses that the guest's own files have for `venet0`.
 pub(super) fn in_the_guest(draft: &Draft<'_>) -> Result<Vec<Address>> {
@@ -48,11 +53,14 @@ pub(super) fn in_the_guest(draft: &Draft<'_>) -> Result<Vec<Address>> {
         for path in draft.view.matching(pattern)? {
             let text = draft.view.text(&path)?.unwrap_or_default();
             let is_its_own = path.contains("venet0");
-            if !is_its_own && !text.contains("venet0") {
+            // A file for one card names venet0 for other reasons.
+            let has_several = !pattern.contains('*') && text.contains("venet0");
+            if !is_its_own && !has_several && !is_routed(&text) {
                 continue;
             }
             let addresses = match spelling {
                 Spelling::Lines => of_lines(&text),
+                Spelling::Keyfile => of_lines(&without_gateways(&text)),
                 Spelling::Shell => of_shell(&text, is_its_own).unwrap_or_else(|| of_lines(&text)),
             };
             for address in addresses {
@@ -99,13 +107,13 @@ fn of_lines(text: &str) -> Vec<Address> {
             servers = None;
         }
         match name {
-            "iface" => is_venet = words.next().is_some_and(|card| card.starts_with("venet0")),
+            "iface" => is_venet = words.next().is_some_and(|card| is_of_host(card, text)),
             "nameservers:" => servers = Some(indent),
             "-" => {}
             _ => in_list = is_name(name) && name.ends_with(':'),
         }
         if is_venet && ["up", "pre-up", "post-up"].contains(&name) {
-            found.extend(added(&words.collect::<Vec<_>>()));
+            found.extend(added(&words.collect::<Vec<_>>(), text));
             continue;
         }
         let counts = is_name(name) || name == "-" && in_list;
@@ -116,10 +124,18 @@ fn of_lines(text: &str) -> Vec<Address> {
     found
 }
 
-/// The address that a command gives `venet0`, as `ip addr add` and `ifconfig … add` do.
-fn added(words: &[&str]) -> Option<Address> {
+/// The text of a keyfile with the addresses alone in its lines.
+fn without_gateways(text: &str) -> String {
+    let lines = text
+        .lines()
+        .map(|line| line.split(',').next().unwrap_or_default());
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+/// The address that a command gives a card of the host, as `ip addr add` and `ifconfig … add` do.
+fn added(words: &[&str], text: &str) -> Option<Address> {
     let has = |one_of: &[&str]| words.iter().any(|word| one_of.contains(word));
-    let is_venet = words.iter().any(|word| word.starts_with("venet0"));
+    let is_venet = words.iter().any(|word| is_of_host(word, text));
     let gives = has(&["addr", "address", "ifconfig"]) && !has(&["route"]) && is_venet;
     let mut words = words.iter().skip_while(|word| **word != "add").skip(1);
     words

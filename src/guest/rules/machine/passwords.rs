@@ -1,0 +1,32 @@
+//! Whether somebody can log in to a machine: a container's host needed no password.
+
+use super::super::super::draft::Draft;
+use crate::error::Result;
+
+const REASON: &str = "no user has a password here, and root no SSH key: set a password in the \
+     container before it is converted, or the machine has a login that no user gets through";
+
+pub(super) fn apply(draft: &mut Draft<'_>) -> Result<()> {
+    // Passwords stood in the list of users before they had a file of their own.
+    let path = "etc/shadow";
+    let Some(text) = draft.view.text(path)? else {
+        return Ok(());
+    };
+    let mut users = text.lines().map(|line| line.split(':').nth(1));
+    let has_password = users.any(|password| password.is_some_and(is_password));
+    let keys = draft.view.text("root/.ssh/authorized_keys")?;
+    let has_key = keys.is_some_and(|keys| {
+        let mut lines = keys.lines().map(str::trim);
+        lines.any(|line| !line.is_empty() && !line.starts_with('#'))
+    });
+    match has_password || has_key {
+        true => Ok(()),
+        false => draft.keep(path, REASON),
+    }
+}
+
+/// Whether a field is a password or an empty one, which needs none. `!` and `*` are
+/// for users without a login.
+fn is_password(field: &str) -> bool {
+    !field.starts_with(['!', '*'])
+}

@@ -119,24 +119,22 @@ impl Reader {
         Ok(target)
     }
 
-    /// Whether a link's target stands where others list their blocks. By the room that the link
-    /// takes, and by the length of the target: the kernel goes by the one or by the other.
+    /// Whether a link's target stands where others list their blocks. The kernel goes by the room
+    /// that the link takes, and by the length of the target where inodes hold large attributes: a
+    /// library of 2007 put short targets into blocks.
     fn is_short_link(&self, inode: &Inode) -> Result<bool> {
         let fits = inode.metadata.size < to_u64(inode.root().len());
         if self.features.attribute_inodes {
             return Ok(fits);
         }
-        if inode.is_inline() {
-            return Ok(false);
-        }
         let of_attributes = match inode.attribute_block() {
             0 => 0,
             _ => self.features.attribute_sectors,
         };
-        let takes_none = inode.metadata.sectors == of_attributes;
-        match takes_none == fits {
-            true => Ok(fits),
-            false => Err(self.damaged(inode.number, "its target does not fit the room it takes")),
+        let is_short = !inode.is_inline() && inode.metadata.sectors == of_attributes;
+        match is_short && !fits {
+            true => Err(self.damaged(inode.number, "its target does not fit the room it takes")),
+            false => Ok(is_short),
         }
     }
 

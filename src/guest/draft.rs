@@ -34,7 +34,7 @@ impl<'a> Draft<'a> {
         let changes = changes.map(|(path, (what, reasons))| Change {
             path: to_bytes(&path),
             what,
-            reason: reasons.join("; "),
+            reason: String::from_utf8_lossy(&to_bytes(&reasons.join("; "))).into_owned(),
         });
         changes.collect()
     }

@@ -82,6 +82,11 @@ impl View<'_> {
         Ok(bytes.map(|bytes| to_text(&bytes)))
     }
 
+    /// The same for what is only told to a person: a file that cannot be read says nothing here.
+    pub(super) fn readable(self, path: &str) -> Option<String> {
+        self.text(path).ok().flatten()
+    }
+
     /// Where the symbolic link at a path leads; `None` where there is no link.
     pub(super) fn link(self, path: &str) -> Result<Option<String>> {
         let Some(found) = self.find(path, LastLink::Keep)? else {
@@ -177,15 +182,31 @@ pub(super) fn matches(pattern: &str, name: &str) -> bool {
     pattern.iter().skip(at).all(|c| *c == '*')
 }
 
+/// Where the characters are that stand for bytes beyond ASCII: private ones, which are no letter
+/// and no space, as some of the first 256 are.
+const BEYOND_ASCII: u32 = 0xe000;
+
 /// Bytes as characters, one for one.
 pub(super) fn to_text(bytes: &[u8]) -> String {
-    bytes.iter().copied().map(char::from).collect()
+    let character = |byte: &u8| match byte.is_ascii() {
+        true => Some(char::from(*byte)),
+        false => char::from_u32(BEYOND_ASCII + u32::from(*byte)),
+    };
+    bytes.iter().filter_map(character).collect()
 }
 
-/// The bytes of such a text. A character that is no byte never comes from one.
+/// The bytes of such a text; of other characters, those of UTF-8.
 pub(super) fn to_bytes(text: &str) -> Vec<u8> {
-    let byte = |c: char| u8::try_from(c).ok();
-    text.chars().map(|c| byte(c).unwrap_or(b'?')).collect()
+    let mut bytes = Vec::with_capacity(text.len());
+    for character in text.chars() {
+        let byte = u32::from(character).checked_sub(BEYOND_ASCII);
+        let byte = byte.and_then(|byte| u8::try_from(byte).ok());
+        match byte.filter(|byte| !byte.is_ascii()) {
+            Some(byte) => bytes.push(byte),
+            None => bytes.extend(character.encode_utf8(&mut [0; 4]).bytes()),
+        }
+    }
+    bytes
 }
 
 #[cfg(test)]
@@ -213,5 +234,8 @@ mod tests {
     fn every_byte_survives() {
         let bytes: Vec<u8> = (0..=255).collect();
         assert_eq!(to_bytes(&to_text(&bytes)), bytes);
+        // The second byte of `à` is a space of its own, as a character.
+        let text = to_text("/srv/déjà ext4".as_bytes());
+        assert_eq!(text.split_whitespace().count(), 2);
     }
 }

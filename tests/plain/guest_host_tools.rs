@@ -200,13 +200,37 @@ fn a_card_without_a_gateway_is_told_where_venet0_had_the_way_out() {
             .file("sbin/ifup", "")
             .file("etc/network/interfaces", main);
         let found = of(&files, Kind::Lxc);
-        reason(&found, "etc/network/interfaces").contains("has no gateway")
+        reason(&found, "etc/network/interfaces").contains("no gateway was found")
     };
     let venet = "auto venet0\niface venet0 inet manual\n\tup route add default dev venet0\n";
     let card = "auto eth0\niface eth0 inet static\n\taddress 10.0.0.2\n\tnetmask 255.0.0.0\n";
     assert!(told(&format!("{venet}{card}")));
     assert!(!told(&format!("{venet}{card}\tgateway 10.0.0.1\n")));
     assert!(!told(card));
+    // Red Hat's gateway may be in other files, and a keyfile's behind its address.
+    let folder = "etc/sysconfig/network-scripts";
+    let red_hat = |path: &str, text: &str| {
+        let files = Files::from(&red_hat(systemd("centos", "7")))
+            .file(
+                &format!("{folder}/ifcfg-eth0"),
+                "DEVICE=eth0\nIPADDR=10.0.0.2\n",
+            )
+            .file(path, text);
+        let found = of(&files, Kind::Lxc);
+        reason(&found, &format!("{folder}/ifcfg-eth0")).contains("no gateway")
+    };
+    assert!(red_hat("etc/none", ""));
+    assert!(!red_hat(
+        &format!("{folder}/route-eth0"),
+        "default via 10.0.0.1\n"
+    ));
+    assert!(!red_hat("etc/sysconfig/network", "GATEWAY=10.0.0.1\n"));
+    let keyfile = "etc/NetworkManager/system-connections/eth0";
+    let files = Files::from(&network_manager()).file(
+        keyfile,
+        "[connection]\ninterface-name=eth0\n[ipv4]\naddress1=10.0.0.2/24,10.0.0.1\n",
+    );
+    assert!(!reason(&of(&files, Kind::Lxc), keyfile).contains("gateway"));
 }
 
 /// `tar` as the root of an unprivileged container ends with an error at the first of them.
@@ -302,8 +326,16 @@ fn what_the_hosts_tools_start_and_make_goes() {
             "etc/rc.d/rc.local",
             "touch /var/lock/local\n/etc/rc.d/rc.quota start\n",
         );
+    let mask = "etc/tmpfiles.d/device-mask.conf";
+    let files = files
+        .link(mask, "/dev/null")
+        .file("etc/tmpfiles.d/device-empty.conf", "")
+        .file("etc/tmpfiles.d/device-folder.conf/mine", "");
     for kind in [Kind::Lxc, Kind::Incus, Kind::Kvm] {
         let found = of(&files, kind);
+        for name in ["mask", "empty", "folder"] {
+            assert!(!has(&found, &format!("etc/tmpfiles.d/device-{name}.conf")));
+        }
         for path in [
             node,
             "etc/init/call_on_default_rc.conf",

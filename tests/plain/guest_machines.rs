@@ -295,7 +295,8 @@ fn a_machine_starts_without_another_disk_of_fstab() {
     let fstab = "UUID=aa /srv  ext4\tdefaults,noatime 0 2\nLABEL=b /data xfs\n\
         /dev/sdb1 none swap sw\n/dev/sdc1 /c ext4 noauto 0 0\nUUID=d /d ext4 ro,nofail 0 0\n\
         /dev/shm/x /e none bind 0 0\ntmpfs /tmp tmpfs size=1g 0 0\nnas:/f /f nfs defaults 0 0\n\
-        # UUID=g /g ext4 defaults 0 0\n";
+        # UUID=g /g ext4 defaults 0 0\n/dev/sdd1 /short\n/dev/sde1 /h ext4 # none\n\
+        UUID=i /srv/déjà ext4 noauto 0 0\nUUID=j /srv/архив ext4 ro 0 0\n";
     let systemd = Files::from(&debian_systemd("12")).file("etc/fstab", fstab);
     let found = changes(&systemd, &Config::default(), receiver()).unwrap();
     assert_eq!(
@@ -304,12 +305,22 @@ fn a_machine_starts_without_another_disk_of_fstab() {
          /dev/sdb1 none swap sw,nofail\n/dev/sdc1 /c ext4 noauto 0 0\n\
          UUID=d /d ext4 ro,nofail 0 0\n/dev/shm/x /e none bind 0 0\n\
          tmpfs /tmp tmpfs size=1g 0 0\nnas:/f /f nfs defaults 0 0\n\
-         # UUID=g /g ext4 defaults 0 0\n\
+         # UUID=g /g ext4 defaults 0 0\n/dev/sdd1 /short\n/dev/sde1 /h ext4 # none\n\
+         UUID=i /srv/déjà ext4 noauto 0 0\nUUID=j /srv/архив ext4 ro,nofail 0 0\n\
          UUID=10101010-0000-4000-8000-000000000001 / ext4 defaults 0 0\n"
+    );
+    let again = systemd.changed(&found);
+    assert!(
+        !shown(&changes(&again, &Config::default(), receiver()).unwrap())
+            .contains(&"write etc/fstab".to_owned())
     );
     // What mounts with the other inits need not know the word.
     let sysv = Files::from(&debian_sysv("7.11\n")).file("etc/fstab", "UUID=aa /srv ext4 ro 0 2\n");
     let found = changes(&sysv, &Config::default(), receiver()).unwrap();
     assert!(text(&found, "etc/fstab").starts_with("UUID=aa /srv ext4 ro 0 2\n"));
     assert!(reason(&found, "etc/fstab").contains("attach it to the machine"));
+    let swap =
+        Files::from(&debian_sysv("7.11\n")).file("etc/fstab", "/dev/SWAP none swap sw 0 0\n");
+    let found = changes(&swap, &Config::default(), receiver()).unwrap();
+    assert!(!reason(&found, "etc/fstab").contains("attach it"));
 }

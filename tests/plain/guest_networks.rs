@@ -438,7 +438,7 @@ fn a_file_of_interfaces_that_nothing_reads_is_told() {
     let notes = "etc/network/interfaces.d/notes";
     let told = |main: &str| {
         let files = Files::from(&systemd("debian", "12"))
-            .file("sbin/ifup", "")
+            .file("usr/sbin/ifup", "")
             .file("etc/network/interfaces", main)
             .file(vlan, "auto eth1\niface eth1 inet dhcp\n")
             .file(notes, "# cards of this host\n");
@@ -453,4 +453,20 @@ fn a_file_of_interfaces_that_nothing_reads_is_told() {
         None
     );
     assert_eq!(told(&format!("{lo}source-directory interfaces.d\n")), None);
+    assert_eq!(told(&format!("{lo}source /etc/network/*.d/*\n")), None);
+    // Told only where ifupdown reads the one file; and it is no sign of venet0.
+    let files = Files::from(&systemd("debian", "12"))
+        .file("etc/network/interfaces", lo)
+        .file(vlan, "auto eth1\niface eth1 inet dhcp\n");
+    assert!(!has(&of(&files, Kind::Lxc), vlan));
+    let files = files
+        .files(&["usr/sbin/ifup", NETWORKD])
+        .file(
+            "etc/systemd/network/venet0.network",
+            "[Match]\nName=venet0\n",
+        )
+        .dir("etc/systemd/system");
+    let found = of(&files, Kind::Lxc);
+    assert!(has(&found, CARD), "{:?}", shown(&found));
+    assert!(!shown(&found).contains(&"write etc/network/interfaces".to_owned()));
 }

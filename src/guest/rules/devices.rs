@@ -1,5 +1,7 @@
 //! Device nodes outside `/dev`, as chroots of name and mail servers have them.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use super::super::draft::Draft;
 use super::super::receiver::Kind;
 use super::super::view::{join, to_text};
@@ -14,10 +16,11 @@ const REASON: &str = "a device node outside /dev: an unprivileged container may 
 
 /// More than any chroots have; each costs memory.
 const MOST: usize = 1000;
-const MORE: &str = "has more device nodes than are looked for: an unprivileged container may not \
-                    be able to unpack what is left";
+const MORE: &str = "is one of more device nodes than are looked for: an unprivileged container may \
+                    not be able to unpack them";
 
-/// A directory, and the number of the one that it is in.
+/// A directory, and the number of the one that it is in. Names are not kept: a million of them
+/// would be much memory, and few directories have nodes.
 struct Folder {
     inode: u64,
     parent: usize,
@@ -28,17 +31,36 @@ pub(super) fn apply(draft: &mut Draft<'_>, context: &Context<'_>) -> Result<()> 
         return Ok(());
     }
     let tree = draft.view.0;
+    let (folders, nodes) = nodes(tree);
+    let mut seen = 0;
+    for (folder, path) in paths(tree, &folders, &nodes) {
+        if draft.loses(&path) {
+            continue;
+        }
+        for (_, name) in nodes.iter().filter(|(of, _)| *of == folder) {
+            let node = join(&path, &to_text(name));
+            seen += 1;
+            if seen > MOST {
+                return draft.keep(&node, MORE);
+            }
+            draft.remove(&node, REASON)?;
+        }
+    }
+    Ok(())
+}
+
+/// All directories, each after the one that it is in; and device nodes with the numbers of their
+/// directories, up to more than [`MOST`] of them.
+fn nodes(tree: &dyn Tree) -> (Vec<Folder>, Vec<(usize, Vec<u8>)>) {
     let mut ancestors = Ancestors::default();
-    // The names are not kept: a million of them would be much memory, and few have nodes in them.
     let root = tree.root();
     let mut folders = vec![Folder {
         inode: root,
         parent: 0,
     }];
+    let mut nodes = Vec::new();
     let mut at = 0;
-    let mut found = 0;
     while let Some(&Folder { inode, .. }) = folders.get(at) {
-        let mut known = None;
         for entry in entries(tree, inode, &mut ancestors) {
             let is_dev = inode == root && entry.name == b"dev";
             match file_type(tree, &entry) {
@@ -46,25 +68,60 @@ pub(super) fn apply(draft: &mut Draft<'_>, context: &Context<'_>) -> Result<()> 
                     inode: entry.inode,
                     parent: at,
                 }),
+                Some(FileType::CharacterDevice) if is_whiteout(tree, &entry) => {}
                 Some(FileType::CharacterDevice | FileType::BlockDevice)
-                    if !is_whiteout(tree, &entry) =>
+                    if nodes.len() <= 2 * MOST =>
                 {
-                    let folder = known.get_or_insert_with(|| path(tree, &folders, at));
-                    if draft.loses(folder) {
-                        continue;
-                    }
-                    found += 1;
-                    if found > MOST {
-                        return draft.keep(folder, MORE);
-                    }
-                    draft.remove(&join(folder, &to_text(&entry.name)), REASON)?;
+                    nodes.push((at, entry.name));
                 }
                 _ => {}
             }
         }
+        if nodes.len() > 2 * MOST {
+            break;
+        }
         at += 1;
     }
-    Ok(())
+    (folders, nodes)
+}
+
+/// The paths of the directories that have nodes, by their numbers. Each directory on the way is
+/// listed once.
+fn paths(
+    tree: &dyn Tree,
+    folders: &[Folder],
+    nodes: &[(usize, Vec<u8>)],
+) -> BTreeMap<usize, String> {
+    let mut below: BTreeMap<usize, BTreeSet<usize>> = BTreeMap::new();
+    for (folder, _) in nodes {
+        let mut at = *folder;
+        while let Some(folder) = folders.get(at).filter(|_| at > 0) {
+            if !below.entry(folder.parent).or_default().insert(at) {
+                break;
+            }
+            at = folder.parent;
+        }
+    }
+    let mut paths = BTreeMap::from([(0, String::new())]);
+    for (parent, children) in below {
+        let (Some(path), Some(folder)) = (paths.get(&parent).cloned(), folders.get(parent)) else {
+            continue;
+        };
+        let Ok(node) = tree.node(folder.inode) else {
+            continue;
+        };
+        let names = sorted_entries(&*node).0.into_iter();
+        let names: BTreeMap<u64, Vec<u8>> = names.map(|entry| (entry.inode, entry.name)).collect();
+        for child in children {
+            let inode = folders.get(child).map(|child| child.inode);
+            if let Some(name) = inode.and_then(|inode| names.get(&inode)) {
+                paths.insert(child, join(&path, &to_text(name)));
+            }
+        }
+    }
+    let with_nodes: BTreeSet<usize> = nodes.iter().map(|(folder, _)| *folder).collect();
+    paths.retain(|folder, _| with_nodes.contains(folder));
+    paths
 }
 
 /// What can be read of a directory: the walk of the archive says what cannot.
@@ -83,30 +140,10 @@ fn file_type(tree: &dyn Tree, entry: &Entry) -> Option<FileType> {
     entry.file_type.or_else(of_inode)
 }
 
-/// Whether the node is overlayfs's sign for a file that was removed. Everybody may make it.
+/// Whether a character device is overlayfs's sign for a file that was removed. Everybody may make
+/// it.
 fn is_whiteout(tree: &dyn Tree, entry: &Entry) -> bool {
     let node = tree.node(entry.inode).ok();
     let device = node.and_then(|node| node.metadata().device);
     device.is_some_and(|device| (device.major, device.minor) == (0, 0))
-}
-
-/// The path of a directory, by the names that lead to it.
-fn path(tree: &dyn Tree, folders: &[Folder], of: usize) -> String {
-    let mut names = Vec::new();
-    let mut at = of;
-    while at > 0 {
-        let Some(folder) = folders.get(at) else {
-            break;
-        };
-        let parent = folders.get(folder.parent).map_or(0, |parent| parent.inode);
-        if let Ok(node) = tree.node(parent) {
-            let (entries, _) = sorted_entries(&*node);
-            let mut entries = entries.into_iter();
-            let name = entries.find(|entry| entry.inode == folder.inode);
-            names.extend(name.map(|entry| to_text(&entry.name)));
-        }
-        at = folder.parent;
-    }
-    names.reverse();
-    names.join("/")
 }

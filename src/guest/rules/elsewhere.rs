@@ -83,7 +83,7 @@ pub(super) fn apply(draft: &mut Draft<'_>, _: &Context<'_>) -> Result<()> {
     for pattern in FILES {
         for path in draft.view.matching(pattern)? {
             // Its text after the changes: what went is not told.
-            let text = draft.text(&path)?.unwrap_or_default();
+            let text = draft.text(&path).ok().flatten().unwrap_or_default();
             if names_venet(&text) {
                 draft.keep(&path, NAMED)?;
             }

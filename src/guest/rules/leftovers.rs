@@ -147,6 +147,9 @@ fn nodes_at_boot(draft: &mut Draft<'_>) -> Result<()> {
     for path in draft.view.matching("etc/tmpfiles.d/device-*.conf")? {
         let text = draft.view.text(&path)?.unwrap_or_default();
         let mut lines = text.lines().map(|line| line.split_once(' '));
+        if text.is_empty() {
+            continue;
+        }
         let is_node = |(kind, rest): (&str, &str)| {
             ["b", "c", "d"].contains(&kind) && rest.trim_start().starts_with("/dev/")
         };

@@ -54,6 +54,7 @@ pub(super) fn apply(draft: &mut Draft<'_>, context: &Context<'_>) -> Result<()> 
     managers.sort_by_key(|(_, had_venet)| !had_venet);
     let had_venet = managers.iter().any(|(_, had_venet)| *had_venet);
     netctl::clean(draft)?;
+    ifupdown::unread(draft, context.system)?;
     for manager in MANAGERS {
         let Some(path) = (manager.card)(draft)? else {
             continue;

@@ -84,7 +84,12 @@ fn other_disks(draft: &mut Draft<'_>, context: &Context<'_>, path: &str, ours: &
         });
     }
     let text = draft.text(path)?.unwrap_or_default();
-    match text.lines().any(|line| needs_disk(line, ours)) {
+    // Without its swap a system starts.
+    let waits = |line: &str| {
+        let is_swap = line.split_whitespace().nth(2) == Some("swap");
+        needs_disk(line, ours) && !is_swap
+    };
+    match text.lines().any(waits) {
         true => draft.keep(path, WAITS_FOR_DISK),
         false => Ok(()),
     }
@@ -92,14 +97,19 @@ fn other_disks(draft: &mut Draft<'_>, context: &Context<'_>, path: &str, ours: &
 
 /// Whether a line has a disk that is not `ours` mounted, or swapped to, at each start.
 fn needs_disk(line: &str, ours: &str) -> bool {
-    let mut words = line.split_whitespace();
-    let source = words.next().unwrap_or_default();
+    let fields: Vec<&str> = line.split_whitespace().collect();
+    let [source, _, _, rest @ ..] = fields.as_slice() else {
+        return false;
+    };
     let is_disk = ["/dev/*", "UUID=*", "LABEL=*", "PARTUUID=*", "PARTLABEL=*"]
         .iter()
         .any(|pattern| matches(pattern, source));
-    let options = words.nth(2).unwrap_or_default();
+    let mut options = rest.first().unwrap_or(&"").split(',');
     let stays = ["noauto", "nofail", "bind", "rbind"];
-    is_disk && source != ours && !options.split(',').any(|option| stays.contains(&option))
+    is_disk
+        && *source != ours
+        && !options.any(|option| stays.contains(&option))
+        && !fields.iter().any(|field| field.starts_with('#'))
 }
 
 /// The line with an option more in its fourth field.

@@ -3,22 +3,25 @@
 use super::super::super::draft::Draft;
 use crate::error::Result;
 
-const REASON: &str = "no user has a password here, and root no SSH key: set a password in the \
+const REASON: &str = "no user has a password or an SSH key here: set a password in the \
      container before it is converted, or the machine has a login that no user gets through";
 
 pub(super) fn apply(draft: &mut Draft<'_>) -> Result<()> {
     // Passwords stood in the list of users before they had a file of their own.
     let path = "etc/shadow";
-    let Some(text) = draft.view.text(path)? else {
+    let Some(text) = draft.view.readable(path) else {
         return Ok(());
     };
     let mut users = text.lines().map(|line| line.split(':').nth(1));
     let has_password = users.any(|password| password.is_some_and(is_password));
-    let keys = draft.view.text("root/.ssh/authorized_keys")?;
-    let has_key = keys.is_some_and(|keys| {
-        let mut lines = keys.lines().map(str::trim);
-        lines.any(|line| !line.is_empty() && !line.starts_with('#'))
-    });
+    let mut has_key = false;
+    for keys in ["root/.ssh/authorized_keys*", "home/*/.ssh/authorized_keys*"] {
+        for path in draft.view.matching(keys)? {
+            let keys = draft.view.readable(&path).unwrap_or_default();
+            let mut lines = keys.lines().map(str::trim);
+            has_key |= lines.any(|line| !line.is_empty() && !line.starts_with('#'));
+        }
+    }
     match has_password || has_key {
         true => Ok(()),
         false => draft.keep(path, REASON),

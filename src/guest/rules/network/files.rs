@@ -54,7 +54,7 @@ pub(super) const NETWORK_MANAGER: Manager = Manager {
 pub(super) fn clean(draft: &mut Draft<'_>, pattern: &str, is_only: fn(&str) -> bool) -> Result<()> {
     for path in draft.view.matching(pattern)? {
         let text = draft.view.text(&path)?.unwrap_or_default();
-        if !names_venet(&text) && !is_routed(&text) {
+        if !names_venet(&text) && !has_routed_uuid(&text) {
             continue;
         }
         if is_only(&text) {
@@ -87,11 +87,17 @@ fn keyfile_is_of_venet(text: &str) -> bool {
         let mut lines = text.lines().filter_map(|line| line.split_once('='));
         lines.find_map(|(name, value)| (name.trim() == key).then_some(value.trim()))
     };
-    if value("uuid").is_some_and(is_routed) {
+    if has_routed_uuid(text) {
         return true;
     }
     let card = value("interface-name").or_else(|| value("id"));
     card.is_some_and(|card| card.starts_with("venet0"))
+}
+
+/// Whether a keyfile has the UUID of a card that Virtuozzo's host routed.
+fn has_routed_uuid(text: &str) -> bool {
+    let mut lines = text.lines().filter_map(|line| line.split_once('='));
+    lines.any(|(key, value)| key.trim() == "uuid" && is_routed(value))
 }
 
 /// The file that names `eth0`, or is meant for it in another way.

@@ -3,6 +3,7 @@
 use super::super::super::config::netmask;
 use super::super::super::draft::Draft;
 use super::super::super::system::System;
+use super::super::super::view::matches;
 use super::glob::one_matches;
 use super::manager::{DHCP_CLIENTS, Manager, VENET};
 use super::routed::{is_of_host, is_routed};
@@ -68,15 +69,15 @@ fn clean(draft: &mut Draft<'_>) -> Result<()> {
             "still names venet0 beside other cards: change that by hand",
         )?;
     }
-    unread(draft)
+    Ok(())
 }
 
-/// Says which files of the folder nothing reads.
-fn unread(draft: &mut Draft<'_>) -> Result<()> {
+/// Says which files of the folder nothing reads, where ifupdown is used.
+pub(super) fn unread(draft: &mut Draft<'_>, system: &System) -> Result<()> {
     let Some(main) = draft.text(FILE)? else {
         return Ok(());
     };
-    if main.lines().any(reads_folder) {
+    if !is_used(draft, system)? || main.lines().any(reads_folder) {
         return Ok(());
     }
     for path in draft.view.matching(MORE)? {
@@ -109,8 +110,11 @@ fn card(draft: &Draft<'_>) -> Result<Option<String>> {
 fn reads_folder(line: &str) -> bool {
     let mut words = line.split_whitespace();
     let first = words.next().unwrap_or_default();
-    ["source", "source-directory"].contains(&first)
-        && words.any(|word| word.contains("interfaces.d"))
+    let is_of_folder = |word: &str| {
+        let (folder, _) = word.rsplit_once('/').unwrap_or_default();
+        word.contains("interfaces.d") || matches(folder, "/etc/network/interfaces.d")
+    };
+    ["source", "source-directory", "source-dir"].contains(&first) && words.any(is_of_folder)
 }
 
 /// Whether something starts `eth0` by itself.
@@ -177,9 +181,8 @@ fn without_venet(text: &str) -> String {
             "iface" | "mapping" => {
                 skips = second.is_some_and(|name| is_of_host(name, text));
             }
-            "source" | "source-directory" | "no-auto-down" | "no-scripts" | "rename" => {
-                skips = false
-            }
+            "source" | "source-directory" | "source-dir" | "no-auto-down" | "no-scripts"
+            | "rename" => skips = false,
             _ => {}
         }
         if !skips {

@@ -11,18 +11,20 @@ const STAYS: &str = "eth0 has settings of its own, and they stay";
 const OF_OLD_CARD: &str = "named the card by the hardware address that it had on the old host: \
      with it, another card would get no settings";
 
-/// Words of settings that give a card a gateway, in any manager's language.
-const WAYS_OUT: &[&str] = &[
-    "gateway",
-    "GATEWAY",
-    "Gateway",
-    "DEFAULTGW",
-    "default",
-    "0.0.0.0/0",
-    "::/0",
-    "dhcp",
-    "DHCP",
-    "method=auto",
+/// Where gateways are, by the start of the path of a card's settings.
+const GATEWAYS: &[(&str, &[&str])] = &[
+    (
+        "etc/network/",
+        &["etc/network/interfaces", "etc/network/interfaces.d/*"],
+    ),
+    (
+        "etc/sysconfig/network-scripts/",
+        &[
+            "etc/sysconfig/network",
+            "etc/sysconfig/network-scripts/ifcfg-*",
+            "etc/sysconfig/network-scripts/route*",
+        ],
+    ),
 ];
 
 /// Red Hat's scripts refuse a card whose hardware address is another.
@@ -66,16 +68,27 @@ pub(super) fn stays(draft: &mut Draft<'_>, context: &Context<'_>, path: &str) ->
     Ok(())
 }
 
-/// Says that settings of `eth0` which stay have no gateway, where the way out went over `venet0`.
+/// Says that settings of `eth0` which stay have no gateway, where the way out went over `venet0`:
+/// for managers that have all their gateways in few files.
 pub(super) fn has_way_out(draft: &mut Draft<'_>, path: &str) -> Result<()> {
-    let text = draft.text(path)?.unwrap_or_default();
-    match WAYS_OUT.iter().any(|word| text.contains(word)) {
-        true => Ok(()),
-        false => draft.keep(
-            path,
-            "has no gateway, as the way out went over venet0: give eth0 one by hand",
-        ),
+    let Some((_, files)) = GATEWAYS.iter().find(|(start, _)| path.starts_with(start)) else {
+        return Ok(());
+    };
+    for pattern in *files {
+        for path in draft.view.matching(pattern)? {
+            let text = draft.text(&path)?.unwrap_or_default().to_ascii_lowercase();
+            if ["gateway", "default", "dhcp"]
+                .iter()
+                .any(|word| text.contains(word))
+            {
+                return Ok(());
+            }
+        }
     }
+    draft.keep(
+        path,
+        "no gateway was found, as the way out went over venet0: see that eth0 has one",
+    )
 }
 
 /// Whether the new card has another hardware address. A machine's may have that of the

@@ -8,7 +8,7 @@ use sha2::{Digest as _, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
-use std::os::unix::fs::{FileExt as _, FileTypeExt as _, MetadataExt as _};
+use std::os::unix::fs::{DirEntryExt as _, FileExt as _, FileTypeExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
 /// Every path of a tree, from its root and without a `/` in front; the root's is empty.
@@ -107,16 +107,16 @@ impl Contents {
 /// Everything below `root`, as the kernel shows it. An error of a file is part of the list.
 pub fn of_mount(root: &Path) -> Listing {
     let mut list = Listing::new();
-    let mut todo = vec![Vec::new()];
+    let mut todo = vec![(Vec::new(), 0)];
     // A file with many names is read once.
     let mut known: BTreeMap<u64, Listed> = BTreeMap::new();
     let mut walked = BTreeSet::new();
-    while let Some(path) = todo.pop() {
+    while let Some((path, said)) = todo.pop() {
         let place = root.join(PathBuf::from(std::ffi::OsString::from_vec(path.clone())));
         let inode = match std::fs::symlink_metadata(&place) {
             Ok(found) => found.ino(),
             Err(error) => {
-                list.insert(path, unreadable(0, &error.to_string()));
+                list.insert(path, unreadable(said, &error.to_string()));
                 continue;
             }
         };
@@ -125,7 +125,9 @@ pub fn of_mount(root: &Path) -> Listing {
         if is_directory && walked.insert(inode) {
             let (names, ended) = names(&place);
             file.names = ended;
-            let below = names.iter().map(|name| joined(&path, name));
+            let below = names
+                .iter()
+                .map(|(name, said)| (joined(&path, name), *said));
             todo.extend(below.rev());
         }
         list.insert(path, file);
@@ -153,15 +155,16 @@ pub fn joined(path: &[u8], name: &[u8]) -> Vec<u8> {
     [path, b"/", name].concat()
 }
 
-/// The names of a directory in the order of their bytes, and whether they are all.
-fn names(place: &Path) -> (Vec<Vec<u8>>, Answer<()>) {
+/// The names of a directory in the order of their bytes with the inodes that it says, and whether
+/// they are all.
+fn names(place: &Path) -> (Vec<(Vec<u8>, u64)>, Answer<()>) {
     let mut names = Vec::new();
     let mut ended = Ok(());
     match std::fs::read_dir(place) {
         Ok(entries) => {
             for entry in entries {
                 match entry {
-                    Ok(entry) => names.push(entry.file_name().into_vec()),
+                    Ok(entry) => names.push((entry.file_name().into_vec(), entry.ino())),
                     Err(error) => {
                         ended = Err(error.to_string());
                         break;
@@ -172,7 +175,7 @@ fn names(place: &Path) -> (Vec<Vec<u8>>, Answer<()>) {
         Err(error) => ended = Err(error.to_string()),
     }
     names.sort();
-    names.dedup();
+    names.dedup_by(|one, other| one.0 == other.0);
     (names, ended)
 }
 

@@ -3,6 +3,7 @@
 use super::listing::{Answer, Listed, Listing, Stat, Time};
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// What could not be read, a line each.
 pub fn errors(list: &Listing) -> Vec<String> {
@@ -99,6 +100,18 @@ fn forgive(theirs: &mut Listed, ours: &mut Listed) {
             *ours = theirs;
         }
     }
+    // What a damaged list of orphans names is cut to its size when it is mounted, and has that time.
+    let is_of_mount = theirs.modified == theirs.changed && is_recent(theirs.changed);
+    if is_of_mount && ours.changed < theirs.changed {
+        (ours.modified, ours.changed) = (theirs.modified, theirs.changed);
+    }
+}
+
+/// Whether it is a time of the last minutes.
+fn is_recent(time: Time) -> bool {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    let ago = i64::try_from(now.as_secs()).unwrap() - time.0;
+    (0..600).contains(&ago)
 }
 
 /// Where one of two answers is an error, both are.

@@ -8,7 +8,6 @@
 use std::fmt;
 
 use flate2::{Compress, Crc, FlushCompress, Status};
-use zstd::zstd_safe::CParameter;
 
 use super::error::TarError;
 use super::options::TarCompression;
@@ -28,16 +27,11 @@ impl fmt::Debug for Codec {
     }
 }
 
-/// The middle between speed and size that each program takes for its default.
-const ZSTD_LEVEL: i32 = 3;
+/// One below zstd's default: its table stays in a core's own cache. A fifth less time for a
+/// twenty-fifth more bytes.
+const ZSTD_LEVEL: i32 = 2;
+/// The middle between speed and size that gzip takes for its default.
 const GZIP_LEVEL: u32 = 6;
-
-/// Tables that stay in a core's own cache: a tenth less time for a hundredth more bytes.
-const ZSTD_PARAMETERS: [CParameter; 3] = [
-    CParameter::ChecksumFlag(true),
-    CParameter::HashLog(16),
-    CParameter::ChainLog(15),
-];
 
 fn failed(source: std::io::Error) -> TarError {
     TarError::Compressor { source }
@@ -52,9 +46,7 @@ impl Codec {
             }
             TarCompression::Zstd => {
                 let mut zstd = zstd::bulk::Compressor::new(ZSTD_LEVEL).map_err(failed)?;
-                for parameter in ZSTD_PARAMETERS {
-                    zstd.set_parameter(parameter).map_err(failed)?;
-                }
+                zstd.include_checksum(true).map_err(failed)?;
                 Coder::Zstd(Box::new(zstd))
             }
         }))

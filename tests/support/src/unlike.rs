@@ -100,7 +100,7 @@ fn forgive(theirs: &mut Listed, ours: &mut Listed) {
             *ours = theirs;
         }
     }
-    // What a damaged list of orphans names is cut to its size when it is mounted, and has that time.
+    // What a damaged list of orphans names is cut to its size when it is mounted: it has that time.
     let is_of_mount = theirs.modified == theirs.changed && is_recent(theirs.changed);
     if is_of_mount && ours.changed < theirs.changed {
         (ours.modified, ours.changed) = (theirs.modified, theirs.changed);

@@ -50,7 +50,7 @@ pub(super) fn apply(draft: &mut Draft<'_>, context: &Context<'_>) -> Result<()> 
 }
 
 /// All directories, each after the one that it is in; and device nodes with the numbers of their
-/// directories, up to more than [`MOST`] of them.
+/// directories: all of them, or more than [`MOST`].
 fn nodes(tree: &dyn Tree) -> (Vec<Folder>, Vec<(usize, Vec<u8>)>) {
     let mut ancestors = Ancestors::default();
     let root = tree.root();

@@ -7,7 +7,7 @@ const REASON: &str = "no user has a password or an SSH key here: set a password 
      container before it is converted, or the machine has a login that no user gets through";
 
 pub(super) fn apply(draft: &mut Draft<'_>) -> Result<()> {
-    // Passwords stood in the list of users before they had a file of their own.
+    // A system without it keeps its passwords in the list of users.
     let path = "etc/shadow";
     let Some(text) = draft.view.readable(path) else {
         return Ok(());
@@ -28,8 +28,8 @@ pub(super) fn apply(draft: &mut Draft<'_>) -> Result<()> {
     }
 }
 
-/// Whether a field is a password or an empty one, which needs none. `!` and `*` are
-/// for users without a login.
+/// Whether a field is a password or an empty one, which needs none. `!` and `*` are for users
+/// without a login.
 fn is_password(field: &str) -> bool {
     !field.starts_with(['!', '*'])
 }

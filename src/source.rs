@@ -1,5 +1,6 @@
 //! Where image bytes come from: a file opened for reading only, or a byte vector in tests.
 
+mod cached;
 mod error;
 mod rescue;
 mod resolved;
@@ -12,16 +13,16 @@ use std::ops::Range;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, PosixFadviseAdvice, posix_fadvise};
 use nix::unistd::{Whence, lseek64};
 
+use self::cached::Asked;
 pub use self::error::SourceError;
 pub use self::rescue::{is_bad_sector, rescue};
 use crate::error::{Error, Result};
-use crate::sys;
 use crate::util::bytes::to_usize;
 
 /// Bytes that can be read at any offset, by many threads.
@@ -101,6 +102,8 @@ pub struct FileSource {
     path: PathBuf,
     /// What the file was when it was opened; see [`FileSource::check_unchanged`].
     opened: FileState,
+    /// How it is asked what of it is in the page cache, once that is known.
+    asked: Arc<OnceLock<Asked>>,
 }
 
 /// What shows that a file was changed: identity, size and times.
@@ -231,6 +234,7 @@ impl FileSource {
             file: Arc::new(file),
             path: path.to_owned(),
             opened,
+            asked: Arc::default(),
         })
     }
 
@@ -312,8 +316,9 @@ impl FileSource {
     /// say.
     #[must_use]
     pub fn is_cached(&self, range: &Range<u64>) -> bool {
+        let asked = self.asked.get_or_init(|| Asked::of(&self.file));
         let last = range.end.saturating_sub(1).max(range.start);
-        sys::is_cached(&self.file, range.start) && sys::is_cached(&self.file, last)
+        asked.is_cached(&self.file, range.start) && asked.is_cached(&self.file, last)
     }
 
     /// Whether reading here and there in the file moves the head of a disk, or may.

@@ -3,6 +3,7 @@
 
 #![allow(unsafe_code)]
 
+mod cache;
 mod device;
 mod sha;
 
@@ -13,6 +14,7 @@ use std::os::fd::AsRawFd;
 use nix::errno::Errno;
 use nix::libc;
 
+pub(crate) use cache::{is_in_page_cache, is_read_at_once};
 pub(crate) use device::{
     LoopFile, NbdIoctl, add_partition, attach_loop, become_io_flusher, delete_partition,
     detach_loop, free_loop, nbd_ioctl, reread_partitions,
@@ -69,29 +71,4 @@ pub(crate) fn start_writeback(file: &File, offset: u64, len: u64) {
             libc::sync_file_range(file.as_raw_fd(), offset, len, libc::SYNC_FILE_RANGE_WRITE);
         }
     }
-}
-
-/// Whether the byte at `offset` of a file is in the page cache (`RWF_NOWAIT`, preadv2(2)): reading
-/// it would wait for nothing. Also `true` where the file system does not say.
-pub(crate) fn is_cached(file: &File, offset: u64) -> bool {
-    let Ok(offset) = i64::try_from(offset) else {
-        return true;
-    };
-    let mut byte = 0u8;
-    let room = libc::iovec {
-        iov_base: (&raw mut byte).cast(),
-        iov_len: 1,
-    };
-    // SAFETY: the kernel writes at most one byte, into `byte`, which lives until the call returns;
-    // the descriptor is open while `file` is borrowed.
-    let read = unsafe {
-        libc::preadv2(
-            file.as_raw_fd(),
-            &raw const room,
-            1,
-            offset,
-            libc::RWF_NOWAIT,
-        )
-    };
-    !matches!(Errno::result(read), Err(Errno::EAGAIN))
 }

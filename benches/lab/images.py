@@ -92,8 +92,9 @@ def stored(path):
     return found
 
 
-def write_disk(path, size, directory):
-    """A raw disk with a GPT and an ext4 partition that holds `size` bytes of this machine's files."""
+def write_disk(path, size, directory, fill=None):
+    """A raw disk with a GPT and an ext4 partition that holds `size` bytes of this machine's files,
+    put there by `fill`: copy_files or files_and_removed."""
     clusters = 64 + -(-size * 3 // 2 // CLUSTER)
     with open(path, "wb") as disk:
         disk.truncate(clusters * CLUSTER)
@@ -105,7 +106,7 @@ def write_disk(path, size, directory):
     os.makedirs(mount, exist_ok=True)
     tool("mount", "-o", "loop,offset=1048576", path, mount)
     try:
-        apart(copy_files, mount, size)
+        apart(fill or copy_files, mount, size)
     finally:
         tool("umount", mount)
 
@@ -133,6 +134,15 @@ def copy_files(target, size):
                 return
         if left == before:
             raise SystemExit("there are no files in /usr to copy")
+
+
+def files_and_removed(target, size):
+    """Files of half the size, after others of the same size were removed."""
+    for name in "kept", "removed":
+        os.mkdir(os.path.join(target, name))
+        copy_files(os.path.join(target, name), size // 2)
+    os.sync()
+    shutil.rmtree(os.path.join(target, "removed"))
 
 
 class Data:

@@ -58,6 +58,7 @@ mod partitions;
 mod qcow2;
 mod qcow2_room;
 mod raw_ends;
+mod read_order;
 mod room;
 mod salvage_lists;
 mod salvaged_files;

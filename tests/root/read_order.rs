@@ -1,0 +1,107 @@
+//! In which order a disk is read whose clusters lie in disorder, and of which nothing is in the
+//! page cache.
+
+use crate::sharing::file_system;
+use crate::support::system::Mounted;
+use crate::support::{ImageBuilder, Scratch, SourceGuard, program};
+use crate::tools::tool;
+use std::path::Path;
+use std::process::Command;
+
+const MIB: u64 = 1 << 20;
+const CLUSTERS: u32 = 96;
+
+/// Tells the kernel whether the disk under a mounted file system has a head that moves.
+fn set_rotational(mounted: &Mounted, rotational: bool) {
+    let mut findmnt = Command::new("findmnt");
+    findmnt.args(["--noheadings", "--output", "SOURCE", "--mountpoint"]);
+    let device = tool("util-linux", findmnt.arg(&mounted.dir));
+    let name = Path::new(device.trim()).file_name().unwrap().to_owned();
+    let queue = Path::new("/sys/block").join(name).join("queue/rotational");
+    let said = if rotational { "1" } else { "0" };
+    std::fs::write(&queue, said).unwrap();
+    assert_eq!(std::fs::read_to_string(&queue).unwrap().trim(), said);
+}
+
+/// A place in a file that the kernel is told or asked about, as strace writes it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Call {
+    /// To read it soon.
+    WillNeed(u64),
+    /// To read it now, if that takes no time.
+    Read(u64),
+}
+
+impl Call {
+    fn of(line: &str) -> Option<Self> {
+        let (call, arguments) = line.split_once('(')?;
+        let (arguments, _) = arguments.rsplit_once(") =")?;
+        let number = |text: &str| text.trim().parse().unwrap();
+        if call.ends_with("preadv2") {
+            let (before, how) = arguments.rsplit_once(", ")?;
+            assert_eq!(how, "RWF_NOWAIT", "{line}");
+            return Some(Self::Read(number(before.rsplit_once(", ")?.1)));
+        }
+        let arguments: Vec<_> = arguments.split(", ").collect();
+        let will_need = arguments.contains(&"POSIX_FADV_WILLNEED");
+        will_need.then(|| Self::WillNeed(number(arguments[1])))
+    }
+
+    fn place(self) -> u64 {
+        match self {
+            Self::WillNeed(place) | Self::Read(place) => place,
+        }
+    }
+}
+
+/// How often the place before lies more than a cluster further on.
+fn back(calls: &[Call]) -> usize {
+    let pairs = calls.windows(2);
+    pairs
+        .filter(|pair| pair[0].place() > pair[1].place() + MIB)
+        .count()
+}
+
+#[test]
+fn a_cold_disk_in_disorder_is_read_from_one_end_to_the_other_where_a_head_moves() {
+    let scratch = Scratch::new();
+    let mounted = file_system(&scratch, "ext4", &[]);
+    let image = ImageBuilder::v2().cluster_sectors(2048).clusters(CLUSTERS);
+    let image = image.store_all((0..CLUSTERS).map(|number| number * 37 % CLUSTERS));
+    let model = image.write(&mounted.dir.join("disk.hdd")).model("");
+    mounted.end();
+
+    let _guard = SourceGuard::new(&scratch.path().join("ext4"));
+    let target = scratch.path().join("disk.raw");
+    for rotational in [true, false] {
+        // What was not read since it was mounted is not in the page cache.
+        let mounted = Mounted::image(
+            &scratch.path().join("ext4"),
+            &scratch.path().join("again"),
+            "loop,ro",
+        );
+        set_rotational(&mounted, rotational);
+        let output = Command::new("strace")
+            .args(["-f", "-qq", "-e", "trace=/fadvise,preadv2", "--"])
+            .arg(program::path())
+            .arg(mounted.dir.join("disk.hdd"))
+            .arg("-o")
+            .arg(&target)
+            .args(["-f", "-v", "--no-sync"])
+            .output()
+            .unwrap_or_else(|error| panic!("strace: {error}; it is in the Debian package strace"));
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.success(), "{said}");
+        assert!(std::fs::read(&target).unwrap() == model.content());
+
+        let calls: Vec<_> = said.lines().filter_map(Call::of).collect();
+        let will_need = |call: &Call| matches!(call, Call::WillNeed(_));
+        let asked = calls.iter().filter(|call| will_need(call)).count();
+        // Some came with what was read before them.
+        assert!(asked > CLUSTERS as usize / 2, "{asked}: {said}");
+        let by_file = said.contains("96 MiB read in the order of the image's files");
+        assert_eq!(by_file, rotational, "{said}");
+        // Once to choose the order, once to copy.
+        assert_eq!(back(&calls) <= 1, rotational, "{said}");
+    }
+}

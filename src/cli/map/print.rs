@@ -15,12 +15,12 @@ use crate::cli::output::Stdout;
 /// The least bytes of a disk that a thread walks over at a time.
 const SECTION: u64 = 4 << 30;
 /// The most sections: a header may claim any size, and each section has its cost.
-const SECTIONS: u64 = 4096;
+const SECTIONS: u64 = 512;
 /// The most threads that make rows.
 const MAKERS: usize = 4;
 /// Rows are handed over when they are so many bytes, and so many times before a thread waits.
 const ROWS: usize = 512 << 10;
-const WAITING: usize = 4;
+const WAITING: usize = 8;
 
 /// Writes a row for every extent. Each of some threads walks over one section of the disk after
 /// the other, in turn; a disk may have millions of extents, so the rows on the way are bounded.

@@ -28,18 +28,16 @@ pub(super) trait Row: Clone + Send {
 #[derive(Debug, Clone)]
 pub(super) struct Text {
     parts: Parts,
-    /// The row of each store that was made last: the next one differs in its numbers.
+    /// For each store, a row of an extent that is stored there.
     rows: Vec<Stored>,
-    /// A length and how it is shown: most are that of a cluster.
-    length: (u64, [u8; FIELD]),
-    /// The upper half of an offset and its digits: most are that of the offset before.
-    upper: (u32, u64),
 }
 
-/// The row of an extent that is stored.
+/// A row of an extent that is stored, without its offsets.
 #[derive(Debug, Clone)]
 struct Stored {
     row: Vec<u8>,
+    /// The length that the row has: most are that of a cluster.
+    len: u64,
     /// Where the host offset is in the row.
     host_offset_at: usize,
 }
@@ -47,8 +45,6 @@ struct Stored {
 impl Text {
     pub(super) fn new(files: Vec<String>, parts: Parts) -> Self {
         let mut text = Self {
-            length: (0, hex(0)),
-            upper: (0, digits(0)),
             rows: Vec::new(),
             parts,
         };
@@ -57,7 +53,7 @@ impl Text {
         text
     }
 
-    /// A row of which only the numbers are missing.
+    /// A row in which the numbers are 0.
     fn stored(&self, store: usize, file: &str) -> Stored {
         let mut row = [hex(0), hex(0)].concat();
         self.place(&mut row, StoreId::at(store));
@@ -68,6 +64,7 @@ impl Text {
         row.push(b'\n');
         Stored {
             row,
+            len: 0,
             host_offset_at,
         }
     }
@@ -88,32 +85,31 @@ impl Text {
 impl Row for Text {
     fn add(&mut self, out: &mut Vec<u8>, extent: &Extent) {
         let Extent { offset, len, kind } = *extent;
-        if self.length.0 != len {
-            self.length = (len, hex(len));
-        }
-        let (upper, lower) = halves(offset);
-        if self.upper.0 != upper {
-            self.upper = (upper, digits(upper));
-        }
-        let start = [field(offset, self.upper.1, digits(lower)), self.length.1];
         match kind {
             ExtentKind::Data { store, host_offset }
             | ExtentKind::Compressed { store, host_offset } => {
                 let stored = self.rows.get_mut(store.index());
                 let Stored {
                     row,
+                    len: shown,
                     host_offset_at,
                 } = stored.expect("every store of the disk has a row");
-                put(row, 0, start.as_flattened());
-                put(row, *host_offset_at, &hex(host_offset));
+                if *shown != len {
+                    *shown = len;
+                    put(row, FIELD, &hex(len));
+                }
+                let start = out.len();
                 out.extend_from_slice(row);
+                let row = out.get_mut(start..).unwrap_or_default();
+                put(row, PREFIX, &padded(offset));
+                put(row, *host_offset_at + PREFIX, &padded(host_offset));
             }
             ExtentKind::Hole => {
-                out.extend_from_slice(start.as_flattened());
+                out.extend_from_slice([hex(offset), hex(len)].as_flattened());
                 out.extend_from_slice(b" hole\n");
             }
             ExtentKind::Lost { store } => {
-                out.extend_from_slice(start.as_flattened());
+                out.extend_from_slice([hex(offset), hex(len)].as_flattened());
                 self.place(out, store);
                 out.extend_from_slice(b"  lost\n");
             }
@@ -127,46 +123,52 @@ fn put(row: &mut [u8], at: usize, bytes: &[u8]) {
     place.expect("the row has the field").copy_from_slice(bytes);
 }
 
-/// The columns of a number and the space after them.
-const FIELD: usize = 19;
+/// The columns of a number: `0x`, the digits, and the space after them.
+const FIELD: usize = PREFIX + DIGITS + 1;
+const PREFIX: usize = 2;
+const DIGITS: usize = 16;
 
-/// The digits of 32 bits: all of them at a time, a byte each.
-fn digits(number: u32) -> u64 {
-    const ONES: u64 = 0x0101_0101_0101_0101;
-    let spread = u64::from(number);
-    let spread = (spread | spread << 16) & 0x0000_ffff_0000_ffff;
-    let spread = (spread | spread << 8) & 0x00ff_00ff_00ff_00ff;
-    let spread = (spread | spread << 4) & 0x0f0f_0f0f_0f0f_0f0f;
-    // With 6 more, what is above 9 is above 15.
-    let letters = (spread + 6 * ONES) >> 4 & ONES;
-    spread + u64::from(b'0') * ONES + letters * u64::from(b'a' - b'0' - 10)
+/// The two digits of every byte, the second one in the lower half.
+static PAIRS: [u16; 256] = {
+    let digits = b"0123456789abcdef";
+    let (mut pairs, mut byte) = ([0; 256], 0);
+    while byte < pairs.len() {
+        pairs[byte] = u16::from_be_bytes([digits[byte >> 4], digits[byte & 15]]);
+        byte += 1;
+    }
+    pairs
+};
+
+/// Spaces in the place of the last digits, by how many these are.
+static SPACES: [u128; DIGITS] = {
+    let (mut spaces, mut number) = ([0; DIGITS], 1);
+    while number < spaces.len() {
+        spaces[number] = spaces[number - 1] << 8 | b' ' as u128;
+        number += 1;
+    }
+    spaces
+};
+
+/// The digits of half a number, a byte each.
+fn digits(half: [u8; 4]) -> u64 {
+    let pair = |byte| u64::from(PAIRS[usize::from(byte)]);
+    half.into_iter().fold(0, |all, byte| all << 16 | pair(byte))
 }
 
-/// The upper and the lower half of a number.
-fn halves(number: u64) -> (u32, u32) {
+/// The digits of a number, filled up with spaces. Without a loop over the digits: most of a row is
+/// this.
+fn padded(number: u64) -> [u8; DIGITS] {
     let [a, b, c, d, lower @ ..] = number.to_be_bytes();
-    (u32::from_be_bytes([a, b, c, d]), u32::from_be_bytes(lower))
+    let all = u128::from(digits([a, b, c, d])) << 64 | u128::from(digits(lower));
+    // Leading zeros go out at the front, and spaces come in at the end.
+    let unused = (number | 1).leading_zeros() / 4;
+    (all << (unused * 8) | SPACES[unused as usize]).to_be_bytes()
 }
 
 /// `0x` and the digits, filled up to 18 columns, and a space.
 fn hex(number: u64) -> [u8; FIELD] {
-    let (upper, lower) = halves(number);
-    field(number, digits(upper), digits(lower))
-}
-
-/// As [`hex`], of a number and the digits of its halves. Without a loop over the digits: most of a
-/// row is this.
-fn field(number: u64, upper: u64, lower: u64) -> [u8; FIELD] {
-    const SPACES: u128 = u128::from_be_bytes([b' '; 16]);
-    let all = u128::from(upper) << 64 | u128::from(lower);
-    // Leading zeros go out at the front, and spaces come in at the end.
-    let unused = (number | 1).leading_zeros() / 4 * 8;
-    let filling = SPACES & ((1 << unused) - 1);
-    let digits = all << unused | filling;
     let mut field = *b"0x                 ";
-    if let Some(place) = field.get_mut(2..18) {
-        place.copy_from_slice(&digits.to_be_bytes());
-    }
+    put(&mut field, PREFIX, &padded(number));
     field
 }
 
@@ -278,6 +280,22 @@ mod tests {
             "OFFSET", "LENGTH", "LAYER", "HOST OFFSET"
         );
         assert_eq!(HEADING, heading);
+    }
+
+    #[test]
+    fn numbers_of_every_length_are_shown_as_by_fmt() {
+        for shift in 0..64 {
+            let one = 1u64 << shift;
+            for number in [
+                one,
+                one - 1,
+                u64::MAX >> shift,
+                0xfedc_ba98_7654_3210 >> shift,
+            ] {
+                let shown = String::from_utf8(hex(number).to_vec()).unwrap();
+                assert_eq!(shown, format!("{number:<#18x} "));
+            }
+        }
     }
 
     #[test]

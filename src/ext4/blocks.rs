@@ -18,8 +18,8 @@ pub(crate) trait Blocks: Debug + Send + Sync {
     ///
     /// # Errors
     ///
-    /// [`Error::OutOfRange`](crate::Error::OutOfRange) where the range does not lie inside, and
-    /// what the disk says when it is read.
+    /// [`DiskError::OutOfRange`](crate::disk::DiskError::OutOfRange) where the range does not lie
+    /// inside, and what the disk says when it is read.
     fn read_at(&self, buf: &mut [u8], offset: u64) -> Result<Reading>;
 
     /// Says what of a range, in bytes, is stored, in its order and without gap or overlap: pieces

@@ -47,7 +47,8 @@ impl Reader {
     ///
     /// # Errors
     ///
-    /// [`FilesError::Inode`] where it is not in use or makes no sense, and as [`Reader::place_of`].
+    /// [`FilesError::Inode`](super::FilesError::Inode) where it is not in use or makes no sense,
+    /// and as [`Reader::place_of`].
     pub(super) fn inode(&self, number: u32) -> Result<Inode> {
         let (block, at) = self.place_of(number)?;
         let block = self.read_block(number, block)?;

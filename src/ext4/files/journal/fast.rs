@@ -36,7 +36,7 @@ enum Next {
 ///
 /// # Errors
 ///
-/// [`FilesError::Journal`](super::FilesError::Journal) for what the kernel refuses too.
+/// [`FilesError::Journal`](crate::ext4::FilesError::Journal) for what the kernel refuses too.
 pub(super) fn read(
     journal: &JournalFile<'_>,
     header: &Header,

@@ -51,7 +51,7 @@ impl Log {
     ///
     /// # Errors
     ///
-    /// [`FilesError::Journal`](super::FilesError::Journal) for what the kernel refuses too.
+    /// [`FilesError::Journal`](crate::ext4::FilesError::Journal) for what the kernel refuses too.
     pub(super) fn scan(journal: &JournalFile<'_>, header: &Header, start: u32) -> Result<Self> {
         let mut walk = Walk {
             journal,

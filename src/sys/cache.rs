@@ -7,12 +7,18 @@ use nix::errno::Errno;
 use nix::libc;
 
 /// Whether the page of a file with the byte at `offset` is in the page cache (cachestat(2), since
-/// Linux 6.5): nothing is read for it. `None` where the kernel does not say.
+/// Linux 6.5): nothing is read for it. `None` where the kernel does not say: an older one, one
+/// that a container keeps from it, or for a user who neither owns the file nor may write to it.
 ///
-/// Of file systems that keep their pages elsewhere, as overlayfs, it says that none is there.
-#[cfg(not(any(target_arch = "mips", target_arch = "mips64")))]
+/// overlayfs keeps the pages in another file: there the kernel says that none is cached.
+#[cfg(not(any(
+    target_arch = "mips",
+    target_arch = "mips32r6",
+    target_arch = "mips64",
+    target_arch = "mips64r6"
+)))]
 pub(crate) fn is_in_page_cache(file: &File, offset: u64) -> Option<bool> {
-    /// The number is the same on every architecture that Rust knows but MIPS.
+    /// The number is the same on all architectures but MIPS and Alpha.
     const CACHESTAT: libc::c_long = 451;
     // As in linux/mman.h: an offset and a length, and numbers of pages, the first of which are
     // those in the cache.
@@ -32,8 +38,13 @@ pub(crate) fn is_in_page_cache(file: &File, offset: u64) -> Option<bool> {
     Errno::result(said).is_ok().then_some(pages[0] > 0)
 }
 
-/// There, the call has other numbers.
-#[cfg(any(target_arch = "mips", target_arch = "mips64"))]
+/// MIPS gives the call other numbers.
+#[cfg(any(
+    target_arch = "mips",
+    target_arch = "mips32r6",
+    target_arch = "mips64",
+    target_arch = "mips64r6"
+))]
 pub(crate) fn is_in_page_cache(_: &File, _: u64) -> Option<bool> {
     None
 }

@@ -59,6 +59,9 @@ fn container() -> Scratch {
     scratch
 }
 
+/// A node that an unprivileged container cannot make: for one, `tar` would end with an error.
+const NODE: &str = "./var/spool/postfix/dev/random";
+
 /// The programs of Docker, which are not to be installed: that would start a daemon.
 fn docker() -> PathBuf {
     let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join("docker");
@@ -100,6 +103,7 @@ fn assert_moved(found: &str, scratch: &Scratch) {
             "./etc/network/interfaces",
             "./etc/vzdump",
             "./srv/started",
+            NODE,
             // nspawn's.
             "./etc/localtime",
             "./etc/resolv.conf",
@@ -179,6 +183,7 @@ fn proxmox_restores_and_starts_it() {
     let lxc = run(&scratch, place, &["lxc-proxmox", "lxc-verify"]);
     let root = lxc.join("201/rootfs");
     assert_moved(&list_of_unprivileged(&root), &scratch);
+    assert!(root.join(NODE).parent().unwrap().is_dir() && !root.join(NODE).exists());
     assert_started(&root);
     assert!(!root.join("etc/vzdump/vps.conf").exists());
     let settings = std::fs::read_to_string(lxc.join("201/settings")).unwrap();
@@ -279,6 +284,7 @@ fn lxc_starts_it_unprivileged() {
     let lxc = run(&scratch, place, &["lxc-range", "lxc-plain"]);
     let root = lxc.join("www/rootfs");
     assert_moved(&list_of_unprivileged(&root), &scratch);
+    assert!(root.join(NODE).parent().unwrap().is_dir() && !root.join(NODE).exists());
     assert_started(&root);
 }
 
@@ -291,6 +297,7 @@ fn a_target_named_like_an_archive_is_one_with_the_containers_files() {
         convert(&image, &target).run().done();
         // What the page leaves out is there, too.
         let (found, expected) = listed(&target, &scratch);
+        assert!(expected.contains(NODE));
         let found: BTreeSet<_> = found.lines().collect();
         let missing = expected.lines().filter(|line| !found.contains(line));
         assert_eq!(missing.collect::<Vec<_>>(), [""; 0], "{name}");

@@ -67,5 +67,6 @@ mod targets;
 mod updates;
 mod updates_machines;
 mod updates_ploop;
+mod updates_power;
 mod updates_qcow2;
 mod wire;

@@ -53,7 +53,7 @@ impl Text {
         text
     }
 
-    /// A row in which the numbers are 0.
+    /// A row whose offsets and length are 0.
     fn stored(&self, store: usize, file: &str) -> Stored {
         let mut row = [hex(0), hex(0)].concat();
         self.place(&mut row, StoreId::at(store));
@@ -139,7 +139,7 @@ static PAIRS: [u16; 256] = {
     pairs
 };
 
-/// Spaces in the place of the last digits, by how many these are.
+/// Entry n is n spaces in the last places.
 static SPACES: [u128; DIGITS] = {
     let (mut spaces, mut number) = ([0; DIGITS], 1);
     while number < spaces.len() {
@@ -155,8 +155,7 @@ fn digits(half: [u8; 4]) -> u64 {
     half.into_iter().fold(0, |all, byte| all << 16 | pair(byte))
 }
 
-/// The digits of a number, filled up with spaces. Without a loop over the digits: most of a row is
-/// this.
+/// The digits of a number, filled up with spaces. Two digits at a time: most of a row is this.
 fn padded(number: u64) -> [u8; DIGITS] {
     let [a, b, c, d, lower @ ..] = number.to_be_bytes();
     let all = u128::from(digits([a, b, c, d])) << 64 | u128::from(digits(lower));

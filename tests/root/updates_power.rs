@@ -2,6 +2,7 @@
 //! after that anything, in sectors and in any order. The system calls of an update tell both.
 
 use std::collections::HashSet;
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::hash::{BuildHasher as _, RandomState};
 use std::ops::Range;
@@ -9,9 +10,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::SystemTime;
 
+use crate::support::machines::Machine;
 use crate::support::system::Mounted;
 use crate::support::updates::layers;
-use crate::support::{Chain, Outcome, Scratch, SourceGuard, convert, program, qcow2};
+use crate::support::{Outcome, Program, Scratch, SourceGuard, program, qcow2};
 
 const SECTOR: usize = 512;
 
@@ -187,16 +189,34 @@ impl Disk {
     }
 }
 
+/// An update of a target that a snapshot was converted to.
 struct Update {
-    chain: Chain,
+    /// The image, and what every conversion of it has on its command line.
+    line: Vec<OsString>,
+    snapshot: String,
     target: PathBuf,
+    /// What the disk reads as afterwards.
+    content: Vec<u8>,
     /// Where system calls are written down.
     trace: PathBuf,
 }
 
 impl Update {
+    fn new(line: &[&OsStr], snapshot: &str, target: PathBuf, content: Vec<u8>) -> Self {
+        Self {
+            line: line.iter().map(|&word| word.to_owned()).collect(),
+            snapshot: snapshot.to_owned(),
+            trace: target.with_extension("trace"),
+            target,
+            content,
+        }
+    }
+
     fn run(&self, options: &[&str]) -> Outcome {
-        convert(&self.chain.dir, &self.target).args(options).run()
+        Program::new(&self.line)
+            .args([OsStr::new("-o"), self.target.as_os_str()])
+            .args(options)
+            .run()
     }
 
     fn state(&self) -> PathBuf {
@@ -219,7 +239,7 @@ impl Update {
             .arg("-o")
             .arg(&self.trace)
             .arg(program::path())
-            .arg(&self.chain.dir)
+            .args(&self.line)
             .arg("-o")
             .arg(&self.target)
             .args(["--update", "--reflink=never", "-j1"]);
@@ -230,75 +250,98 @@ impl Update {
     }
 
     fn holds(&self, what: &str) {
-        let mut content = self.chain.model().content();
         if self.target.extension().is_some_and(|kind| kind == "qcow2") {
-            content.resize(content.len().next_multiple_of(SECTOR), 0);
-            qcow2::assert_holds(&self.target, &content, what);
+            qcow2::assert_holds(&self.target, &self.content, what);
         } else {
-            assert!(fs::read(&self.target).unwrap() == content, "{what}");
+            assert!(fs::read(&self.target).unwrap() == self.content, "{what}");
         }
+    }
+
+    /// Wherever the power fails, the same command makes the target right: after each of the
+    /// update's events, or at most after so many.
+    fn fails(&self, most: usize) {
+        self.run(&["--snapshot", &self.snapshot]).status(0);
+        let modified = || fs::metadata(&self.target).unwrap().modified().unwrap();
+        let (before, begun) = (self.disk(), modified());
+        let events = self.traced();
+        self.holds("without a failure");
+        let (after, ended) = (self.disk(), modified());
+        // What was written down is what happened.
+        let mut random = Random(1);
+        let replayed = before.clone().after(&events, Kept::All, &mut random);
+        assert!(replayed.target == after.target && replayed.state == after.state);
+
+        let now = SystemTime::now();
+        let (hash, mut states) = (RandomState::new(), HashSet::new());
+        let ends = (0..=events.len()).rev();
+        for end in ends.step_by(events.len().div_ceil(most).max(1)) {
+            for kept in [Kept::Nothing, Kept::All, Kept::SomeCalls, Kept::SomeSectors] {
+                // A new time reaches the disk with the rest of the target, or before it.
+                for modified in [begun, now] {
+                    let disk = before.clone().after(&events[..end], kept, &mut random);
+                    let modified = match () {
+                        () if disk.state == after.state => ended,
+                        () if disk.state == before.state => begun,
+                        () => modified,
+                    };
+                    if !states.insert(hash.hash_one((&disk, modified))) {
+                        continue;
+                    }
+                    fs::write(&self.target, &disk.target).unwrap();
+                    fs::write(self.state(), &disk.state).unwrap();
+                    let file = File::options().write(true).open(&self.target).unwrap();
+                    file.set_modified(modified).unwrap();
+                    let what = format!("{end} of {} events, {kept:?}", events.len());
+                    let again = self.run(&["--update", "--reflink=never"]);
+                    assert_eq!(again.status, Some(0), "{what}\n{}", again.stderr);
+                    self.holds(&what);
+                }
+            }
+        }
+        let (states, events) = (states.len(), events.len().min(most));
+        assert!(states > 2 * events, "{states} after {events} events");
     }
 }
 
-/// Wherever the power fails, the same command makes the target right.
-fn fails(name: &str) {
+/// An update of a target of this name.
+fn of_a_disk(name: &str) {
     let scratch = Scratch::new();
     let chain = layers(false).write(&scratch.source());
     let _guard = SourceGuard::new(&scratch.source());
     // Where a sync takes no time.
     let memory = Mounted::memory("100m", &scratch.path().join("memory"));
-    let update = Update {
-        chain,
-        target: memory.dir.join(name),
-        trace: scratch.path().join("trace"),
-    };
-    update.run(&["--snapshot", &update.chain.guids[0]]).done();
-    let modified = || fs::metadata(&update.target).unwrap().modified().unwrap();
-    let (before, begun) = (update.disk(), modified());
-    let events = update.traced();
-    update.holds("without a failure");
-    let (after, ended) = (update.disk(), modified());
-    // What was written down is what happened.
-    let mut random = Random(1);
-    let replayed = before.clone().after(&events, Kept::All, &mut random);
-    assert!(replayed.target == after.target && replayed.state == after.state);
-
-    let now = SystemTime::now();
-    let (hash, mut states) = (RandomState::new(), HashSet::new());
-    for end in (0..=events.len()).rev() {
-        for kept in [Kept::Nothing, Kept::All, Kept::SomeCalls, Kept::SomeSectors] {
-            // A new time reaches the disk with the rest of the target, or before it.
-            for modified in [begun, now] {
-                let disk = before.clone().after(&events[..end], kept, &mut random);
-                let modified = match () {
-                    () if disk.state == after.state => ended,
-                    () if disk.state == before.state => begun,
-                    () => modified,
-                };
-                if !states.insert(hash.hash_one((&disk, modified))) {
-                    continue;
-                }
-                fs::write(&update.target, &disk.target).unwrap();
-                fs::write(update.state(), &disk.state).unwrap();
-                let file = File::options().write(true).open(&update.target).unwrap();
-                file.set_modified(modified).unwrap();
-                let what = format!("{name}: {end} of {} events, {kept:?}", events.len());
-                let again = update.run(&["--update", "--reflink=never"]);
-                assert_eq!(again.status, Some(0), "{what}\n{}", again.stderr);
-                update.holds(&what);
-            }
-        }
+    let target = memory.dir.join(name);
+    let mut content = chain.model().content();
+    if name.ends_with("qcow2") {
+        content.resize(content.len().next_multiple_of(SECTOR), 0);
     }
-    let (states, events) = (states.len(), events.len());
-    assert!(states > 2 * events, "{states} of {events} events");
+    let line = [chain.dir.as_os_str()];
+    Update::new(&line, &chain.guids[0], target, content).fails(usize::MAX);
 }
 
 #[test]
 fn after_a_power_failure_the_same_command_makes_a_raw_target_right() {
-    fails("disk.raw");
+    of_a_disk("disk.raw");
 }
 
 #[test]
 fn after_a_power_failure_the_same_command_makes_a_qcow2_target_right() {
-    fails("disk.qcow2");
+    of_a_disk("disk.qcow2");
+}
+
+#[test]
+fn after_a_power_failure_the_same_command_makes_a_machine_right() {
+    let machine = Machine::new();
+    let content = fs::read(machine.fresh(2)).unwrap();
+    let memory = machine.raw.scratch.path().join("memory");
+    let memory = Mounted::memory("1g", &memory);
+    let _guard = SourceGuard::new(&machine.chain.dir);
+    let kernel = ["--for", "kvm", "--modules", "none", "--kernel"].map(OsStr::new);
+    let line = [
+        &[machine.chain.dir.as_os_str()],
+        &kernel[..],
+        &[machine.kernel.as_os_str()],
+    ];
+    let target = memory.dir.join("101.raw");
+    Update::new(&line.concat(), &machine.chain.guids[0], target, content).fails(3);
 }

@@ -18,7 +18,14 @@ fn set_rotational(mounted: &Mounted, rotational: bool) {
     findmnt.args(["--noheadings", "--output", "SOURCE", "--mountpoint"]);
     let device = tool("util-linux", findmnt.arg(&mounted.dir));
     let name = Path::new(device.trim()).file_name().unwrap().to_owned();
-    let queue = Path::new("/sys/block").join(name).join("queue/rotational");
+    // That of the machine may be mounted read-only.
+    let sys = Mounted {
+        dir: mounted.dir.with_extension("sys"),
+    };
+    std::fs::create_dir_all(&sys.dir).unwrap();
+    let mut mount = Command::new("mount");
+    tool("mount", mount.args(["-t", "sysfs", "sysfs"]).arg(&sys.dir));
+    let queue = sys.dir.join("block").join(name).join("queue/rotational");
     let said = if rotational { "1" } else { "0" };
     std::fs::write(&queue, said).unwrap();
     assert_eq!(std::fs::read_to_string(&queue).unwrap().trim(), said);

@@ -11,15 +11,18 @@ use nix::libc;
 /// that a container keeps from it, or for a user who neither owns the file nor may write to it.
 ///
 /// overlayfs keeps the pages in another file: there the kernel says that none is cached.
-#[cfg(not(any(
-    target_arch = "mips",
-    target_arch = "mips32r6",
-    target_arch = "mips64",
-    target_arch = "mips64r6"
-)))]
 pub(crate) fn is_in_page_cache(file: &File, offset: u64) -> Option<bool> {
-    /// The number is the same on all architectures but MIPS and Alpha.
+    /// The number is the same on all architectures but MIPS, which gives calls other numbers, and
+    /// Alpha, which Rust does not have.
     const CACHESTAT: libc::c_long = 451;
+    if cfg!(any(
+        target_arch = "mips",
+        target_arch = "mips32r6",
+        target_arch = "mips64",
+        target_arch = "mips64r6"
+    )) {
+        return None;
+    }
     // As in linux/mman.h: an offset and a length, and numbers of pages, the first of which are
     // those in the cache.
     let range = [offset, 1u64];
@@ -36,17 +39,6 @@ pub(crate) fn is_in_page_cache(file: &File, offset: u64) -> Option<bool> {
         )
     };
     Errno::result(said).is_ok().then_some(pages[0] > 0)
-}
-
-/// MIPS gives the call other numbers.
-#[cfg(any(
-    target_arch = "mips",
-    target_arch = "mips32r6",
-    target_arch = "mips64",
-    target_arch = "mips64r6"
-))]
-pub(crate) fn is_in_page_cache(_: &File, _: u64) -> Option<bool> {
-    None
 }
 
 /// Whether reading the byte at `offset` of a file would wait for nothing (`RWF_NOWAIT`,

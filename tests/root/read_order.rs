@@ -31,12 +31,12 @@ fn set_rotational(mounted: &Mounted, rotational: bool) {
     assert_eq!(std::fs::read_to_string(&queue).unwrap().trim(), said);
 }
 
-/// A place in a file that the kernel is told or asked about, as strace writes it.
+/// A call that names a place in a file, as strace writes it.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Call {
-    /// To read it soon.
+    /// Tells the kernel to read it soon.
     WillNeed(u64),
-    /// To read it now, if that takes no time.
+    /// Reads it, if that takes no time.
     Read(u64),
 }
 
@@ -103,8 +103,8 @@ fn a_cold_disk_in_disorder_is_read_from_one_end_to_the_other_where_a_head_moves(
         assert!(std::fs::read(&target).unwrap() == model.content());
 
         let calls: Vec<_> = said.lines().filter_map(Call::of).collect();
-        // Where the kernel can only be asked by a read, it reads more than that, and has some
-        // clusters before it is told to read them.
+        // A question that is a read makes the kernel read further. It has some clusters by then,
+        // and the program asks for these no more.
         let clusters: BTreeSet<u64> = calls.iter().map(|call| call.place() / MIB).collect();
         assert!(clusters.len() >= CLUSTERS as usize, "{said}");
         let by_file = said.contains("96 MiB read in the order of the image's files");

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::SystemTime;
 
+use crate::ext4_free_mutated::Chance;
 use crate::support::machines::Machine;
 use crate::support::system::Mounted;
 use crate::support::updates::layers;
@@ -100,18 +101,6 @@ fn events(trace: &str, target: &Path) -> Vec<Event> {
     found
 }
 
-/// Numbers that are the same in every run.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, end: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        usize::try_from(self.0 >> 11).unwrap() % end
-    }
-}
-
 /// How much of what was not synced is on the disk.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Kept {
@@ -122,7 +111,7 @@ enum Kept {
 }
 
 impl Kept {
-    fn holds(self, random: &mut Random) -> bool {
+    fn holds(self, random: &mut Chance) -> bool {
         match self {
             Self::Nothing => false,
             Self::All => true,
@@ -140,7 +129,7 @@ struct Disk {
 
 impl Disk {
     /// Applies what is done to the target.
-    fn apply(&mut self, event: &Event, kept: Kept, random: &mut Random) {
+    fn apply(&mut self, event: &Event, kept: Kept, random: &mut Chance) {
         let (offset, bytes) = match event {
             Event::Write { offset, bytes } => (*offset, bytes.clone()),
             Event::Zeros(range) => (range.start, vec![0; range.len()]),
@@ -167,7 +156,7 @@ impl Disk {
     }
 
     /// What is left of it where the power fails after some events.
-    fn after(mut self, events: &[Event], kept: Kept, random: &mut Random) -> Self {
+    fn after(mut self, events: &[Event], kept: Kept, random: &mut Chance) -> Self {
         let synced = |is_sync: fn(&Event) -> bool| events.iter().rposition(is_sync);
         let target = synced(|event| matches!(event, Event::Synced));
         let folder = synced(|event| matches!(event, Event::FolderSynced));
@@ -267,7 +256,7 @@ impl Update {
         self.holds("without a failure");
         let (after, ended) = (self.disk(), modified());
         // What was written down is what happened.
-        let mut random = Random(1);
+        let mut random = Chance::of(1);
         let replayed = before.clone().after(&events, Kept::All, &mut random);
         assert!(replayed.target == after.target && replayed.state == after.state);
 

@@ -49,7 +49,7 @@ use std::ops::Range;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 
-pub use self::options::{CopyOptions, Summary};
+pub use self::options::{Chosen, CopyOptions, Summary};
 
 use self::job::Job;
 use self::plan::Plan;
@@ -160,6 +160,6 @@ fn copy_in(
         written: job.written.into_inner(),
         shared: job.shared.into_inner(),
         zeros: job.zeros.into_inner(),
-        by_file: into_inner(job.queue).1.by_file(),
+        chosen: into_inner(job.queue).1.chosen(),
     })
 }

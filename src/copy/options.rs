@@ -20,7 +20,17 @@ pub struct Summary {
     pub shared: u64,
     /// Bytes left to the sink as zeros.
     pub zeros: u64,
-    /// Bytes of data that were read in the order of the image's files, and not in that of the disk,
-    /// because they were not in memory and a disk with a head holds them.
+    /// In which order data was read, where there was a choice.
+    pub chosen: Chosen,
+}
+
+/// Bytes of data that were read in either order, where the disk's clusters lie in disorder in its
+/// files and the target takes them in any order.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Chosen {
+    /// In the order of the disk.
+    pub by_disk: u64,
+    /// In the order of the image's files, because they were not in memory and a disk with a head
+    /// holds them.
     pub by_file: u64,
 }

@@ -21,9 +21,10 @@ pub(super) enum Order {
 }
 
 impl Order {
-    /// The better order for units of `disk`: that of its files, where some of what would be read
-    /// here and there is not in the page cache and lies on a disk that may have a head.
-    pub(super) fn of(disk: &dyn VirtualDisk, units: &[Unit]) -> Self {
+    /// The better order for units of `disk`, `None` where both are the same: that of its files,
+    /// where some of what would be read here and there is not in the page cache and lies on a disk
+    /// that may have a head.
+    pub(super) fn of(disk: &dyn VirtualDisk, units: &[Unit]) -> Option<Self> {
         let mut may_seek: BTreeMap<StoreId, bool> = BTreeMap::new();
         Self::choose(units, |place| {
             let Some(file) = place.file(disk) else {
@@ -38,10 +39,10 @@ impl Order {
     }
 
     /// As [`of`](Self::of), where `is_slow` says of a place whether a head would move there.
-    fn choose(units: &[Unit], mut is_slow: impl FnMut(Place) -> bool) -> Self {
+    fn choose(units: &[Unit], mut is_slow: impl FnMut(Place) -> bool) -> Option<Self> {
         // Holes are nowhere.
         if units.iter().filter_map(Unit::from).is_sorted() {
-            return Self::Disk;
+            return None;
         }
         let step = units.len().div_ceil(LOOKED_AT).max(1);
         let places = units.iter().step_by(step).filter_map(Unit::from);
@@ -50,10 +51,10 @@ impl Order {
         places.sort_unstable();
         let slow = places.into_iter().filter(|&place| is_slow(place)).count();
         // One in eight: a head that has to move so often sets the pace.
-        match slow * 8 > units.len().div_ceil(step) {
+        Some(match slow * 8 > units.len().div_ceil(step) {
             true => Self::Files,
             false => Self::Disk,
-        }
+        })
     }
 
     /// Brings units in the order of the disk into this one.
@@ -103,14 +104,14 @@ mod tests {
     fn the_order_of_the_files_is_taken_where_enough_would_move_a_head() {
         for clusters in [100, 100_000] {
             let units = backwards(clusters);
-            assert_eq!(Order::choose(&units, |_| true), Order::Files);
-            assert_eq!(Order::choose(&units, |_| false), Order::Disk);
+            assert_eq!(Order::choose(&units, |_| true), Some(Order::Files));
+            assert_eq!(Order::choose(&units, |_| false), Some(Order::Disk));
             let cold_end = |part: u64| {
                 let from = (clusters - clusters / part) * CLUSTER;
                 move |place: Place| place.host_offset > from
             };
-            assert_eq!(Order::choose(&units, cold_end(4)), Order::Files);
-            assert_eq!(Order::choose(&units, cold_end(20)), Order::Disk);
+            assert_eq!(Order::choose(&units, cold_end(4)), Some(Order::Files));
+            assert_eq!(Order::choose(&units, cold_end(20)), Some(Order::Disk));
             let mut looked_at = Vec::new();
             Order::choose(&units, |place| {
                 looked_at.push(place);
@@ -126,7 +127,7 @@ mod tests {
         units.sort_by_key(Unit::from);
         units.insert(5, Unit::Zeros { offset: 0, len: 1 });
         let asked = |_| unreachable!("there is nothing to choose");
-        assert_eq!(Order::choose(&units, asked), Order::Disk);
-        assert_eq!(Order::choose(&[], asked), Order::Disk);
+        assert_eq!(Order::choose(&units, asked), None);
+        assert_eq!(Order::choose(&[], asked), None);
     }
 }

@@ -9,6 +9,7 @@
 use std::collections::VecDeque;
 use std::ops::Range;
 
+use super::options::Chosen;
 use super::order::Order;
 use super::plan::{Plan, Unit};
 use crate::disk::VirtualDisk;
@@ -37,8 +38,7 @@ pub(super) struct Queue<'a> {
     disk: &'a dyn VirtualDisk,
     plan: Plan<'a>,
     in_order: bool,
-    /// Bytes of data that came in the order of the files where that is not the disk's.
-    by_file: u64,
+    chosen: Chosen,
     /// Units in the order in which they will be given out.
     sorted: VecDeque<Unit>,
     /// Units that the kernel knows of.
@@ -53,17 +53,16 @@ impl<'a> Queue<'a> {
             disk,
             plan,
             in_order,
-            by_file: 0,
+            chosen: Chosen::default(),
             sorted: VecDeque::new(),
             ahead: VecDeque::new(),
             bytes_ahead: 0,
         }
     }
 
-    /// Bytes of data that came in the order of the files, because that of the disk would move a
-    /// head more.
-    pub(super) fn by_file(&self) -> u64 {
-        self.by_file
+    /// How much came in which order, where there was a choice.
+    pub(super) fn chosen(&self) -> Chosen {
+        self.chosen
     }
 
     fn next_unit(&mut self) -> Result<Option<Unit>> {
@@ -73,15 +72,16 @@ impl<'a> Queue<'a> {
         if self.sorted.is_empty() {
             let units: Result<Vec<_>> = self.plan.by_ref().take(WINDOW).collect();
             let mut units = units?;
-            // What is shared is not read, and takes fewer calls the longer the runs are.
-            let order = match self.plan.shares() {
-                true => Order::Files,
-                false => Order::of(self.disk, &units),
-            };
-            order.arrange(&mut units);
-            if order == Order::Files && !self.plan.shares() {
+            if self.plan.shares() {
+                // What is shared is not read, and takes fewer calls the longer the runs are.
+                Order::Files.arrange(&mut units);
+            } else if let Some(order) = Order::of(self.disk, &units) {
+                order.arrange(&mut units);
                 let data = units.iter().filter(|unit| unit.from().is_some());
-                self.by_file += data.map(Unit::len).sum::<u64>();
+                *match order {
+                    Order::Disk => &mut self.chosen.by_disk,
+                    Order::Files => &mut self.chosen.by_file,
+                } += data.map(Unit::len).sum::<u64>();
             }
             self.sorted = units.into();
         }

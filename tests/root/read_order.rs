@@ -107,8 +107,17 @@ fn a_cold_disk_in_disorder_is_read_from_one_end_to_the_other_where_a_head_moves(
         // and the program asks for these no more.
         let clusters: BTreeSet<u64> = calls.iter().map(|call| call.place() / MIB).collect();
         assert!(clusters.len() >= CLUSTERS as usize, "{said}");
-        let by_file = said.contains("96 MiB read in the order of the image's files");
-        assert_eq!(by_file, rotational, "{said}");
+        let order = match rotational {
+            true => "the image's files",
+            false => "the disk",
+        };
+        let orders = said.lines().filter(|line| line.contains("in the order of"));
+        let expected = format!("{}: 96 MiB read in the order of {order}", target.display());
+        let orders: Vec<_> = orders.collect();
+        assert!(
+            orders.len() == 1 && orders[0].ends_with(&expected),
+            "{said}"
+        );
         // Once to choose the order, once to copy.
         assert_eq!(back(&calls) <= 1, rotational, "{said}");
     }

@@ -221,6 +221,7 @@ impl Update {
 
     /// Runs an update and gives what it did.
     fn traced(&self) -> Vec<Event> {
+        let _guard = SourceGuard::new(Path::new(&self.line[0]));
         let mut strace = Command::new("strace");
         strace
             .args(["-f", "-qq", "-y", "-xx", "-s", "9000000", "-e"])

@@ -193,11 +193,16 @@ impl Reporter<'_> {
                 .iter()
                 .for_each(|line| write_message(&format!("{name}: {line}")));
         }
-        if args.verbose && image.summary.by_file > 0 {
-            let read = short(image.summary.by_file);
-            write_message(&format!(
-                "{name}: {read} read in the order of the image's files"
-            ));
+        let chosen = image.summary.chosen;
+        let orders = [
+            (chosen.by_disk, "the disk"),
+            (chosen.by_file, "the image's files"),
+        ];
+        for (read, order) in orders {
+            if args.verbose && read > 0 {
+                let read = short(read);
+                write_message(&format!("{name}: {read} read in the order of {order}"));
+            }
         }
         if args.makes_several() {
             let (size, written) = (image.planned.input.disk().size(), words(image));

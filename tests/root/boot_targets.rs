@@ -2,8 +2,8 @@
 //! only root may read.
 
 use crate::support::SourceGuard;
-use crate::support::divided::Loop;
 use crate::support::kernels::{container, for_kvm, initramfs, kernel};
+use crate::support::loops::Loop;
 use crate::support::system::Mounted;
 use crate::tools::tool;
 use std::fs::{self, File, Permissions};
@@ -22,30 +22,35 @@ fn a_device_and_a_file_that_shares_blocks_have_the_same_disk() {
     // A device that is larger and full of noise: its end has no second table of another disk.
     let backing = raw.scratch.path().join("device");
     fs::write(&backing, vec![0xdb; expected.len() + (4 << 20)]).unwrap();
-    let device = Loop::new(&backing, 512);
-    let moves = format!("after the copy `sgdisk -e {}` moves it", device.0.display());
-    for_kvm(&raw, &image, &device.0)
+    let device = Loop::new(&backing);
+    let moves = format!(
+        "after the copy `sgdisk -e {}` moves it",
+        device.path.display()
+    );
+    for_kvm(&raw, &image, &device.path)
         .args(["-f", "--verify"])
         .run()
         .status(0)
         .says([&*moves]);
     tool(
         "util-linux",
-        Command::new("blockdev").arg("--flushbufs").arg(&device.0),
+        Command::new("blockdev")
+            .arg("--flushbufs")
+            .arg(&device.path),
     );
     assert!(fs::read(&backing).unwrap()[..expected.len()] == expected);
     // As the kernel sees it.
     let mut partx = Command::new("partx");
     partx.args(["--raw", "--noheadings", "--output", "NR"]);
-    let numbers = tool("util-linux", partx.arg(&device.0));
+    let numbers = tool("util-linux", partx.arg(&device.path));
     assert_eq!(
         numbers.split_whitespace().collect::<Vec<_>>(),
         ["1", "2", "3"]
     );
 
     // As the note says: now nothing is found.
-    tool("gdisk", Command::new("sgdisk").arg("-e").arg(&device.0));
-    let found = tool("gdisk", Command::new("sgdisk").arg("-v").arg(&device.0));
+    tool("gdisk", Command::new("sgdisk").arg("-e").arg(&device.path));
+    let found = tool("gdisk", Command::new("sgdisk").arg("-v").arg(&device.path));
     assert!(found.contains("No problems found"), "{found}");
 
     let xfs = raw.scratch.path().join("xfs");
@@ -139,18 +144,18 @@ fn a_disk_whose_machine_runs_gets_no_new_boot_partition() {
     fs::remove_file(&target).unwrap();
 
     // A device is a disk, too, and somebody looks at its files.
-    let device = Loop::new(&disk, 512);
-    again(&device.0).run().status(0);
+    let device = Loop::new(&disk);
+    again(&device.path).run().status(0);
     fs::remove_file(&target).unwrap();
     tool(
         "util-linux",
-        Command::new("partx").arg("--update").arg(&device.0),
+        Command::new("partx").arg("--update").arg(&device.path),
     );
-    let part = format!("{}p1", device.0.display());
+    let part = format!("{}p1", device.path.display());
     let mounted = Mounted::image(Path::new(&part), &raw.scratch.path().join("mnt"), "ro");
-    again(&device.0)
+    again(&device.path)
         .run()
         .refused(4, &["is in use: mounted, swap, or part of another device"]);
     mounted.end();
-    again(&device.0).arg("--verify").run().status(0);
+    again(&device.path).arg("--verify").run().status(0);
 }

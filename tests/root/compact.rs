@@ -1,10 +1,11 @@
 //! `--compact` where root is needed: copies that are mounted, block devices, shared blocks.
 
 use crate::sharing::file_system;
-use crate::support::divided::{Loop, MIB};
+use crate::support::divided::MIB;
 use crate::support::ext4_kinds::{list_of, named};
 use crate::support::free_blocks::listed_free;
 use crate::support::hints::shell;
+use crate::support::loops::Loop;
 use crate::support::system::Mounted;
 use crate::support::unlike::differences;
 use crate::support::{Scratch, convert};
@@ -50,8 +51,8 @@ fn a_device_gets_zeros_for_free_blocks() {
     let image = image(&raw, &scratch.source());
     let backing = scratch.path().join("device");
     fs::write(&backing, vec![0xdb; right.len() + MIB as usize]).unwrap();
-    let device = Loop::new(&backing, 512);
-    convert(&image, &device.0)
+    let device = Loop::new(&backing);
+    convert(&image, &device.path)
         .args(["-f", "--compact", "--verify"])
         .run()
         .done();

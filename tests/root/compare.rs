@@ -2,31 +2,12 @@
 //! of sizes that differ, of devices, and of sides that cannot be read.
 
 use crate::support::compared::{compare, differ_at, equal, verify};
+use crate::support::loops::Loop;
 use crate::support::qcow2::qemu_img;
 use crate::support::{Fill, ImageBuilder, Scratch, convert, convert_to};
-use crate::tools::tool;
 use ploopconv::sink::{BlockSink, Durability, Sink};
 use std::fs::File;
 use std::os::unix::fs::FileExt as _;
-use std::path::{Path, PathBuf};
-use std::process::Command;
-
-/// A loop device over a file, gone when it goes out of scope.
-struct Loop(PathBuf);
-
-impl Loop {
-    fn new(file: &Path) -> Self {
-        let mut command = Command::new("losetup");
-        let name = tool("mount", command.args(["--find", "--show"]).arg(file));
-        Self(PathBuf::from(name.trim()))
-    }
-}
-
-impl Drop for Loop {
-    fn drop(&mut self) {
-        let _ = Command::new("losetup").arg("-d").arg(&self.0).status();
-    }
-}
 
 #[test]
 fn a_device_may_be_larger_than_the_disk_it_holds() {
@@ -43,13 +24,13 @@ fn a_device_may_be_larger_than_the_disk_it_holds() {
     file.set_len(size + 8192).unwrap();
     file.write_all_at(b"an older disk", size + 4000).unwrap();
     let device = Loop::new(&backing);
-    equal(verify(&device.0, &image).run());
-    differ_at(compare(&device.0, &image).run(), size + 4000);
+    equal(verify(&device.path, &image).run());
+    differ_at(compare(&device.path, &image).run(), size + 4000);
     // Through the device, so that no cache hides it.
-    let writer = File::options().write(true).open(&device.0).unwrap();
+    let writer = File::options().write(true).open(&device.path).unwrap();
     writer.write_all_at(b"\0", size - 100).unwrap();
     writer.sync_all().unwrap();
-    differ_at(verify(&device.0, &image).run(), size - 100);
+    differ_at(verify(&device.path, &image).run(), size - 100);
 }
 
 #[test]
@@ -83,9 +64,9 @@ fn targets_of_every_format_are_verified_and_so_are_devices() {
     let backing = scratch.out().join("backing");
     std::fs::write(&backing, vec![0xEE; 3 << 20]).unwrap();
     let device = Loop::new(&backing);
-    let report = convert(&image, &device.0).args(["-f", "--verify", "--json"]);
+    let report = convert(&image, &device.path).args(["-f", "--verify", "--json"]);
     assert_eq!(report.run().status(0).json()["verified"], true);
-    equal(verify(&device.0, &image).run());
+    equal(verify(&device.path, &image).run());
 }
 
 #[test]
@@ -95,7 +76,7 @@ fn a_device_that_was_completed_and_not_finished_does_not_look_like_a_disk() {
     std::fs::write(&backing, vec![0xEE; 3 << 20]).unwrap();
     let device = Loop::new(&backing);
     for finish in [false, true] {
-        let sink = BlockSink::open(&device.0, 2 << 20, Durability::Synced).unwrap();
+        let sink = BlockSink::open(&device.path, 2 << 20, Durability::Synced).unwrap();
         sink.write_at(&vec![7; 2 << 20], 0).unwrap();
         sink.complete().unwrap();
         let held = std::fs::read(sink.readable_at().unwrap()).unwrap();
@@ -105,7 +86,7 @@ fn a_device_that_was_completed_and_not_finished_does_not_look_like_a_disk() {
         } else {
             drop(sink);
         }
-        let held = std::fs::read(&device.0).unwrap();
+        let held = std::fs::read(&device.path).unwrap();
         let head = if finish { 7 } else { 0 };
         assert!(held[..1 << 20].iter().all(|&byte| byte == head));
         assert!(held[1 << 20..2 << 20].iter().all(|&byte| byte == 7));

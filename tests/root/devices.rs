@@ -1,58 +1,15 @@
 //! Block devices as targets: loop devices full of noise.
 
+use crate::support::loops::Loop;
 use crate::support::system::Mounted;
 use crate::support::{ChainBuilder, Fill, ImageBuilder, Scratch, SourceGuard, convert};
 use crate::tools::tool;
 use ploopconv::sink::{BlockSink, Durability, Sink as _};
 use std::fs::File;
-use std::io::Read as _;
 use std::os::unix::fs::FileExt as _;
-use std::path::{Path, PathBuf};
 use std::process::Command;
 
 const MIB: u64 = 1 << 20;
-
-/// A loop device over a file of its own, detached when it goes out of scope.
-struct Device {
-    path: PathBuf,
-    backing: PathBuf,
-}
-
-impl Device {
-    fn over(backing: &Path, options: &[&str]) -> Self {
-        let mut command = Command::new("losetup");
-        command.args(["-f", "--show"]).args(options).arg(backing);
-        let path = PathBuf::from(tool("mount", &mut command).trim());
-        let backing = backing.to_owned();
-        Self { path, backing }
-    }
-
-    /// A device of `size` bytes, none of them zero.
-    fn noisy(scratch: &Scratch, size: u64, options: &[&str]) -> Self {
-        let backing = scratch.path().join("device");
-        std::fs::write(&backing, vec![0xdb; size as usize]).unwrap();
-        Self::over(&backing, options)
-    }
-
-    fn bytes(&self) -> Vec<u8> {
-        tool(
-            "util-linux",
-            Command::new("blockdev").arg("--flushbufs").arg(&self.path),
-        );
-        let mut bytes = Vec::new();
-        File::open(&self.path)
-            .unwrap()
-            .read_to_end(&mut bytes)
-            .unwrap();
-        bytes
-    }
-}
-
-impl Drop for Device {
-    fn drop(&mut self) {
-        let _ = Command::new("losetup").arg("-d").arg(&self.path).status();
-    }
-}
 
 /// A disk of 4 MiB and a bit with holes and zeros at every kind of place.
 fn chain() -> ChainBuilder {
@@ -78,7 +35,7 @@ fn a_device_holds_the_disk_and_real_zeros_and_keeps_what_is_behind() {
             let chain = chain().write(&scratch.source());
             let _guard = SourceGuard::new(&scratch.source());
             let content = chain.model().content();
-            let device = Device::noisy(&scratch, 6 * MIB, options);
+            let device = Loop::noisy(&scratch, 6 * MIB, options);
 
             convert(&chain.dir, &device.path)
                 .args(["-f", "-j3"])
@@ -98,7 +55,7 @@ fn a_device_holds_the_disk_and_real_zeros_and_keeps_what_is_behind() {
 fn an_updated_device_keeps_its_first_mib_until_the_end_and_gets_real_zeros() {
     for options in [&[][..], &["--sector-size", "4096"]] {
         let scratch = Scratch::new();
-        let device = Device::noisy(&scratch, 4 * MIB, options);
+        let device = Loop::noisy(&scratch, 4 * MIB, options);
         let size = 3 * MIB + 512;
         let sink = BlockSink::update(&device.path, size, Durability::Synced).unwrap();
         let mut expected = vec![0xdb; 4 * MIB as usize];
@@ -126,12 +83,12 @@ fn an_updated_device_keeps_its_first_mib_until_the_end_and_gets_real_zeros() {
 fn a_device_needs_force_and_enough_room_and_nobody_who_uses_it() {
     let scratch = Scratch::new();
     let chain = chain().write(&scratch.source());
-    let device = Device::noisy(&scratch, 6 * MIB, &[]);
+    let device = Loop::noisy(&scratch, 6 * MIB, &[]);
     convert(&chain.dir, &device.path).run().refused(1, &["-f"]);
     assert!(device.bytes().iter().all(|&byte| byte == 0xdb));
     drop(device);
 
-    let small = Device::noisy(&scratch, 2 * MIB, &[]);
+    let small = Loop::noisy(&scratch, 2 * MIB, &[]);
     convert(&chain.dir, &small.path)
         .arg("-f")
         .run()
@@ -145,7 +102,7 @@ fn a_device_needs_force_and_enough_room_and_nobody_who_uses_it() {
         "e2fsprogs",
         Command::new("mkfs.ext4").arg("-q").arg(&backing),
     );
-    let device = Device::over(&backing, &[]);
+    let device = Loop::new(&backing);
     let _mounted = Mounted::image(&device.path, &scratch.path().join("mounted"), "ro");
     convert(&chain.dir, &device.path)
         .arg("-f")
@@ -154,7 +111,7 @@ fn a_device_needs_force_and_enough_room_and_nobody_who_uses_it() {
 }
 
 /// Swap that is turned off when it goes out of scope.
-struct Swap<'a>(&'a Device);
+struct Swap<'a>(&'a Loop);
 
 impl Drop for Swap<'_> {
     fn drop(&mut self) {
@@ -166,7 +123,7 @@ impl Drop for Swap<'_> {
 fn a_device_that_is_swap_or_part_of_another_one_is_refused() {
     let scratch = Scratch::new();
     let chain = chain().write(&scratch.source());
-    let refused = |device: &Device| {
+    let refused = |device: &Loop| {
         convert(&chain.dir, &device.path)
             .arg("-f")
             .run()
@@ -176,7 +133,7 @@ fn a_device_that_is_swap_or_part_of_another_one_is_refused() {
     let backing = scratch.path().join("swap");
     std::fs::write(&backing, vec![0; 6 << 20]).unwrap();
     tool("util-linux", Command::new("mkswap").arg(&backing));
-    let device = Device::over(&backing, &[]);
+    let device = Loop::new(&backing);
     tool("mount", Command::new("swapon").arg(&device.path));
     let swap = Swap(&device);
     refused(&device);
@@ -184,7 +141,7 @@ fn a_device_that_is_swap_or_part_of_another_one_is_refused() {
 
     // A loop device over a partition or a device does not claim it, but a mount of its content
     // through it does: the upper one is in use.
-    let upper = Device::over(&device.path, &[]);
+    let upper = Loop::new(&device.path);
     tool(
         "e2fsprogs",
         Command::new("mkfs.ext4").arg("-q").arg(&upper.path),
@@ -202,7 +159,7 @@ fn a_thin_device_that_runs_full_is_an_error() {
     let small = Mounted::memory("3M", &scratch.path().join("small"));
     let backing = small.dir.join("thin");
     File::create(&backing).unwrap().set_len(6 * MIB).unwrap();
-    let device = Device::over(&backing, &[]);
+    let device = Loop::new(&backing);
     for options in [&[][..], &["--sparse=never"], &["--verify"]] {
         convert(&image, &device.path)
             .arg("-f")
@@ -218,7 +175,7 @@ fn a_loop_device_over_a_layer_is_the_layer() {
     let chain = chain().write(&scratch.source());
     let _guard = SourceGuard::new(&scratch.source());
     let layer = chain.files.first().unwrap().clone();
-    let device = Device::over(&layer, &[]);
+    let device = Loop::new(&layer);
     convert(&chain.dir, &device.path)
         .arg("-f")
         .run()
@@ -233,7 +190,7 @@ fn a_loop_device_over_a_layer_is_the_layer() {
 fn a_copy_that_was_cut_short_leaves_a_device_that_does_not_look_like_a_disk() {
     let scratch = Scratch::new();
     let chain = chain().write(&scratch.source());
-    let device = Device::noisy(&scratch, 6 * MIB, &[]);
+    let device = Loop::noisy(&scratch, 6 * MIB, &[]);
     // The device ends before it says so.
     File::options()
         .write(true)

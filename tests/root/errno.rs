@@ -5,6 +5,7 @@
 mod job;
 
 use self::job::*;
+use crate::support::loops::Loop;
 use crate::support::running::{big, signal, stopped_in_its_middle};
 use crate::support::{Outcome, Scratch, md5_hex, names_in, program};
 use crate::tools::tool;
@@ -205,26 +206,16 @@ fn a_stream() {
     assert_eq!(md5_hex(&std::fs::read(&out).unwrap()), job.expected);
 }
 
-/// A loop device for the time of a test.
-struct Device(String);
-
-impl Drop for Device {
-    fn drop(&mut self) {
-        let _ = Command::new("losetup").args(["-d", &self.0]).status();
-    }
-}
-
 #[test]
 fn a_block_device() {
     let mut job = Job::new("disk.raw", &["-f"]);
     let backing = job.scratch.path().join("backing");
     std::fs::write(&backing, vec![0xEE; 4 << 20]).unwrap();
-    let mut losetup = Command::new("losetup");
-    let device = tool("mount", losetup.args(["--find", "--show"]).arg(&backing));
-    let device = Device(device.trim().to_owned());
-    job.args[2] = device.0.clone().into();
+    let device = Loop::new(&backing);
+    let name = device.path.to_str().unwrap();
+    job.args[2] = name.into();
     let head_is_zeros = || {
-        let bytes = std::fs::read(&device.0).unwrap();
+        let bytes = std::fs::read(&device.path).unwrap();
         bytes[..1 << 20].iter().all(|&byte| byte == 0)
     };
     let most = *job.calls("pwrite64").last().unwrap();
@@ -238,21 +229,21 @@ fn a_block_device() {
             } else {
                 "without its first MiB"
             };
-            outcome.refused(1, &["writing", &device.0, place, text]);
+            outcome.refused(1, &["writing", name, place, text]);
             assert!(head_is_zeros(), "{what}");
         }
     }
     // A device that cannot make zeros at all, and one that fails while it does.
     job.fail("fallocate", "EOPNOTSUPP", 1).status(0);
     assert_eq!(
-        md5_hex(&std::fs::read(&device.0).unwrap()[..3 << 20]),
+        md5_hex(&std::fs::read(&device.path).unwrap()[..3 << 20]),
         job.expected
     );
     job.fail("fallocate", "EIO", 1)
-        .refused(1, &["zeroing", &device.0, "offset"]);
+        .refused(1, &["zeroing", name, "offset"]);
     for when in 1..=job.calls("fsync")[0] {
         let outcome = job.fail("fsync", "EIO", when);
-        outcome.refused(1, &["syncing", &device.0]);
+        outcome.refused(1, &["syncing", name]);
     }
 }
 

@@ -3,11 +3,12 @@
 
 use crate::ext4_free::{assert_not_taken, checked, free_of, spoiled};
 use crate::ext4_free_mutated::{
-    Chance, FEW, FEW_HISTORIES, MANY, Sound, assert_nothing_is_lost, many_histories,
+    FEW, FEW_HISTORIES, MANY, Sound, assert_nothing_is_lost, many_histories,
 };
 use crate::ext4_special::as_copied;
 use crate::file_tree;
 use crate::support::Scratch;
+use crate::support::chance::Chance;
 use crate::support::ext4_kinds::mke2fs;
 use crate::support::free_blocks::{debugfs, left_out_by_partclone, listed_free};
 use crate::support::listing::{Listing, of_mount};

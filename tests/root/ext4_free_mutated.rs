@@ -4,6 +4,7 @@
 use crate::ext4_free::{assert_free, free_of, spoiled};
 use crate::file_tree::story;
 use crate::support::Scratch;
+use crate::support::chance::Chance;
 use crate::support::ext4_kinds::{KINDS, Kind, list_of, named};
 use crate::support::free_blocks::{count_again, debugfs};
 use crate::support::listing::Listing;
@@ -22,22 +23,6 @@ pub(crate) const MANY: u64 = 1000;
 /// How many histories there are in every run of the tests, and in the long one.
 pub(crate) const FEW_HISTORIES: u64 = 4;
 const MANY_HISTORIES: u64 = 200;
-
-/// Numbers by chance, from one.
-pub(crate) struct Chance(u64);
-
-impl Chance {
-    pub(crate) fn of(seed: u64) -> Self {
-        Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
-    }
-
-    pub(crate) fn below(&mut self, end: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 >> 11) % end
-    }
-}
 
 /// What came of the images.
 #[derive(Debug, Default)]

@@ -4,11 +4,11 @@
 use crate::file_tree;
 use crate::support::Scratch;
 use crate::support::crashes::replayed_by_the_kernel;
-use crate::support::divided::Loop;
 use crate::support::ext4_kinds::{list_of, mke2fs};
 use crate::support::hard_attributes;
 use crate::support::hard_files::{Filling, sync};
 use crate::support::listing::{Listing, of_mount};
+use crate::support::loops::Loop;
 use crate::support::system::Mounted;
 use crate::support::unlike::{differences, errors, silent_differences};
 use crate::tools::tool;
@@ -212,9 +212,9 @@ fn a_journal_on_another_disk_is_refused_where_it_is_needed() {
     let scratch = Scratch::new();
     let journal = scratch.path().join("journal");
     mke2fs(&journal, 8 << 20, "-b 4096 -O journal_dev");
-    let device = Loop::new(&journal, 512);
+    let device = Loop::new(&journal);
     let image = scratch.path().join("image");
-    let options = format!("-t ext4 -b 4096 -J device={}", device.0.display());
+    let options = format!("-t ext4 -b 4096 -J device={}", device.path.display());
     mke2fs(&image, 32 << 20, &options);
     let dirty = scratch.path().join("dirty");
     let mounted = Mounted::image(&image, &scratch.path().join("mounted"), "loop");

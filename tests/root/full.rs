@@ -2,6 +2,7 @@
 //! same: what is full, what is left behind and how much is needed, and nothing that only a
 //! programmer can read.
 
+use crate::support::loops::Loop;
 use crate::support::system::Mounted;
 use crate::support::{
     Fill, ImageBuilder, Outcome, Program, Scratch, SourceGuard, convert, names_in, program,
@@ -186,14 +187,14 @@ fn a_file_system_that_shares_blocks_tells_what_is_free() {
 fn a_device_fits_or_is_refused_and_a_stream_has_no_room() {
     let scratch = Scratch::new();
     let image = zeros(&scratch);
-    let device = Device::new(&scratch, 16 * MIB);
+    let device = Loop::empty(&scratch, 16 * MIB);
     for options in [&["-f"][..], &["-f", "--sparse"]] {
         let (report, line) = planned(&image, &device.path, options, 0);
         assert_eq!(report["fits"], true, "{report}");
         assert_eq!(report["free_bytes"], 16 * MIB);
         assert!(line.ends_with("fits in any case"), "{line}");
     }
-    let short = Device::new(&scratch, 15 * MIB);
+    let short = Loop::empty(&scratch, 15 * MIB);
     let run = convert(&image, &short.path)
         .args(["-f", "--dry-run", "--json"])
         .run();
@@ -207,29 +208,6 @@ fn a_device_fits_or_is_refused_and_a_stream_has_no_room() {
         (&Value::Null, &Value::Null)
     );
     assert_eq!(line, "");
-}
-
-/// A loop device for the time of a test.
-struct Device {
-    path: PathBuf,
-}
-
-impl Device {
-    fn new(scratch: &Scratch, size: u64) -> Self {
-        let backing = scratch.path().join(format!("device-{size}"));
-        File::create(&backing).unwrap().set_len(size).unwrap();
-        let mut losetup = Command::new("losetup");
-        let path = tool("mount", losetup.args(["--find", "--show"]).arg(&backing));
-        Self {
-            path: path.trim().into(),
-        }
-    }
-}
-
-impl Drop for Device {
-    fn drop(&mut self) {
-        let _ = Command::new("losetup").arg("-d").arg(&self.path).status();
-    }
 }
 
 /// Nothing in it is for programmers.

@@ -1,9 +1,9 @@
 //! Signs that somebody uses an image: what the host shows, and who is only reading.
 
 use crate::support::holder::Holder;
+use crate::support::loops::Loop;
 use crate::support::samples::two_layers;
 use crate::support::{Scratch, SourceGuard, check, convert, info, names_in};
-use crate::tools::tool;
 use ploopconv::in_use::Host;
 use ploopconv::ploop::{IfInUse, OpenOptions, examine};
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -126,34 +126,17 @@ fn a_qemu_that_writes_is_a_sign_and_one_that_reads_is_none() {
     assert_free(&scratch, &chain.dir);
 }
 
-/// A loop device over a file, until it is dropped.
-struct Loop(String);
-
-impl Loop {
-    fn over(file: &Path, options: &[&str]) -> Self {
-        let mut losetup = Command::new("losetup");
-        losetup.args(["--find", "--show"]).args(options).arg(file);
-        Self(tool("mount", &mut losetup).trim().to_owned())
-    }
-}
-
-impl Drop for Loop {
-    fn drop(&mut self) {
-        let _ = Command::new("losetup").args(["-d", &self.0]).status();
-    }
-}
-
 #[test]
 fn a_loop_device_is_a_sign_unless_it_is_read_only() {
     let scratch = Scratch::new();
     let chain = chain(&scratch);
     {
-        let _reader = Loop::over(&chain.files[0], &["--read-only"]);
+        let _reader = Loop::with(&chain.files[0], &["--read-only"]);
         assert_free(&scratch, &chain.dir);
     }
-    let writer = Loop::over(&chain.files[0], &[]);
-    let device = writer.0.trim_start_matches("/dev/").to_owned();
-    let parts = ["root.hds", "loop device", &device];
+    let writer = Loop::new(&chain.files[0]);
+    let device = writer.path.file_name().unwrap().to_str().unwrap();
+    let parts = ["root.hds", "loop device", device];
     assert_in_use(&scratch, &chain.dir, "open-for-writing", &parts);
 }
 

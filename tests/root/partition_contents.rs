@@ -1,9 +1,8 @@
 //! What is inside partitions, and inside disks that have none: file systems made by their own
 //! tools, and their journals; `blkid`, `dumpe2fs` and `xfs_logprint` say what is there.
 
-use crate::support::divided::{
-    Loop, MIB, Maker, Raw, assert_content, ext4, make, places, run, sfdisk,
-};
+use crate::support::divided::{MIB, Maker, Raw, assert_content, ext4, make, places, run, sfdisk};
+use crate::support::loops::Loop;
 use crate::support::system::Mounted;
 use crate::support::{convert, info};
 use crate::tools::tool;
@@ -81,12 +80,12 @@ fn what_is_inside_is_named_as_blkid_names_it() {
 fn a_physical_volume_of_lvm_is_named() {
     let raw = Raw::sgdisk(40 * MIB, &["-n1:0:+32M", "-t1:8e00"]);
     raw.fill(MIB, 32 * MIB, |path| {
-        let device = Loop::new(path, 512);
+        let device = Loop::new(path);
         tool(
             "lvm2",
             Command::new("pvcreate")
                 .args(["-q", "--devices"])
-                .args([&device.0, &device.0]),
+                .args([&device.path, &device.path]),
         );
     });
     let report = raw.info();
@@ -175,9 +174,9 @@ fn the_log_of_an_xfs_is_dirty_where_xfs_logprint_says_so() {
     let copy = raw.scratch.path().join("copy");
     let check = |file: &Path, expected: bool| {
         let log = {
-            let device = Loop::new(file, 512);
+            let device = Loop::new(file);
             let mut print = Command::new("xfs_logprint");
-            tool("xfsprogs", print.arg("-t").arg(&device.0))
+            tool("xfsprogs", print.arg("-t").arg(&device.path))
         };
         let state = if expected { "<DIRTY>" } else { "<CLEAN>" };
         assert!(log.contains(state), "{log}");

@@ -1,7 +1,8 @@
 //! Partition tables made by sgdisk, sfdisk and parted, inside ploop images that `qemu-img` wrote:
 //! read as `sfdisk` reads them, and one partition taken out of the disk.
 
-use crate::support::divided::{Loop, MIB, Raw, assert_content, ext4, places, run, sfdisk, sgdisk};
+use crate::support::divided::{MIB, Raw, assert_content, ext4, places, run, sfdisk, sgdisk};
+use crate::support::loops::Loop;
 use crate::support::system::Mounted;
 use crate::support::{Scratch, convert, info, map};
 use crate::tools::tool;
@@ -167,14 +168,14 @@ fn tables_that_count_in_other_sectors_are_read_and_explained() {
     for sector_size in [512, 1024, 2048, 4096] {
         let raw = Raw::new(64 * MIB);
         let expected = {
-            let device = Loop::new(&raw.path, sector_size);
-            sgdisk(&device.0, &["-n1:0:+20M", "-n2:0:+9M", "-c2:zwei"]);
+            let device = Loop::with_sectors(&raw.path, sector_size);
+            sgdisk(&device.path, &["-n1:0:+20M", "-n2:0:+9M", "-c2:zwei"]);
             // A device is a disk for the library too.
-            let disk = RawDisk::open(&device.0).unwrap();
+            let disk = RawDisk::open(&device.path).unwrap();
             assert_eq!(disk.size(), 64 * MIB);
             let layout = ploopconv::partition::read(&disk).unwrap();
             assert_eq!(layout.table.unwrap().sector_size, sector_size);
-            sfdisk(&device.0).1
+            sfdisk(&device.path).1
         };
         let start = expected[0]["start"].as_u64().unwrap();
         raw.fill(start, 20 * MIB, ext4("large"));

@@ -246,8 +246,8 @@ fn a_raw_disk_named_by_hand_is_judged_by_what_it_holds() {
 fn a_gpt_that_counts_in_4096_bytes_and_one_whose_backup_was_left_behind_say_where_they_end() {
     let large = Raw::new(SIZE);
     {
-        let device = crate::support::divided::Loop::new(&large.path, 4096);
-        sgdisk(&device.0, &["--new=1:256:0"]);
+        let device = crate::support::loops::Loop::with_sectors(&large.path, 4096);
+        sgdisk(&device.path, &["--new=1:256:0"]);
     }
     let grown = Raw::sgdisk(SIZE / 2, &["--new=1:2048:0"]);
     let mut bytes = bytes_of(&grown);

@@ -3,6 +3,7 @@
 //! about.
 
 use crate::support::image::Version;
+use crate::support::loops::Loop;
 use crate::support::mapfile::{assert_covers, blocks, list_of};
 use crate::support::spoiled::{CLUSTER, damaged, good, written};
 use crate::support::system::Mounted;
@@ -126,19 +127,14 @@ fn the_list_of_a_stream_goes_into_the_current_directory() {
 fn the_list_of_a_device_goes_into_the_current_directory() {
     let scratch = Scratch::new();
     let path = damaged(&scratch);
-    let backing = scratch.path().join("device");
-    std::fs::write(&backing, vec![0xdb; 4 << 20]).unwrap();
-    let mut losetup = Command::new("losetup");
-    let device = tool("mount", losetup.args(["-f", "--show"]).arg(&backing));
-    let device = PathBuf::from(device.trim());
-    let salvage = convert(&path, &device).args(["-f", "--salvage"]);
-    let outcome = salvage.directory(scratch.out()).run();
-    let _ = Command::new("losetup").arg("-d").arg(&device).status();
-    outcome.status(5);
-    let name = format!("{}.lost", device.file_name().unwrap().to_str().unwrap());
+    let device = Loop::noisy(&scratch, 4 << 20, &[]);
+    let salvage = convert(&path, &device.path).args(["-f", "--salvage"]);
+    salvage.directory(scratch.out()).run().status(5);
+    let name = device.path.file_name().unwrap().to_str().unwrap();
+    let name = format!("{name}.lost");
     assert_eq!(names_in(&scratch.out()), [name.as_str()]);
     assert_eq!(blocks(&scratch.out().join(name), "-", CLUSTER), [1]);
-    let bytes = std::fs::read(&backing).unwrap();
+    let bytes = device.bytes();
     let lost = CLUSTER as usize..2 * CLUSTER as usize;
     assert!(bytes[lost].iter().all(|byte| *byte == 0));
 }

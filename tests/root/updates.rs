@@ -2,6 +2,7 @@
 
 use crate::sharing::file_system;
 use crate::support::divided::{Raw, ext4};
+use crate::support::loops::Loop;
 use crate::support::system::Mounted;
 use crate::support::updates::{self, large};
 use crate::support::{Chain, ChainBuilder, Fill, ImageBuilder, Outcome, Scratch, SourceGuard};
@@ -9,7 +10,7 @@ use crate::support::{convert, names_in, program};
 use crate::tools::tool;
 use std::fs::File;
 use std::os::unix::fs::MetadataExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 const MIB: u64 = 1 << 20;
@@ -115,32 +116,11 @@ fn an_update_that_replaces_the_target_and_is_killed_is_made_right_by_the_same_co
     });
 }
 
-struct Device {
-    path: PathBuf,
-}
-
-impl Device {
-    fn new(scratch: &Scratch) -> Self {
-        let backing = scratch.path().join("device");
-        std::fs::write(&backing, vec![0xdb; 26 * MIB as usize]).unwrap();
-        let mut command = Command::new("losetup");
-        command.args(["-f", "--show"]).arg(&backing);
-        let path = PathBuf::from(tool("mount", &mut command).trim());
-        Self { path }
-    }
-}
-
-impl Drop for Device {
-    fn drop(&mut self) {
-        let _ = Command::new("losetup").arg("-d").arg(&self.path).status();
-    }
-}
-
 #[test]
 fn a_device_is_brought_up_to_date_after_any_kill() {
     let scratch = Scratch::new();
     let chain = chain(&scratch.source());
-    let device = Device::new(&scratch);
+    let device = Loop::noisy(&scratch, 26 * MIB, &[]);
     let here = scratch.out();
     let begin = || {
         convert(&chain.dir, &device.path)
@@ -252,7 +232,7 @@ fn a_device_whose_file_system_was_mounted_meanwhile_is_told() {
     let chain = ChainBuilder::base(&base)
         .child(&top.seed(3).store_all([20]))
         .write(&scratch.source());
-    let device = Device::new(&scratch);
+    let device = Loop::noisy(&scratch, 26 * MIB, &[]);
     let here = scratch.out();
     let to_device = || convert(&chain.dir, &device.path).directory(&here);
     let snapshot = ["--snapshot", &chain.guids[0], "-f", "-q"];

@@ -2,7 +2,8 @@
 
 use crate::sharing::file_system;
 use crate::support::SourceGuard;
-use crate::support::divided::{Loop, MIB};
+use crate::support::divided::MIB;
+use crate::support::loops::Loop;
 use crate::support::machines::Machine;
 use crate::support::system::Mounted;
 use crate::tools::tool;
@@ -20,12 +21,12 @@ impl Device {
     fn new(machine: &Machine) -> Self {
         let backing = machine.raw.scratch.path().join("device");
         fs::write(&backing, vec![0xdb; 260 * MIB as usize]).unwrap();
-        let device = Loop::new(&backing, 512);
+        let device = Loop::new(&backing);
         Self { device, backing }
     }
 
     fn path(&self) -> &Path {
-        &self.device.0
+        &self.device.path
     }
 
     fn state(&self, machine: &Machine) -> PathBuf {

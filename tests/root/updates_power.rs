@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::SystemTime;
 
-use crate::ext4_free_mutated::Chance;
+use crate::support::chance::Chance;
 use crate::support::machines::Machine;
 use crate::support::system::Mounted;
 use crate::support::updates::layers;

@@ -1,9 +1,9 @@
 //! What a disk holds when the power fails: states of a file system that is mounted and worked with,
 //! between one write and the next.
 
-use super::divided::Loop;
 use super::ext4_kinds::mke2fs;
 use super::listing::{Answer, Listing, of_mount};
+use super::loops::Loop;
 use super::system::Mounted;
 use super::tools::tool;
 use super::workload::{Last, Workload};
@@ -172,7 +172,7 @@ impl Log {
 /// What the kernel lists of an image after it replayed its journal, which it writes into the image;
 /// an error where it does not mount it.
 pub fn replayed_by_the_kernel(image: &Path) -> Answer<Listing> {
-    let device = Loop::new(image, 512);
+    let device = Loop::new(image);
     let dir: PathBuf = image.with_extension("replayed");
     std::fs::create_dir_all(&dir).unwrap();
     // It replays fast commits only where it may write afterwards, too.
@@ -180,7 +180,7 @@ pub fn replayed_by_the_kernel(image: &Path) -> Answer<Listing> {
     for options in ["ro,errors=continue", "rw,noatime,errors=continue"] {
         let mut mount = Command::new("mount");
         mount.args(["-t", "ext4", "-o", options]);
-        let output = mount.arg(&device.0).arg(&dir).output().unwrap();
+        let output = mount.arg(&device.path).arg(&dir).output().unwrap();
         let mounted = output.status.success();
         done = Some(output);
         if mounted {

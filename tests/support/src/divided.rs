@@ -85,28 +85,6 @@ pub fn sgdisk(disk: &Path, args: &[&str]) {
     tool("gdisk", Command::new("sgdisk").args(args).arg(disk));
 }
 
-/// A raw disk as a block device with sectors of this size.
-pub struct Loop(pub PathBuf);
-
-impl Loop {
-    pub fn new(file: &Path, sector_size: u64) -> Self {
-        let path = tool(
-            "mount",
-            Command::new("losetup")
-                .args(["--find", "--show", "--sector-size"])
-                .arg(sector_size.to_string())
-                .arg(file),
-        );
-        Self(path.trim().into())
-    }
-}
-
-impl Drop for Loop {
-    fn drop(&mut self) {
-        let _ = Command::new("losetup").arg("-d").arg(&self.0).status();
-    }
-}
-
 /// Numbers, starts, sizes (in bytes) and types of the partitions, as `sfdisk` sees them.
 pub fn sfdisk(disk: &Path) -> (Value, Vec<Value>) {
     let text = tool("fdisk", Command::new("sfdisk").arg("--json").arg(disk));

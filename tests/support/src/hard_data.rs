@@ -1,6 +1,7 @@
 //! Files whose bytes are stored in every way: holes, room that was never written, many extents,
 //! sizes up to the limit of the file system.
 
+use super::chance::Chance;
 use super::hard_files::Filling;
 use nix::errno::Errno;
 use nix::fcntl::{FallocateFlags, fallocate};
@@ -10,13 +11,8 @@ use std::path::Path;
 
 /// Bytes that are different in every block and in every file.
 fn bytes(seed: u64, len: usize) -> Vec<u8> {
-    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-    let words = std::iter::repeat_with(|| {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        state.to_le_bytes()
-    });
+    let mut chance = Chance::of(seed);
+    let words = std::iter::repeat_with(|| chance.number().to_le_bytes());
     words.flatten().take(len).collect()
 }
 

@@ -6,6 +6,7 @@
 
 pub mod bad_sectors;
 pub mod chain;
+pub mod chance;
 pub mod compared;
 pub mod console;
 pub mod crashes;
@@ -27,6 +28,7 @@ pub mod image;
 pub mod imports;
 pub mod kernels;
 pub mod listing;
+pub mod loops;
 pub mod machines;
 pub mod mapfile;
 pub mod model;

@@ -1,5 +1,6 @@
 //! Damage in the metadata of file systems, by chance.
 
+use super::chance::Chance;
 use super::tools::tool;
 use std::fs::File;
 use std::path::Path;
@@ -32,13 +33,8 @@ impl Metadata {
     /// Some changes, for a number: few or many, single bits or whole bytes, and now and then in one
     /// place. `bytes` are those of the image.
     pub fn changes(&self, bytes: &[u8], seed: u64) -> Vec<Change> {
-        let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-        let mut below = |end: u64| {
-            state ^= state << 13;
-            state ^= state >> 7;
-            state ^= state << 17;
-            (state >> 11) % end
-        };
+        let mut chance = Chance::of(seed);
+        let mut below = |end| chance.below(end);
         let sum: u64 = self.ranges.iter().map(|(from, to)| to - from).sum();
         let count = [1, 1, 2, 4, 16, 64][below(6) as usize];
         let mut changes: Vec<Change> = Vec::new();

@@ -1,6 +1,7 @@
 //! Work that a mounted file system is given, a step at a time, so that its journal has something of
 //! everything: new and removed files and directories, changed attributes, moved names.
 
+use super::chance::Chance;
 use super::hard_files::sync;
 use std::fs::{self, File, OpenOptions};
 use std::os::unix::fs::{FileExt as _, PermissionsExt as _};
@@ -22,7 +23,7 @@ pub enum Last {
 #[derive(Debug)]
 pub struct Workload {
     dir: PathBuf,
-    state: u64,
+    chance: Chance,
     made: u64,
 }
 
@@ -30,17 +31,14 @@ impl Workload {
     pub fn new(dir: &Path, seed: u64) -> Self {
         Self {
             dir: dir.to_owned(),
-            state: seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1,
+            chance: Chance::of(seed),
             made: 0,
         }
     }
 
     /// A number below `end`.
     pub fn below(&mut self, end: u64) -> u64 {
-        self.state ^= self.state << 13;
-        self.state ^= self.state >> 7;
-        self.state ^= self.state << 17;
-        (self.state >> 11) % end
+        self.chance.below(end)
     }
 
     /// Does some things, and writes them out.

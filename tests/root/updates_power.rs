@@ -11,6 +11,7 @@ use std::process::Command;
 use std::time::SystemTime;
 
 use crate::support::chance::Chance;
+use crate::support::loops::Loop;
 use crate::support::machines::Machine;
 use crate::support::system::Mounted;
 use crate::support::updates::layers;
@@ -47,8 +48,8 @@ fn between(text: &str, start: char, end: char) -> Option<Vec<u8>> {
     Some(bytes(rest.split_once(end)?.0))
 }
 
-/// The events of an update, as strace wrote them down.
-fn events(trace: &str, target: &Path) -> Vec<Event> {
+/// The events of an update, as strace wrote them down, whose state lies in `folder`.
+fn events(trace: &str, target: &Path, folder: &Path) -> Vec<Event> {
     let name = |path: &[u8]| PathBuf::from(String::from_utf8(path.to_vec()).unwrap());
     let mut found = Vec::new();
     // What was written to a file that has another name later, and whether it is on the disk.
@@ -87,7 +88,7 @@ fn events(trace: &str, target: &Path) -> Vec<Event> {
                 _ if is_sync => Event::Synced,
                 _ => panic!("{line}"),
             });
-        } else if Some(path.as_path()) == target.parent() {
+        } else if path == folder {
             assert!(is_sync, "{line}");
             found.push(Event::FolderSynced);
         } else if path.to_string_lossy().contains(".ploopconv.part-") {
@@ -184,10 +185,10 @@ struct Update {
     line: Vec<OsString>,
     snapshot: String,
     target: PathBuf,
+    /// Where it starts, and where the state of a device lies.
+    folder: PathBuf,
     /// What the disk reads as afterwards.
     content: Vec<u8>,
-    /// Where system calls are written down.
-    trace: PathBuf,
 }
 
 impl Update {
@@ -195,21 +196,33 @@ impl Update {
         Self {
             line: line.iter().map(|&word| word.to_owned()).collect(),
             snapshot: snapshot.to_owned(),
-            trace: target.with_extension("trace"),
+            folder: target.parent().unwrap().to_owned(),
             target,
             content,
         }
     }
 
+    /// It starts in another folder than that of its target.
+    fn in_folder(self, folder: &Path) -> Self {
+        let folder = folder.to_owned();
+        Self { folder, ..self }
+    }
+
     fn run(&self, options: &[&str]) -> Outcome {
         Program::new(&self.line)
-            .args([OsStr::new("-o"), self.target.as_os_str()])
+            .args(["-f".as_ref(), "-o".as_ref(), self.target.as_os_str()])
             .args(options)
+            .directory(&self.folder)
             .run()
     }
 
+    fn beside(&self, extension: &str) -> PathBuf {
+        let name = self.target.file_name().unwrap().to_str().unwrap();
+        self.folder.join(format!("{name}.{extension}"))
+    }
+
     fn state(&self) -> PathBuf {
-        PathBuf::from(format!("{}.ploopconv", self.target.display()))
+        self.beside("ploopconv")
     }
 
     fn disk(&self) -> Disk {
@@ -222,21 +235,24 @@ impl Update {
     /// Runs an update and gives what it did.
     fn traced(&self) -> Vec<Event> {
         let _guard = SourceGuard::new(Path::new(&self.line[0]));
+        let trace = self.beside("trace");
         let mut strace = Command::new("strace");
         strace
+            .current_dir(&self.folder)
             .args(["-f", "-qq", "-y", "-xx", "-s", "9000000", "-e"])
             .arg("trace=write,pwrite64,ftruncate,fallocate,fsync,fdatasync,/^rename")
             .arg("-o")
-            .arg(&self.trace)
+            .arg(&trace)
             .arg(program::path())
             .args(&self.line)
             .arg("-o")
             .arg(&self.target)
-            .args(["--update", "--reflink=never", "-j1"]);
+            .args(["-f", "--update", "--reflink=never", "-j1"]);
         let output = strace.output();
         let output = output.unwrap_or_else(|error| panic!("strace: {error}"));
         assert!(output.status.success(), "{output:?}");
-        events(&fs::read_to_string(&self.trace).unwrap(), &self.target)
+        let trace = fs::read_to_string(trace).unwrap();
+        events(&trace, &self.target, &self.folder)
     }
 
     fn holds(&self, what: &str) {
@@ -280,7 +296,9 @@ impl Update {
                     fs::write(&self.target, &disk.target).unwrap();
                     fs::write(self.state(), &disk.state).unwrap();
                     let file = File::options().write(true).open(&self.target).unwrap();
-                    file.set_modified(modified).unwrap();
+                    if file.metadata().unwrap().is_file() {
+                        file.set_modified(modified).unwrap();
+                    }
                     let what = format!("{end} of {} events, {kept:?}", events.len());
                     let again = self.run(&["--update", "--reflink=never"]);
                     assert_eq!(again.status, Some(0), "{what}\n{}", again.stderr);
@@ -317,6 +335,21 @@ fn after_a_power_failure_the_same_command_makes_a_raw_target_right() {
 #[test]
 fn after_a_power_failure_the_same_command_makes_a_qcow2_target_right() {
     of_a_disk("disk.qcow2");
+}
+
+#[test]
+fn after_a_power_failure_the_same_command_makes_a_device_right() {
+    let scratch = Scratch::new();
+    let chain = layers(false).write(&scratch.source());
+    let _guard = SourceGuard::new(&scratch.source());
+    let mut content = chain.model().content();
+    // What lies past the disk stays.
+    let size = content.len().next_multiple_of(4096) + (64 << 10);
+    let device = Loop::noisy(&scratch, size as u64, &[]);
+    content.resize(size, 0xdb);
+    let line = [chain.dir.as_os_str()];
+    let update = Update::new(&line, &chain.guids[0], device.path.clone(), content);
+    update.in_folder(&scratch.out()).fails(usize::MAX);
 }
 
 #[test]

@@ -6,14 +6,12 @@
 mod container;
 mod disk;
 mod find;
-mod lock;
 mod one;
 mod scope;
 mod state;
 
 pub use self::container::{Container, VeLayout};
 pub use self::disk::{FoundDisk, Shape};
-pub use self::lock::FolderLock;
 pub use self::one::{OneError, area_of};
 pub use self::scope::Scope;
 pub use self::state::{TargetState, is_left_alone, replace};

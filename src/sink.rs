@@ -13,7 +13,9 @@ mod leftovers;
 mod limit;
 mod partial;
 mod partials;
+mod path_lock;
 mod stream;
+mod token;
 mod transfer;
 mod writeback;
 
@@ -31,11 +33,13 @@ pub use existing::ExistingFile;
 pub use file::{FileSink, FileSinkOptions};
 pub(crate) use full::refusal;
 pub(crate) use head::{HEAD, MARK};
-pub use in_place::FileInPlace;
+pub use in_place::{FileInPlace, InPlace};
 pub use limit::Limit;
 pub use partial::{PartialFile, create_directory};
 pub use partials::Partials;
+pub use path_lock::PathLock;
 pub use stream::StreamSink;
+pub use token::Token;
 pub use transfer::{Reflink, Transfer};
 pub(crate) use writeback::Writeback;
 

@@ -317,6 +317,11 @@ fn no_room(place: &Path, typed: &Typed) -> &'static str {
     }
 }
 
+/// Whether a file says what a target holds.
+fn is_state(path: &Path) -> bool {
+    path.extension().is_some_and(|kind| kind == "ploopconv")
+}
+
 /// What to do about a target that cannot be made.
 fn of_target(error: &TargetError, typed: &Typed) -> Vec<Hint> {
     match error {
@@ -328,6 +333,11 @@ fn of_target(error: &TargetError, typed: &Typed) -> Vec<Hint> {
         }
         TargetError::NoRoom { path, .. } => vec![Hint::say(no_room(path, typed))],
         TargetError::Exists { .. } => vec![Hint::add("to replace it", "-f", typed)],
+        TargetError::InUse { .. } => vec![Hint::say("stop the machine or program that uses it")],
+        TargetError::Create { path, .. } if is_state(path) && !typed.has("update") => {
+            let text = "to convert without it, so that no update can follow";
+            vec![Hint::add(text, "--no-state", typed)]
+        }
         _ => Vec::new(),
     }
 }

@@ -55,6 +55,35 @@ impl Given {
     }
 }
 
+/// The options of a word, each in a word of its own: `-f` and `-oTARGET` for `-foTARGET`.
+pub(crate) fn apart(word: OsString, kind: Kind) -> Vec<(OsString, Kind)> {
+    let Kind::Option(given) = &kind else {
+        return vec![(word, kind)];
+    };
+    let Some((last, others)) = given.ids.split_last().filter(|(_, ids)| !ids.is_empty()) else {
+        return vec![(word, kind)];
+    };
+    let bytes = word.as_bytes();
+    let dashed = |bytes: &[u8]| OsString::from_vec([b"-", bytes].concat());
+    let letters = bytes.get(1..).unwrap_or_default();
+    let mut words = Vec::new();
+    for (id, letter) in others.iter().zip(letters) {
+        let given = Given {
+            ids: vec![id.clone()],
+            ..Given::default()
+        };
+        words.push((dashed(&[*letter]), Kind::Option(given)));
+    }
+    let rest = letters.get(others.len()..).unwrap_or_default();
+    let given = Given {
+        ids: vec![last.clone()],
+        value_at: given.value_at.map(|at| at.saturating_sub(others.len())),
+        takes_next: given.takes_next,
+    };
+    words.push((dashed(rest), Kind::Option(given)));
+    words
+}
+
 /// Where the value of an option stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Takes {

@@ -12,7 +12,7 @@ mod show;
 mod words;
 
 use anyhow::Context;
-use ploopconv::host::FolderLock;
+use ploopconv::sink::PathLock;
 
 pub(crate) use self::args::BatchArgs;
 
@@ -47,7 +47,7 @@ pub(crate) fn run(args: &BatchArgs) -> anyhow::Result<Verdict> {
         made.with_context(|| format!("making {}", args.output.display()))?;
     }
     // Two would each take the targets of the other for somebody's, and lose lines of its reports.
-    let lock = (!args.dry_run).then(|| FolderLock::take(&args.output));
+    let lock = (!args.dry_run).then(|| PathLock::take(&args.output));
     let lock = lock.transpose()?;
     if matches!(lock, Some(None)) {
         anyhow::bail!(

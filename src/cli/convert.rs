@@ -56,7 +56,7 @@ pub(crate) fn run(args: &ConvertArgs) -> anyhow::Result<Verdict> {
     let (input, mut warnings) = open(args, &args.open, &workers).with_context(opening)?;
     target.refuse_files_of(&input).with_context(opening)?;
     promise?;
-    args.refuse_place_of_list(&target, &input)?;
+    args.refuse_place_beside_image(&target, &input)?;
     let doing = doing(args, &target);
     if !args.dry_run {
         // First, because what a killed run left may take the room that is needed now.

@@ -11,9 +11,9 @@ use super::parallel::fill_all;
 use super::plan::{Plan, PlannedImage};
 use super::resources::Resources;
 use super::room::Room;
-use super::stale::EarlierSums;
+use super::stale::{EarlierSums, remove_leftovers};
 use super::target::Target;
-use super::update::{record, record_path, stale_path};
+use super::update::{record, record_path, remove_leftovers_of_state, stale_path};
 use crate::copy::Summary;
 use crate::error::{Error, Result};
 use crate::format::tar::TarWritten;
@@ -93,6 +93,10 @@ impl Plan {
         self.refuse_if_full()?;
         let is_directory = matches!(self.target, Target::Directory(_));
         let sums = self.earlier_sums();
+        if self.target.is_files() {
+            remove_leftovers(self.target.name(), is_directory);
+        }
+        remove_leftovers_of_state(&self.target, &self.options);
         let (options, room) = (self.options, self.room);
         let checksum = ChecksumFile::admit(&options, self.target.name(), is_directory)?;
         let state = match &self.images[..] {

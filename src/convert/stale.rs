@@ -8,7 +8,18 @@ use super::input::Input;
 use super::target::Target;
 use crate::error::{Error, Result};
 use crate::hash::Algorithm;
+use crate::sink::PartialFile;
 use crate::source::is_absence;
+
+/// Removes what killed runs left of the checksum files of a target.
+pub(super) fn remove_leftovers(target: &Path, is_directory: bool) {
+    for algorithm in [Algorithm::Sha256, Algorithm::Blkhash] {
+        PartialFile::remove_leftovers(&match is_directory {
+            true => target.join(of_all(algorithm)),
+            false => of_one(target.as_os_str().to_owned(), algorithm),
+        });
+    }
+}
 
 /// What beside a target says what it held.
 #[derive(Debug, Default)]

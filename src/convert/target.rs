@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use super::error::ConvertError;
 use super::input::{Input, identity};
 use crate::error::Result;
+use crate::in_use::{Host, Sign, User, Watched};
 use crate::sink::TargetError;
 use crate::sink::{BlockSink, FreeRoom, IfExists, PartialFile, backing_file, free_room};
 use crate::util::paths::folder_of;
@@ -120,6 +121,29 @@ impl Target {
         Ok(())
     }
 
+    /// Makes sure that no machine runs on what is changed where it lies: QEMU holds locks, and a
+    /// loop device may be mounted. That a program has it open says less: what it wrote shows in the
+    /// times.
+    ///
+    /// # Errors
+    ///
+    /// [`TargetError::InUse`] where one does.
+    pub(super) fn refuse_use(&self) -> Result<()> {
+        let (Self::File(path) | Self::Device(path)) = self else {
+            return Ok(());
+        };
+        let path = path.to_owned();
+        let signs = Host::default().signs(&[Watched { path, top: true }]);
+        let says = |sign: &Sign| matches!(sign.user, User::Lock { .. } | User::Loop { .. });
+        match signs.into_iter().find(says) {
+            Some(Sign { path, user }) => {
+                let user = user.to_string();
+                Err(TargetError::InUse { path, user }.into())
+            }
+            None => Ok(()),
+        }
+    }
+
     /// The directory that takes a file.
     pub(super) fn folder(&self) -> Option<PathBuf> {
         let Self::File(path) = self else { return None };
@@ -136,6 +160,7 @@ impl Target {
                 Err(TargetError::Exists { path: path.clone() }.into())
             }
             Self::Device(path) => {
+                self.refuse_use()?;
                 let bytes = BlockSink::admit(path, size)?;
                 Ok(Some(FreeRoom {
                     bytes,

@@ -6,6 +6,7 @@
 //! ranges, and all that is stored above the snapshot: whatever became of the layers above it in the
 //! meantime, the target is the disk afterwards.
 
+mod device;
 mod error;
 mod plan;
 mod prints;
@@ -17,6 +18,5 @@ mod trust;
 
 pub use self::error::UpdateError;
 pub use self::plan::{UpdatePlan, plan_update};
-pub(super) use self::record::{record, record_path, stale_path};
-pub use self::run::Updated;
-pub use self::state::is_under_way;
+pub(super) use self::record::{record, record_path, remove_leftovers_of_state, stale_path};
+pub use self::run::{Left, UpdateFailure, Updated};

@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use crate::convert::CONTENT_KEY;
 use crate::error::{Error, Result};
+use crate::util::exact_path;
 use crate::util::paths::folder_of;
 
 /// What a target was made from, and the report of it.
@@ -28,41 +29,11 @@ pub struct TargetState {
 /// A file as it was.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Known {
-    #[serde(with = "exact")]
+    #[serde(with = "exact_path")]
     path: PathBuf,
     size: u64,
     /// Seconds and nanoseconds.
     modified: (i64, i64),
-}
-
-/// A path as text or, where it is none, as its bytes.
-mod exact {
-    use std::ffi::OsString;
-    use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
-    use std::path::{Path, PathBuf};
-
-    use serde::{Deserialize, Deserializer, Serialize, Serializer};
-
-    #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum Form {
-        Text(String),
-        Bytes(Vec<u8>),
-    }
-
-    pub(super) fn serialize<S: Serializer>(path: &Path, to: S) -> Result<S::Ok, S::Error> {
-        match path.to_str() {
-            Some(text) => text.serialize(to),
-            None => path.as_os_str().as_bytes().serialize(to),
-        }
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<PathBuf, D::Error> {
-        Ok(match Form::deserialize(from)? {
-            Form::Text(text) => text.into(),
-            Form::Bytes(bytes) => OsString::from_vec(bytes).into(),
-        })
-    }
 }
 
 impl Known {

@@ -15,6 +15,7 @@ use super::decisions::Durability;
 use super::error::TargetError;
 use super::full::refusal;
 use super::head::{HEAD, Head};
+use super::token::Token;
 use super::writeback::Writeback;
 use super::{ExistingSink, Sink};
 use crate::error::{Error, Result};
@@ -31,6 +32,8 @@ pub struct BlockSink {
     path: PathBuf,
     /// The first bytes of the disk, kept back until all others are safe.
     head: Head,
+    /// What stands at the end of the head until that is written.
+    token: Option<Token>,
     durability: Durability,
     writeback: Writeback,
     /// An index into [`WAYS`]: how this device makes zeros.
@@ -59,8 +62,7 @@ impl BlockSink {
     pub fn open(path: &Path, size: u64, durability: Durability) -> Result<Self> {
         let device = Self::claim(path, size, true)?;
         let mut sink = Self::over(device, path, Head::zeros(size.min(HEAD)), durability);
-        let len = sink.head.len();
-        sink.invalidate(len)?;
+        sink.invalidate()?;
         Ok(sink)
     }
 
@@ -79,11 +81,34 @@ impl BlockSink {
         Ok(Self::over(device, path, Head::new(head), durability))
     }
 
+    /// Opens a device that has no other user, for a disk of `size` bytes of which only a part is
+    /// written, and changes nothing yet.
+    ///
+    /// # Errors
+    ///
+    /// As [`BlockSink::admit`].
+    pub fn open_as_it_is(path: &Path, size: u64, durability: Durability) -> Result<Self> {
+        let device = Self::claim(path, size, true)?;
+        let head = Head::zeros(size.min(HEAD));
+        Ok(Self::over(device, path, head, durability))
+    }
+
+    /// Overwrites the first MiB with zeros and a token.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Io`](crate::ErrorKind::Io) where the device cannot be written.
+    pub fn begin(&mut self, token: &Token) -> Result<()> {
+        self.token = Some(token.clone());
+        self.invalidate()
+    }
+
     fn over(device: File, path: &Path, head: Head, durability: Durability) -> Self {
         Self {
             device,
             path: path.to_owned(),
             head,
+            token: None,
             durability,
             writeback: Writeback::new(durability),
             way: AtomicU8::new(0),
@@ -155,9 +180,16 @@ impl BlockSink {
         Ok(())
     }
 
-    /// Makes zeros of the head on the device.
-    fn invalidate(&self, len: u64) -> Result<()> {
-        Head::invalidate(len, |at, len| self.make_zeros(at, len), || self.sync())
+    /// Makes zeros of the head on the device, and puts the token at its end if there is one.
+    fn invalidate(&mut self) -> Result<()> {
+        let len = self.head.len();
+        Head::invalidate(
+            len,
+            self.token.as_ref(),
+            |at, len| self.make_zeros(at, len),
+            |data, offset| self.put(data, offset),
+            || self.sync(),
+        )
     }
 
     fn make_zeros(&self, offset: u64, len: u64) -> Result<()> {
@@ -254,9 +286,8 @@ impl Drop for BlockSink {
     /// A device whose contents proved to be wrong must not look as if they were right.
     fn drop(&mut self) {
         if self.complete.load(Ordering::Relaxed) && !self.finished {
-            let len = self.head.len();
             // There is no caller left to report to.
-            let _ = self.invalidate(len);
+            let _ = self.invalidate();
         }
     }
 }

@@ -24,6 +24,14 @@ pub enum TargetError {
         /// What is wrong with it.
         why: &'static str,
     },
+    /// A program uses what would be changed where it lies.
+    #[error("{} is {user}", path.display())]
+    InUse {
+        /// The target.
+        path: PathBuf,
+        /// Who uses it.
+        user: String,
+    },
     /// There is less room than the copy needs.
     #[error("{} has {free} bytes free, and {needed} bytes are needed", path.display())]
     NoRoom {
@@ -86,6 +94,7 @@ impl Detail for TargetError {
             Self::NoRoom { .. } | Self::Full { .. } => ErrorKind::NoRoom,
             Self::Exists { .. }
             | Self::Kind { .. }
+            | Self::InUse { .. }
             | Self::Create { .. }
             | Self::CannotShare { .. } => ErrorKind::Target,
         }
@@ -95,6 +104,7 @@ impl Detail for TargetError {
         match self {
             Self::Exists { .. } => "target-exists",
             Self::Kind { .. } => "target-kind",
+            Self::InUse { .. } => "target-in-use",
             Self::NoRoom { .. } => "no-room",
             Self::Full { limit, .. } => match limit {
                 Limit::FileSystem(_) | Limit::Inodes(_) | Limit::Device => "full",

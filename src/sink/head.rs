@@ -2,6 +2,7 @@
 
 use std::sync::Mutex;
 
+use super::token::Token;
 use crate::error::Result;
 use crate::util::bytes::to_usize;
 use crate::util::sync::{get_mut, lock};
@@ -70,15 +71,30 @@ impl Head {
     }
 
     /// Lets `zero` make zeros of `len` bytes and `sync` let them last: the mark before the rest.
+    /// `put` writes a token at the end. A head that is all mark gets it first, where zeros without
+    /// it would tell nothing; one that is shorter gets none.
     pub(super) fn invalidate(
         len: u64,
+        token: Option<&Token>,
         zero: impl Fn(u64, u64) -> Result<()>,
+        put: impl Fn(&[u8], u64) -> Result<()>,
         sync: impl Fn() -> Result<()>,
     ) -> Result<()> {
-        let mark = len.min(MARK);
+        let sector = token.filter(|_| len >= MARK).map(Token::sector);
+        let sector = sector.unwrap_or_default();
+        let end = len - sector.len() as u64;
+        let mark = end.min(MARK);
+        if end < MARK {
+            put(&sector, end)?;
+            sync()?;
+        }
         zero(0, mark)?;
         sync()?;
-        zero(mark, len - mark)?;
+        if end < MARK {
+            return Ok(());
+        }
+        zero(mark, end - mark)?;
+        put(&sector, end)?;
         sync()
     }
 }

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::decisions::Durability;
 use super::existing::ExistingFile;
 use super::head::{HEAD, Head};
+use super::token::Token;
 use super::{ExistingSink, Sink};
 use crate::error::Result;
 
@@ -16,60 +17,80 @@ use crate::error::Result;
 pub struct FileInPlace {
     file: ExistingFile,
     head: Head,
+    /// What the head is until it is written, with zeros before it.
+    token: Option<Token>,
     /// Whether the head is in the file.
     complete: AtomicBool,
     /// Whether it may stay there.
     finished: bool,
 }
 
+/// How a file is changed where it lies, in bytes.
+#[derive(Debug)]
+pub struct InPlace<'a> {
+    /// By what it is valid: of a raw disk its first MiB.
+    pub head: u64,
+    /// How much of the file is left as it is; what makes it longer reads as zeros.
+    pub kept: u64,
+    /// How long it will be.
+    pub size: u64,
+    /// What tells that it is this change which is not complete.
+    pub token: &'a Token,
+}
+
+impl<'a> InPlace<'a> {
+    /// A raw disk of `size` bytes.
+    #[must_use]
+    pub fn raw(size: u64, token: &'a Token) -> Self {
+        Self {
+            head: size.min(HEAD),
+            kept: size,
+            size,
+            token,
+        }
+    }
+}
+
 impl FileInPlace {
-    /// Opens a file for changing, makes it `size` bytes long, and overwrites its first MiB with
-    /// zeros, which reach the disk before anything else is changed.
+    /// Opens a file for changing, and changes nothing yet.
     ///
     /// # Errors
     ///
     /// As [`ExistingFile::open`].
-    pub fn open(path: &Path, size: u64, durability: Durability) -> Result<Self> {
-        let sink = Self::with_head(path, size.min(HEAD), durability)?;
-        sink.file.set_size(size)?;
-        Ok(sink)
-    }
-
-    /// As [`FileInPlace::open`], for a file that is valid by its first `head` bytes, and of which
-    /// the first `kept` bytes are left: what makes it `size` bytes long reads as zeros.
-    ///
-    /// # Errors
-    ///
-    /// As [`ExistingFile::open`].
-    pub fn open_kept(
-        path: &Path,
-        head: u64,
-        kept: u64,
-        size: u64,
-        durability: Durability,
-    ) -> Result<Self> {
-        let sink = Self::with_head(path, head, durability)?;
-        sink.file.set_size(kept)?;
-        sink.file.set_size(size)?;
-        Ok(sink)
-    }
-
-    /// Makes the head zeros before anything else: a file that only has another size or time could
-    /// have been used by anybody.
-    fn with_head(path: &Path, head: u64, durability: Durability) -> Result<Self> {
-        let sink = Self {
+    pub fn open(path: &Path, durability: Durability) -> Result<Self> {
+        Ok(Self {
             file: ExistingFile::open_as_it_is(path, durability)?,
-            head: Head::zeros(head),
+            head: Head::zeros(0),
+            token: None,
             complete: AtomicBool::new(false),
             finished: false,
-        };
-        sink.invalidate(head)?;
-        Ok(sink)
+        })
     }
 
-    fn invalidate(&self, len: u64) -> Result<()> {
-        let file = &self.file;
-        Head::invalidate(len, |at, len| file.zero_at(at, len), || file.sync())
+    /// Makes the head zeros, which reach the disk before anything else is changed: a file that only
+    /// has another size or time could have been used by anybody. Then gives the file its size.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Io`](crate::ErrorKind::Io) and
+    /// [`TargetError::Full`](crate::sink::TargetError::Full) where the file cannot be written.
+    pub fn begin(&mut self, change: &InPlace<'_>) -> Result<()> {
+        self.head = Head::zeros(change.head);
+        self.token = Some(change.token.clone());
+        self.invalidate()?;
+        self.file.set_size(change.kept)?;
+        self.file.set_size(change.size)
+    }
+
+    fn invalidate(&mut self) -> Result<()> {
+        let (len, file) = (self.head.len(), &self.file);
+        Head::invalidate(
+            len,
+            self.token.as_ref(),
+            |at, len| file.zero_at(at, len),
+            |data, offset| file.write_at(data, offset),
+            || file.sync(),
+        )
     }
 }
 
@@ -113,9 +134,8 @@ impl Drop for FileInPlace {
     /// A file whose contents proved to be wrong must not look as if they were right.
     fn drop(&mut self) {
         if self.complete.load(Ordering::Relaxed) && !self.finished {
-            let len = self.head.len();
             // There is no caller left to report to.
-            let _ = self.invalidate(len);
+            let _ = self.invalidate();
         }
     }
 }
@@ -129,10 +149,14 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("disk.raw");
         std::fs::write(&path, vec![7; 3 << 20]).unwrap();
-        let sink = FileInPlace::open(&path, 4 << 20, Durability::Synced).unwrap();
+        let token = Token::random();
+        let mut sink = FileInPlace::open(&path, Durability::Synced).unwrap();
+        assert!(std::fs::read(&path).unwrap() == vec![7; 3 << 20]);
+        sink.begin(&InPlace::raw(4 << 20, &token)).unwrap();
         sink.write_at(&vec![1; 2 << 20], 0).unwrap();
         let now = std::fs::read(&path).unwrap();
-        assert!(now[..1 << 20].iter().all(|&byte| byte == 0));
+        assert!(token.is_alone_in(&now[..1 << 20]));
+        assert!(!Token::random().is_alone_in(&now[..1 << 20]));
         assert!(now[1 << 20..2 << 20].iter().all(|&byte| byte == 1));
         Box::new(sink).finish().unwrap();
         let now = std::fs::read(&path).unwrap();
@@ -146,11 +170,13 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("disk.raw");
         std::fs::write(&path, vec![7; 3 << 20]).unwrap();
-        let sink = FileInPlace::open(&path, 3 << 20, Durability::Synced).unwrap();
+        let token = Token::random();
+        let mut sink = FileInPlace::open(&path, Durability::Synced).unwrap();
+        sink.begin(&InPlace::raw(3 << 20, &token)).unwrap();
         sink.write_at(&vec![1; 2 << 20], 0).unwrap();
         sink.complete().unwrap();
         drop(sink);
         let now = std::fs::read(&path).unwrap();
-        assert!(now[..1 << 20].iter().all(|&byte| byte == 0));
+        assert!(token.is_alone_in(&now[..1 << 20]));
     }
 }

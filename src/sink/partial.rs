@@ -4,7 +4,7 @@ use std::ffi::{OsStr, OsString};
 use std::fs::{File, Permissions};
 use std::io::ErrorKind;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -35,7 +35,8 @@ pub struct PartialFile {
 
 impl PartialFile {
     /// Makes an empty file beside `target`. A symbolic link is followed: what it points to is
-    /// the target. The mode is that of the file which is replaced, or of any new file.
+    /// the target. The mode is that of the file which is replaced, or of any new file, and so is
+    /// the owner where the user may give files away.
     ///
     /// # Errors
     ///
@@ -67,6 +68,10 @@ impl PartialFile {
         };
         let (partial, registered) = partials.make(make, |partial| partial.path().to_owned())?;
         if let Some(permissions) = replaced {
+            // Only root can give files away. What it replaces stays with who has it.
+            if let Ok(meta) = std::fs::metadata(&target) {
+                let _ = fchown(partial.as_file(), Some(meta.uid()), Some(meta.gid()));
+            }
             partial
                 .as_file()
                 .set_permissions(permissions)

@@ -76,6 +76,10 @@ const TABLE: &[(&str, &str)] = &[
         "a_lock_that_says_that_somebody_writes_leads_to_the_same_bytes",
     ),
     (
+        "to convert without it, so that no update can follow",
+        "where_no_state_can_be_written_nothing_is_copied",
+    ),
+    (
         "once there is room, to write all of it again",
         "a_full_target_is_filled_by_the_command_of_the_message_once_it_has_room",
     ),

@@ -69,4 +69,5 @@ mod targets;
 mod updates;
 mod updates_refused;
 mod updates_snapshots;
+mod updates_states;
 mod vectors;

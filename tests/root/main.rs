@@ -66,6 +66,7 @@ mod sharing;
 mod targets;
 mod updates;
 mod updates_machines;
+mod updates_mistaken;
 mod updates_ploop;
 mod updates_power;
 mod updates_qcow2;

@@ -3,7 +3,7 @@
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
-use crate::advice::lex::{Given, Kind, lex};
+use crate::advice::lex::{Given, Kind, apart, lex};
 use crate::advice::options::{READING, known};
 use crate::advice::shell::{quoted, shell_word};
 
@@ -35,7 +35,12 @@ impl Typed {
         let kinds = lex(&known(first), &words);
         Self {
             is_image_an_option: first == Some("verify"),
-            words: words.into_iter().zip(kinds).collect(),
+            // Each can be left out or exchanged by itself then.
+            words: words
+                .into_iter()
+                .zip(kinds)
+                .flat_map(|(word, kind)| apart(word, kind))
+                .collect(),
             image: image.into(),
         }
     }
@@ -288,6 +293,8 @@ mod tests {
         for (given, expected) in [
             ("101 -o x --update", "ploopconv 101 -o x -f"),
             ("-f --update -o x -- 101", "ploopconv -o x -f -- 101"),
+            ("101 -fo x --update", "ploopconv 101 -o x -f"),
+            ("101 -qfox --update", "ploopconv 101 -q -ox -f"),
         ] {
             assert_eq!(typed(given).exchanging("update", "-f"), expected);
         }

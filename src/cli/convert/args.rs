@@ -218,6 +218,11 @@ impl ConvertArgs {
         }
     }
 
+    /// Whether what the target holds is written down for updates.
+    pub(super) fn keeps_state(&self) -> bool {
+        self.update || self.open.snapshot.is_some() && !self.no_state && !self.no_sync
+    }
+
     /// What the target is to look like where it is qcow2.
     pub(super) fn qcow2_options(&self) -> Option<Qcow2Options> {
         (self.format().name == "qcow2").then(|| self.packing.qcow2())

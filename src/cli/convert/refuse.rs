@@ -92,12 +92,20 @@ impl ConvertArgs {
         Ok(())
     }
 
-    /// Refuses a current directory that is the image's own, where the list of what is lost would go
-    /// there.
-    pub(super) fn refuse_place_of_list(&self, target: &Target, input: &Input) -> Result<(), Usage> {
-        if target.is_files() || !self.open.salvage || self.dry_run {
-            return Ok(());
-        }
+    /// Refuses a current directory that is the image's own, where the list of what is lost or the
+    /// state of a device would go there.
+    pub(super) fn refuse_place_beside_image(
+        &self,
+        target: &Target,
+        input: &Input,
+    ) -> Result<(), Usage> {
+        let has_state = matches!(target, Target::Device(_)) && self.keeps_state();
+        let what = match () {
+            () if target.is_files() || self.dry_run => return Ok(()),
+            () if self.open.salvage => "the list of what is lost goes",
+            () if has_state => "what says what it holds (NAME.ploopconv) goes",
+            () => return Ok(()),
+        };
         let identity = |path: &Path| {
             let meta = std::fs::metadata(path).ok()?;
             Some((meta.dev(), meta.ino()))
@@ -106,9 +114,10 @@ impl ConvertArgs {
         let files = input.store_files();
         let mut folders = files.iter().filter_map(|file| identity(file.parent()?));
         if here.is_some() && folders.any(|folder| Some(folder) == here) {
-            let mistake = "for such a target the list of what is lost goes into the current \
-                           directory, and that is the image's own; change to another one";
-            return Err(Usage(mistake.to_owned()));
+            return Err(Usage(format!(
+                "for such a target {what} into the current directory, and that is the image's \
+                 own; change to another one"
+            )));
         }
         Ok(())
     }

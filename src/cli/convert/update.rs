@@ -1,11 +1,11 @@
 //! `--update`: a target of an earlier run is brought up to date.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::Context;
 use ploopconv::Workers;
 use ploopconv::convert::{
-    ConvertOptions, Input, Target, UpdatePlan, Updated, is_under_way, plan_update,
+    ConvertOptions, Input, Left, Target, UpdateFailure, UpdatePlan, Updated, plan_update,
 };
 use ploopconv::copy::Summary;
 use ploopconv::util::size::{human, short};
@@ -86,13 +86,21 @@ impl ConvertArgs {
     }
 }
 
-/// What became of a target that was not brought to its end; `state` says what it holds.
-fn fate(state: &Path) -> &'static str {
-    match is_under_way(state) {
-        false => "the same command again makes the target right",
-        true => {
+/// What became of a target that was not brought to its end.
+fn fate(left: Left) -> &'static str {
+    match left {
+        Left::AsItWas => "the target is as it was",
+        Left::Incomplete => {
             "the target is not complete and has no valid start; the same command again makes it \
              right"
+        }
+        Left::Wrong => {
+            "the target has no valid start; a conversion of all of the disk (-f and no --update) \
+             makes it right"
+        }
+        Left::Complete => {
+            "the target is complete, but what is kept of it does not say so; the same command \
+             again makes that right"
         }
     }
 }
@@ -113,15 +121,14 @@ pub(super) fn run(
         return dry_run(reporter, &plan);
     }
     let report = report(reporter, &plan);
-    let state = plan.state_path().to_owned();
     let progress = Display::new(args.progress, args.quiet, plan.work());
     let done = plan.run(&resources(workers, signals, &progress));
     progress.clear();
     match (done, signals.interrupted()) {
         (Ok(done), _) => said(reporter, report, done),
-        (Err(_), Some(interrupted)) => Err(interrupted.leaving(fate(&state)).into()),
-        (Err(error), None) => {
-            let notes = vec![fate(&state).to_owned()];
+        (Err(failure), Some(interrupted)) => Err(interrupted.leaving(fate(failure.left)).into()),
+        (Err(UpdateFailure { error, left }), None) => {
+            let notes = vec![fate(left).to_owned()];
             Err(anyhow::Error::from(error).context(Noted { doing, notes }))
         }
     }

@@ -31,6 +31,8 @@ pub struct UpdatePlan {
     pub(super) target: PathBuf,
     pub(super) is_device: bool,
     pub(super) state: State,
+    /// What the state file said, which may have been another one.
+    pub(super) read: State,
     pub(super) state_path: PathBuf,
     /// The start of the target, before it is changed.
     pub(super) before: Before,
@@ -68,19 +70,22 @@ pub fn plan_update(
     if input.is_file_of_it(&state_path) {
         return Err(ConvertError::TargetIsSource { path: state_path }.into());
     }
-    let state = State::read(&state_path)?;
+    let read = State::read(&state_path)?;
+    let state = read.clone();
     refuse_other_options(&state, &words(&input, &options))?;
     refuse_other_source(&state, &input, &origin)?;
     let input = input.remembered();
     let size = input.disk().size();
     let is_device = matches!(target, Target::Device(_));
     let of_layers = origin.placed(size).kept;
-    if is_device && has_silent_mounts(input.disk(), &of_layers)? {
-        return Err(unsupported(
-            "a device with XFS is not brought up to date: nothing at its start tells that it was \
+    if is_device && let Some(kind) = mounted_silently(input.disk(), &of_layers)? {
+        return Err(unsupported(&format!(
+            "a device with {} is not brought up to date: nothing at its start tells that it was \
              mounted",
-        ));
+            kind.title()
+        )));
     }
+    target.refuse_use()?;
     let target = target.name().to_owned();
     if is_device {
         BlockSink::admit(&target, size)?;
@@ -127,6 +132,7 @@ pub fn plan_update(
         target,
         is_device,
         state,
+        read,
         state_path,
         before,
         change,
@@ -238,9 +244,9 @@ impl UpdatePlan {
     }
 }
 
-/// Whether the disk has a file system that is mounted without a trace where traces are looked for.
-/// What lies outside of `stayed` is written again, whatever became of it.
-fn has_silent_mounts(disk: &dyn VirtualDisk, stayed: &[Range<u64>]) -> Result<bool> {
+/// A file system of the disk that is mounted without a trace where traces are looked for. What lies
+/// outside of `stayed` is written again, whatever became of it.
+fn mounted_silently(disk: &dyn VirtualDisk, stayed: &[Range<u64>]) -> Result<Option<FileSystem>> {
     let layout = partition::read(disk)?;
     let stays = |at: u64| stayed.iter().any(|range| range.contains(&at));
     let parts = layout.partitions.iter();
@@ -255,7 +261,8 @@ fn has_silent_mounts(disk: &dyn VirtualDisk, stayed: &[Range<u64>]) -> Result<bo
     ];
     let known =
         |content: &Content| known.contains(&content.kind) || content.kind == FileSystem::Swap;
-    Ok(!parts.chain(&layout.whole).all(known))
+    let unknown = parts.chain(&layout.whole).find(|content| !known(content));
+    Ok(unknown.map(|content| content.kind))
 }
 
 /// The layers below the snapshot have to be those that they were.

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use super::device::DevicePrint;
 use crate::error::{Error, Result};
 use crate::format::Format;
 use crate::hash::{Algorithm, Hasher};
@@ -90,6 +91,9 @@ pub(super) struct TargetPrint {
     /// SHA-256 of where each partition begins: file systems write there when they are mounted. A
     /// device has no time that would tell, and that of a file can be put back.
     parts: Option<String>,
+    /// Which device it is, if it is one.
+    #[serde(default)]
+    device: Option<DevicePrint>,
 }
 
 /// The bytes at the start of a partition that a mounted file system writes to: ext2, ext3 and ext4
@@ -118,7 +122,13 @@ impl TargetPrint {
             first: part(0..size.min(MIB))?,
             last: part(size.saturating_sub(MIB)..size)?,
             parts: starts_of_parts(path, size, format)?,
+            device: (!meta.is_file()).then(|| DevicePrint::of(path, &meta)),
         })
+    }
+
+    /// Why it is another device than it was.
+    pub(super) fn other_device(&self, now: &Self) -> Option<String> {
+        self.device.as_ref()?.change(now.device.as_ref()?)
     }
 
     /// Whether it began with these bytes.

@@ -9,10 +9,17 @@ use crate::convert::options::{ConvertOptions, StateFile};
 use crate::convert::target::Target;
 use crate::error::Result;
 use crate::format::TargetFormat;
-use crate::sink::Durability;
+use crate::sink::{Durability, PartialFile};
 
-/// Where it is written; `None` where nothing is: not of a snapshot, or not for a target that could
-/// be brought up to date.
+/// Removes what killed runs left of the state of a target.
+pub(in crate::convert) fn remove_leftovers_of_state(target: &Target, options: &ConvertOptions) {
+    if let Some(path) = path_of(target, options) {
+        PartialFile::remove_leftovers(&path);
+    }
+}
+
+/// Where it is written, and can be; `None` where nothing is: not of a snapshot, or not for a target
+/// that could be brought up to date.
 pub(in crate::convert) fn record_path(
     input: &Input,
     target: &Target,
@@ -30,6 +37,7 @@ pub(in crate::convert) fn record_path(
         let path = path.clone();
         return Err(ConvertError::TargetIsSource { path }.into());
     }
+    path.as_deref().map(State::admit).transpose()?;
     Ok(path)
 }
 

@@ -1,23 +1,29 @@
 //! Carries an update out.
 
+use std::cell::Cell;
 use std::path::{Path, PathBuf};
 
+use super::error::UpdateError;
 use super::plan::UpdatePlan;
 use super::prints::TargetPrint;
 use super::ranges::few;
 use super::state::State;
 use crate::convert::checksum::{ChecksumFile, digest_of};
+use crate::convert::error::ConvertError;
 use crate::convert::fill::read_back;
 use crate::convert::filled::readable;
 use crate::convert::options::Sparse;
 use crate::convert::resources::Resources;
-use crate::convert::stale::StaleSums;
+use crate::convert::stale::{StaleSums, remove_leftovers};
 use crate::copy::{CopyOptions, Summary, copy_ranges};
 use crate::disk::{RawDisk, VirtualDisk};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::format::FileBefore;
 use crate::hash::Algorithm;
-use crate::sink::{BlockSink, ClonedFile, ExistingSink, FileInPlace, Reflink, TargetError};
+use crate::sink::{
+    BlockSink, ClonedFile, ExistingSink, FileInPlace, InPlace, PathLock, Reflink, TargetError,
+    Token,
+};
 
 /// A target that was brought up to date.
 #[derive(Debug)]
@@ -37,6 +43,28 @@ pub struct Updated {
     pub snapshot: String,
 }
 
+/// An update that did not come to its end.
+#[derive(Debug)]
+pub struct UpdateFailure {
+    /// Why.
+    pub error: Error,
+    /// What it left.
+    pub left: Left,
+}
+
+/// What an update leaves that did not come to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Left {
+    /// The target is what it was.
+    AsItWas,
+    /// The target has no valid start, and running the same update again makes it right.
+    Incomplete,
+    /// The target has no valid start, and only all of the disk makes it right.
+    Wrong,
+    /// The target is complete, and what is kept of it does not say so.
+    Complete,
+}
+
 impl UpdatePlan {
     /// Copies what changed. Where a new file takes the place of the old one, that is complete or
     /// the old one is as it was; else the target has no valid start until all of it is there, and
@@ -45,20 +73,29 @@ impl UpdatePlan {
     /// # Errors
     ///
     /// What the disk or the target says, [`ErrorKind::Stopped`](crate::ErrorKind::Stopped),
-    /// [`ConvertError::WrongTarget`](crate::convert::ConvertError::WrongTarget) where the target
-    /// was read back and is wrong.
-    pub fn run(mut self, resources: &Resources<'_>) -> Result<Updated> {
+    /// [`ConvertError::WrongTarget`] where the target was read back and is wrong.
+    pub fn run(self, resources: &Resources<'_>) -> std::result::Result<Updated, UpdateFailure> {
+        let left = Cell::new(match self.goes_on() {
+            true => Left::Incomplete,
+            false => Left::AsItWas,
+        });
+        let done = self.bring(resources, &left);
+        done.map_err(|error| UpdateFailure {
+            error,
+            left: left.get(),
+        })
+    }
+
+    fn bring(mut self, resources: &Resources<'_>, left: &Cell<Left>) -> Result<Updated> {
+        let lock = self.claim()?;
+        remove_leftovers(&self.target, false);
         let checksum = ChecksumFile::admit(&self.options, &self.target, false)?;
         let mut sums = StaleSums::of(&self.target, &self.input)?;
         let cloned = self.cloned(resources)?;
         let replaced = cloned.is_some();
-        let sink: Box<dyn ExistingSink> = match cloned {
+        let sink = match cloned {
             Some(sink) => sink,
-            None => {
-                // From now on they are wrong.
-                sums.remove()?;
-                self.in_place()?
-            }
+            None => self.in_place(&sums, left)?,
         };
         let options = CopyOptions {
             find_zeros: self.options.sparse == Sparse::Always,
@@ -83,7 +120,13 @@ impl UpdatePlan {
                 false if format.is_plain() => "its first MiB was made zeros",
                 false => "its header was made zeros",
             };
-            read_back(&*sink, &self.input, format, fate, resources)?;
+            let right = read_back(&*sink, &self.input, format, fate, resources);
+            right.inspect_err(|error| {
+                let is_wrong = matches!(error.detail(), Some(ConvertError::WrongTarget { .. }));
+                if !replaced && is_wrong {
+                    left.set(self.distrust());
+                }
+            })?;
         }
         if let Some(algorithm) = self.options.checksum {
             let found = self.digest(readable(&*sink)?, algorithm, resources)?;
@@ -99,15 +142,24 @@ impl UpdatePlan {
             sums.remove()?;
         }
         let durability = self.options.durability;
+        let finish = || {
+            sink.finish()?;
+            left.set(Left::Complete);
+            Ok(())
+        };
         let mut written = None;
         match (checksum, digest) {
             (Some(file), Some((algorithm, digest))) => {
                 written = Some((file.path().to_owned(), algorithm, digest.clone()));
                 let digests = [(digest, self.target.as_path())];
-                let finish = || sink.finish();
                 file.write(&digests, durability, resources.partials, finish, || ())?;
             }
-            _ => sink.finish()?,
+            _ => finish()?,
+        }
+        let is_at = |lock: &PathLock| lock.is_at(&self.target);
+        if !replaced && !lock.as_ref().is_none_or(is_at) {
+            let why = "another file took its place meanwhile";
+            return Err(self.changed(why));
         }
         let size = self.input.disk().size();
         let state = State {
@@ -162,26 +214,86 @@ impl UpdatePlan {
         }
     }
 
-    /// The target itself, once its state says that it is changed.
-    fn in_place(&mut self) -> Result<Box<dyn ExistingSink>> {
-        let size = self.input.disk().size();
-        let changed = few(self.ranges.clone());
-        self.state.set_changed(&changed);
-        self.state.under_way = true;
-        self.state.before = Some(self.before.clone());
-        self.state.write(&self.state_path)?;
+    /// Keeps other updates of the same file out: two at a time would make a mixture, and each would
+    /// call it right. A device has one writer at a time anyway ([`BlockSink`]), and udev locks it
+    /// now and then.
+    fn claim(&self) -> Result<Option<PathLock>> {
+        let lock = match self.is_device {
+            true => None,
+            false => match PathLock::take(&self.target)? {
+                None => return Err(self.changed("another update of it is under way")),
+                lock => lock,
+            },
+        };
+        match State::read(&self.state_path)? == self.read {
+            true => Ok(lock),
+            false => Err(self.changed("another update of it came to its end meanwhile")),
+        }
+    }
+
+    fn changed(&self, why: &str) -> Error {
+        UpdateError::Target {
+            path: self.target.clone(),
+            why: why.to_owned(),
+        }
+        .into()
+    }
+
+    /// The target itself. Its state says that it is changed before it is, and not before it can be.
+    fn in_place(&mut self, sums: &StaleSums, left: &Cell<Left>) -> Result<Box<dyn ExistingSink>> {
         let durability = self.options.durability;
-        let path = &self.target;
-        Ok(match (self.is_device, self.change.take()) {
-            (true, _) => Box::new(BlockSink::open(path, size, durability)?),
-            (false, None) => Box::new(FileInPlace::open(path, size, durability)?),
-            (false, Some(change)) => {
-                let (kept, size) = (change.before().len, change.file_len());
-                let head = FileBefore::HEAD;
-                let file = FileInPlace::open_kept(path, head, kept, size, durability)?;
+        let size = self.input.disk().size();
+        let (path, change) = (self.target.clone(), self.change.take());
+        if self.is_device {
+            let mut device = BlockSink::open_as_it_is(&path, size, durability)?;
+            let token = self.begin(sums, left)?;
+            device.begin(&token)?;
+            return Ok(Box::new(device));
+        }
+        let mut file = FileInPlace::open(&path, durability)?;
+        let token = self.begin(sums, left)?;
+        Ok(match change {
+            None => {
+                file.begin(&InPlace::raw(size, &token))?;
+                Box::new(file)
+            }
+            Some(change) => {
+                file.begin(&InPlace {
+                    head: FileBefore::HEAD,
+                    kept: change.before().len,
+                    size: change.file_len(),
+                    token: &token,
+                })?;
                 change.sink(Box::new(file))
             }
         })
+    }
+
+    /// Writes down that what the target holds is not what its state says, so that the next update
+    /// believes neither.
+    fn distrust(&self) -> Left {
+        let state = State {
+            token: None,
+            ..self.state.clone()
+        };
+        match state.write(&self.state_path) {
+            Ok(()) if self.format.is_plain() => Left::Incomplete,
+            _ => Left::Wrong,
+        }
+    }
+
+    /// Writes down that the target is changed from now on.
+    fn begin(&mut self, sums: &StaleSums, left: &Cell<Left>) -> Result<Token> {
+        // Where an earlier update has left its token, that is still there.
+        let token = self.state.token().unwrap_or_else(Token::random);
+        self.state.set_changed(&few(self.ranges.clone()));
+        self.state.under_way = true;
+        self.state.before = Some(self.before.clone());
+        self.state.token = Some(token.as_str().to_owned());
+        self.state.write(&self.state_path)?;
+        sums.remove()?;
+        left.set(Left::Incomplete);
+        Ok(token)
     }
 
     /// What the target holds when it is complete, but for what shows that it stayed so.
@@ -189,6 +301,7 @@ impl UpdatePlan {
         let mut state = State {
             under_way: false,
             before: None,
+            token: None,
             next: None,
             ..self.state.clone()
         };

@@ -1,5 +1,6 @@
 //! `TARGET.ploopconv`: what a target holds.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io::Write as _;
 use std::ops::Range;
@@ -7,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::error::UpdateError;
 use super::prints::{LayerPrint, TargetPrint};
@@ -18,8 +19,9 @@ use crate::convert::target::Target;
 use crate::convert::{CONTENT_KEY, Input};
 use crate::error::{Error, Result};
 use crate::format::Format;
-use crate::sink::{Durability, IfExists, PartialFile};
+use crate::sink::{Durability, IfExists, PartialFile, Token};
 use crate::source::is_absence;
+use crate::util::exact_path;
 
 /// Grows with every change that another program would take in the wrong way.
 const VERSION: u64 = 1;
@@ -29,6 +31,7 @@ const VERSION: u64 = 1;
 pub(super) struct State {
     pub(super) version: u64,
     /// The descriptor of the disk.
+    #[serde(with = "exact_path")]
     pub(super) descriptor: PathBuf,
     /// The snapshot, whose layers do not change any more.
     pub(super) snapshot: String,
@@ -50,6 +53,9 @@ pub(super) struct State {
     /// What the target began with before that.
     #[serde(default)]
     pub(super) before: Option<Before>,
+    /// What it begins with until it is complete.
+    #[serde(default)]
+    pub(super) token: Option<String>,
     /// What is right as soon as a new file has taken the target's place.
     pub(super) next: Option<Box<State>>,
 }
@@ -130,6 +136,7 @@ impl State {
             target: TargetPrint::of(target, size, format)?,
             under_way: false,
             before: None,
+            token: None,
             next: None,
         })
     }
@@ -148,6 +155,11 @@ impl State {
     pub(super) fn placed(&self) -> Around {
         let around = self.around.as_ref().map(Placed::around);
         around.unwrap_or_else(|| Around::nothing(self.size))
+    }
+
+    /// What the head of a target that is under way has at its end.
+    pub(super) fn token(&self) -> Option<Token> {
+        self.token.as_deref().map(Token::of)
     }
 
     pub(super) fn changed(&self) -> impl Iterator<Item = Range<u64>> {
@@ -171,7 +183,8 @@ impl State {
         let text = match std::fs::read(path) {
             Ok(text) => text,
             Err(error) if is_absence(&error) => {
-                let state = path.to_owned();
+                // Of a device it is looked for in the current directory.
+                let state = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
                 return Err(UpdateError::NoState { state }.into());
             }
             Err(error) => return Err(Error::io("reading", path, error)),
@@ -197,9 +210,14 @@ impl State {
         value.is_some_and(|value| value.get(CONTENT_KEY).is_some())
     }
 
+    /// Says whether a state file could be written, which is known before a long copy.
+    pub(super) fn admit(path: &Path) -> Result<()> {
+        PartialFile::create(path, IfExists::Replace, &Arc::default()).map(drop)
+    }
+
     /// Replaces a state file, so that it outlives a crash of the machine.
     pub(super) fn write(&self, path: &Path) -> Result<()> {
-        let text = serde_json::to_vec_pretty(&json!({ CONTENT_KEY: self }));
+        let text = serde_json::to_vec_pretty(&BTreeMap::from([(CONTENT_KEY, self)]));
         let text = text.map_err(|error| Error::io("writing", path, error.into()))?;
         // Not among the partial files of the target: they go when the program is told to end.
         let file = PartialFile::create(path, IfExists::Replace, &Arc::default())?;
@@ -207,12 +225,6 @@ impl State {
         written.map_err(|error| file.failed(error))?;
         file.finish(Durability::Synced)
     }
-}
-
-/// Whether a state file says that its target was changed in place and is not complete.
-#[must_use]
-pub fn is_under_way(state: &Path) -> bool {
-    State::read(state).is_ok_and(|state| state.under_way)
 }
 
 /// The layers as they are now, base first.

@@ -54,13 +54,17 @@ pub(super) fn trusted(
         return changed("it is shorter".to_owned());
     }
     let now = TargetPrint::of(target, state.target.size, format)?;
+    if let Some(why) = state.target.other_device(&now) {
+        return changed(why);
+    }
     let as_it_is = |state: State, trust, now: &TargetPrint| {
         let head = if format.is_plain() {
             MARK
         } else {
             FileBefore::HEAD
         };
-        let before = Before::new(&start_of(target, head.min(now.size))?, now.size);
+        let start = start_of(target, head.min(now.size))?;
+        let before = Before::new(&without_token(start, &state), now.size);
         Ok(Trusted {
             state,
             trust,
@@ -120,7 +124,8 @@ fn began_raw(
     let head = start_of(target, now.size.min(HEAD))?;
     let mut wanted = vec![0; head.len().min(to_usize(disk.size()))];
     disk.read_at(&mut wanted, 0)?;
-    if is_zero(&head) && !is_zero(&wanted) {
+    let is_left = state.token().map(|token| token.is_alone_in(&head));
+    if is_left == Some(true) && !is_zero(&wanted) {
         return Ok(Some(Trust::State));
     }
     // Some disks begin with zeros anyway, and what follows them may be somebody's. Or nothing but
@@ -163,12 +168,16 @@ fn began(
     let Some(before) = &state.before else {
         return Ok(None);
     };
+    let Some(token) = state.token() else {
+        return Ok(None);
+    };
     let head = start_of(target, FileBefore::HEAD)?;
-    if is_zero(&head) {
+    if token.is_alone_in(&head) {
         return Ok(Some(Trust::State));
     }
-    // As before, or complete: only the state was not written any more.
-    if head == before.head() {
+    // As before, but for the token at most, or complete: only the state was not written any more.
+    let is = token.before(&head).unwrap_or(&head);
+    if before.head().starts_with(is) {
         return Ok(Some(Trust::Nothing));
     }
     let Ok(held) = format.open(target) else {
@@ -179,6 +188,20 @@ fn began(
     let read = held.read_at(&mut is, 0);
     disk.read_at(&mut wanted, 0)?;
     Ok((read.is_ok() && is == wanted).then_some(Trust::Nothing))
+}
+
+/// A head with what was, and will be, where an update has put its token.
+fn without_token(mut head: Vec<u8>, state: &State) -> Vec<u8> {
+    let token = state.token();
+    let kept = token.and_then(|token| Some(token.before(&head)?.len()));
+    if let (Some(kept), Some(before)) = (kept, &state.before) {
+        let before = before.head();
+        let len = head.len();
+        head.truncate(kept);
+        head.extend(before.get(kept..).unwrap_or_default());
+        head.resize(len, 0);
+    }
+    head
 }
 
 /// The first `len` bytes, of a file that is long enough for them.

@@ -23,6 +23,10 @@ pub(super) fn updates(cases: &mut Cases) {
     make();
     fails("other-options", &["--sparse"]);
     fails("no-update", &["--sparse=never"]);
+    let other = std::fs::File::open(&target).unwrap();
+    other.lock().unwrap();
+    fails("target-in-use", &[]);
+    drop(other);
     std::fs::write(&state, "{").unwrap();
     fails("state", &[]);
     make();

@@ -6,6 +6,14 @@ use std::time::{Duration, Instant};
 use super::hints::IN_USE;
 use super::{ChainBuilder, Fill, ImageBuilder};
 
+/// Whether a head says that an update of its disk is not complete: in its last sector, after
+/// nothing but zeros.
+pub fn is_incomplete(head: &[u8]) -> bool {
+    let (zeros, sector) = head.split_at(head.len() - 512);
+    let says = sector.starts_with(b"ploopconv: an update of this disk is not complete (");
+    says && zeros.iter().all(|&byte| byte == 0)
+}
+
 /// The clusters of [`layers`], in bytes.
 pub const SMALL: u64 = 64 << 10;
 

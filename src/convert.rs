@@ -65,7 +65,9 @@ pub use self::resources::Resources;
 pub use self::room::Room;
 pub use self::run::{ConvertFailure, Done, DoneImage};
 pub use self::target::{OpenStream, Target};
-pub use self::update::{Left, UpdateError, UpdateFailure, UpdatePlan, Updated, plan_update};
+pub use self::update::{
+    Left, UpdateError, UpdateFailure, UpdatePlan, Updated, content_without_trace, plan_update,
+};
 
 /// Where a file beside a target says what the target holds. Other programs may have written more
 /// into it.

@@ -27,6 +27,7 @@ pub(crate) use self::args::ConvertArgs;
 use self::reporter::Reporter;
 use self::resources::resources;
 use self::steps::{finish, open};
+use self::warnings::of_updates;
 use super::guest::Container;
 use super::outcome::Verdict;
 use super::output::write_message;
@@ -62,6 +63,7 @@ pub(crate) fn run(args: &ConvertArgs) -> anyhow::Result<Verdict> {
         // First, because what a killed run left may take the room that is needed now.
         say_what_was_left(args, &target);
     }
+    warnings.extend(say_of_updates(args, &target, &input));
     let fate = match args.writes() {
         "archive" if !target.is_files() => "what was sent is part of the archive",
         _ => target.fate(),
@@ -88,6 +90,16 @@ pub(crate) fn run(args: &ConvertArgs) -> anyhow::Result<Verdict> {
     let with = resources(&workers, &signals, &());
     let planned = plan(input, target, options, &with);
     finish(&reporter, planned, (&workers, &signals), doing, fate)
+}
+
+/// Says where no update can follow, which is better known before a container is stopped for it.
+fn say_of_updates(args: &ConvertArgs, target: &Target, input: &Input) -> Option<String> {
+    let may_follow = args.keeps_state() && !args.update;
+    let warning = may_follow.then(|| of_updates(target, input.disk()))??;
+    if !args.quiet {
+        write_message(&warning);
+    }
+    Some(warning)
 }
 
 /// What is being done, for messages.

@@ -17,6 +17,6 @@ mod state;
 mod trust;
 
 pub use self::error::UpdateError;
-pub use self::plan::{UpdatePlan, plan_update};
+pub use self::plan::{UpdatePlan, content_without_trace, plan_update};
 pub(super) use self::record::{record, record_path, remove_leftovers_of_state, stale_path};
 pub use self::run::{Left, UpdateFailure, Updated};

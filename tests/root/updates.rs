@@ -1,7 +1,7 @@
 //! `--update` on file systems that share blocks, on block devices, and where there is no room.
 
 use crate::sharing::file_system;
-use crate::support::divided::{Raw, ext4};
+use crate::support::divided::{Maker, Raw, ext4, make};
 use crate::support::loops::Loop;
 use crate::support::system::Mounted;
 use crate::support::updates::{self, large};
@@ -216,22 +216,54 @@ fn after_an_error_of_the_target_the_same_command_makes_it_right() {
     }
 }
 
-/// A mount changes neither the start nor the end of a device with partitions, and the file system
-/// all the same.
-#[test]
-fn a_device_whose_file_system_was_mounted_meanwhile_is_told() {
-    let scratch = Scratch::new();
+/// A disk of 24 MiB with a partition that somebody filled, and a layer over it.
+fn with_partition(scratch: &Scratch, maker: Maker) -> Chain {
     let raw = Raw::sgdisk(24 * MIB, &["--new=1:2048:0"]);
-    raw.fill(MIB, 22 * MIB, ext4("mounted"));
+    raw.fill(MIB, 22 * MIB, maker);
     let mut base = ImageBuilder::v2().cluster_sectors(2048).clusters(24);
     for cluster in 0..24 {
         let bytes = raw.read(u64::from(cluster) * MIB, MIB);
         base = base.fill(cluster, Fill::Bytes(bytes));
     }
     let top = ImageBuilder::v2().cluster_sectors(2048).clusters(24);
-    let chain = ChainBuilder::base(&base)
+    ChainBuilder::base(&base)
         .child(&top.seed(3).store_all([20]))
-        .write(&scratch.source());
+        .write(&scratch.source())
+}
+
+#[test]
+fn that_no_update_can_follow_on_a_device_is_told_by_the_first_conversion() {
+    let scratch = Scratch::new();
+    let chain = with_partition(&scratch, make("dosfstools", "mkfs.vfat", &[]));
+    let device = Loop::noisy(&scratch, 26 * MIB, &[]);
+    let here = scratch.out();
+    let snapshot = ["--snapshot", &chain.guids[0], "-f"];
+    let convert_to = |target: &Path, options: &[&str]| {
+        convert(&chain.dir, target)
+            .directory(&here)
+            .args(options)
+            .run()
+    };
+    let no_update = "vfat, and nothing at its start tells that it was mounted";
+    let first = convert_to(&device.path, &snapshot).status(0).stderr;
+    assert!(first.contains(no_update), "{first}");
+    convert_to(&device.path, &["--update", "-f"]).refused(1, &[no_update]);
+    let target = scratch.target();
+    for line in [
+        convert_to(&device.path, &[&snapshot[..], &["--no-state"]].concat()),
+        convert_to(&target, &snapshot),
+        convert_to(&target, &["--update"]),
+    ] {
+        assert!(!line.done().stderr.contains("was mounted"));
+    }
+}
+
+/// A mount changes neither the start nor the end of a device with partitions, and the file system
+/// all the same.
+#[test]
+fn a_device_whose_file_system_was_mounted_meanwhile_is_told() {
+    let scratch = Scratch::new();
+    let chain = with_partition(&scratch, ext4("mounted"));
     let device = Loop::noisy(&scratch, 26 * MIB, &[]);
     let here = scratch.out();
     let to_device = || convert(&chain.dir, &device.path).directory(&here);

@@ -67,6 +67,10 @@ impl ConvertArgs {
         if !matches!(target, Target::File(_) | Target::Device(_)) {
             return mistake("--update changes a file or a block device that is there");
         }
+        if self.output.is_dir() {
+            let target = self.output.display();
+            return mistake(&format!("--update changes a file, and {target} is a directory"));
+        }
         let is_for_archive = self.guest.is_given() && !self.guest.is_for_machine();
         if is_for_archive || self.tar_options().is_some() {
             return mistake(

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use ploopconv::convert::{Target, content_without_trace};
 use ploopconv::disk::VirtualDisk;
 use ploopconv::partition::{self, Content, FileSystem, GptError, PartitionLayout, Warning};
 
@@ -27,6 +28,20 @@ pub(super) fn of_contents(
         warnings.extend(what_is_in_a_journal(&layout));
     }
     warnings
+}
+
+/// That no update follows the conversion of a snapshot to this target.
+pub(super) fn of_updates(target: &Target, disk: &dyn VirtualDisk) -> Option<String> {
+    let Target::Device(path) = target else {
+        return None;
+    };
+    let kind = content_without_trace(disk).ok()??;
+    Some(format!(
+        "warning: no --update of {} can follow: it has {}, and nothing at its start tells that it \
+         was mounted (of a file, its time does)",
+        path.display(),
+        kind.title()
+    ))
 }
 
 /// What is wrong with a checksum file that stays.

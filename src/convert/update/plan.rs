@@ -80,8 +80,8 @@ pub fn plan_update(
     let of_layers = origin.placed(size).kept;
     if is_device && let Some(kind) = mounted_silently(input.disk(), &of_layers)? {
         return Err(unsupported(&format!(
-            "a device with {} is not brought up to date: nothing at its start tells that it was \
-             mounted",
+            "this device is not brought up to date: it has {}, and nothing at its start tells that \
+             it was mounted",
             kind.title()
         )));
     }
@@ -139,6 +139,17 @@ pub fn plan_update(
         ranges,
         data_bytes,
     })
+}
+
+/// What the disk has that leaves no trace where a device is looked at before an update: no update
+/// of a device follows.
+///
+/// # Errors
+///
+/// What the disk says.
+pub fn content_without_trace(disk: &dyn VirtualDisk) -> Result<Option<FileSystem>> {
+    let all = 0..disk.size();
+    mounted_silently(disk, &[all])
 }
 
 /// How the target looks and which layers it is of, where updates can follow both.

@@ -218,6 +218,8 @@ fn what_no_update_is_for_says_so() {
             .refused(1, &["to convert all of the disk again"]);
     }
     run(chain, Path::new("-"), &words(&[])).refused(2, &["--update"]);
+    let folder = made.scratch.out();
+    run(chain, &folder, &words(&[])).refused(2, &["is a directory"]);
     let target = made.scratch.out().join("101.qcow2");
     let compressed = ["--snapshot", &chain.guids[0], "--compress"];
     run(chain, &target, &compressed).done();

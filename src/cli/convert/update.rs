@@ -69,7 +69,9 @@ impl ConvertArgs {
         }
         if self.output.is_dir() {
             let target = self.output.display();
-            return mistake(&format!("--update changes a file, and {target} is a directory"));
+            return mistake(&format!(
+                "--update changes a file, and {target} is a directory"
+            ));
         }
         let is_for_archive = self.guest.is_given() && !self.guest.is_for_machine();
         if is_for_archive || self.tar_options().is_some() {
@@ -104,7 +106,7 @@ fn fate(left: Left) -> &'static str {
         }
         Left::Complete => {
             "the target is complete, but what is kept of it does not say so; the same command \
-             again makes that right"
+             again makes that right, if it comes before the target is used"
         }
     }
 }

@@ -7,9 +7,9 @@ use crate::ext4::files::inode::{FLAG_EXTENTS, FLAG_INLINE, sum_is_right};
 use crate::ext4::files::reader::Reader;
 use crate::util::bytes::{field, is_zero, le_u16, le_u32};
 
-/// The inode of the list of bad blocks, which has no mode, and the one of the room that is kept for
-/// descriptors.
-const BAD_BLOCKS: u32 = 1;
+/// The inode of the list of bad blocks, which has no mode.
+pub(super) const BAD_BLOCKS: u32 = 1;
+/// The inode of the room that is kept for descriptors.
 const RESIZE: u32 = 7;
 
 /// What claims blocks.

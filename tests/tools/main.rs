@@ -19,6 +19,7 @@ mod boot_targets;
 mod builders;
 mod checksums;
 mod compact;
+mod compact_rivals;
 mod compare;
 mod composed;
 mod containers;

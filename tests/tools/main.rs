@@ -20,6 +20,7 @@ mod builders;
 mod checksums;
 mod compact;
 mod compact_rivals;
+mod compact_tables;
 mod compare;
 mod composed;
 mod containers;

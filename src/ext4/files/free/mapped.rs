@@ -75,20 +75,19 @@ impl Mapped<'_> {
         }
         // mke2fs keeps copies of the superblock and its descriptors in bad blocks, too; they are
         // claimed as tables.
-        blocks
-            .try_for_each(|block| match self.is_of_a_copy(block) {
-                true => Ok(()),
-                false => self.take(block..block + 1),
-            })
+        blocks.try_for_each(|block| match self.is_of_a_copy(block) {
+            true => Ok(()),
+            false => self.take(block..block + 1),
+        })
     }
 
-    /// Whether a group other than the first one keeps a copy of the superblock, or of descriptors
-    /// and the room for more, in a block.
+    /// Whether a group other than the first one keeps a copy of the superblock or of descriptors in
+    /// a block: what e2fsck takes for no error.
     fn is_of_a_copy(&self, block: u64) -> bool {
         let superblock = &self.reader.superblock;
         let since_first = block.checked_sub(superblock.group_start(0));
         let group = since_first.map(|blocks| blocks / superblock.blocks_per_group);
-        group.is_some_and(|group| group > 0 && superblock.base_of(group).contains(&block))
+        group.is_some_and(|group| group > 0 && superblock.copy_of(group).contains(&block))
     }
 
     /// Claims what a node of a tree of extents lists. It should have this depth, and reach from

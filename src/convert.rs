@@ -53,7 +53,7 @@ pub use self::account::{Account, ImageAccount, PartAccount, Tally};
 pub use self::archive::{ComparedArchive, MadeArchive, PlannedArchive, compare_archive};
 pub use self::checksum::{ExpectedDigest, checksum_line, digest_of, expected_digest};
 pub use self::compact::CompactError;
-pub use self::compaction::WholePartition;
+pub use self::compaction::{WholePartition, WhyWhole};
 pub use self::error::ConvertError;
 pub use self::guest::PlannedGuest;
 pub use self::input::Input;

@@ -1,7 +1,8 @@
 //! Partition tables, and what partitions and whole disks hold.
 //!
 //! A table is read with its checksums and believed only where all of it makes sense: no partition
-//! is cut to fit. The first bytes alone decide what lies inside.
+//! is cut to fit. The first bytes decide what lies inside, and the last ones where those say
+//! nothing.
 //!
 //! ```
 //! use ploopconv::disk::VirtualDisk;
@@ -33,6 +34,7 @@ mod error;
 mod filesystem;
 mod gpt;
 mod mbr;
+mod rivals;
 mod stated_end;
 mod table;
 mod xfs_log;
@@ -43,6 +45,8 @@ pub use self::content::{Content, FileSystem};
 pub use self::error::PartitionError;
 pub use self::stated_end::{StatedEnd, Witness, stated_end};
 pub use self::table::{GptError, PartitionType, TableError, TableKind, Warning};
+
+pub(crate) use self::rivals::{is_array_of_partitions, rivals};
 
 use self::gpt::Found;
 use self::mbr::Record;
@@ -204,14 +208,14 @@ impl PartitionLayout {
 }
 
 /// Finds out how a disk is divided and what it holds. Reads some hundred KiB at most for a table,
-/// and 68 KiB of each partition.
+/// and 69 KiB of each partition.
 ///
 /// # Errors
 ///
 /// [`PartitionError::Table`] where there is a table that cannot be believed; whatever the disk says
 /// when it is read.
 pub fn read(disk: &dyn VirtualDisk) -> Result<PartitionLayout> {
-    let whole = probe(disk, 0, disk.size())?;
+    let whole = probe_start(disk, 0, disk.size())?;
     let boot = boot_record(disk)?;
     let announced = boot.as_ref().is_some_and(Record::is_protective);
     // A boot record with partitions and without a word of a GPT was written later than the GPT:
@@ -252,6 +256,7 @@ pub fn read(disk: &dyn VirtualDisk) -> Result<PartitionLayout> {
         (None, Some(failure)) => Err(failure),
         (None, None) if announced => Err(damaged(TableKind::Gpt, TableError::NoGpt)),
         (None, None) => Ok(PartitionLayout {
+            whole: at_end(disk, 0, disk.size()),
             warnings,
             ..PartitionLayout::nothing()
         }),
@@ -335,12 +340,25 @@ fn head_of(disk: &dyn VirtualDisk, start: u64, len: u64) -> Result<Vec<u8>> {
 
 /// Tells what is in a range of the disk.
 fn probe(disk: &dyn VirtualDisk, start: u64, len: u64) -> Result<Option<Content>> {
+    Ok(probe_start(disk, start, len)?.or_else(|| at_end(disk, start, len)))
+}
+
+/// Tells what begins in a range of the disk.
+fn probe_start(disk: &dyn VirtualDisk, start: u64, len: u64) -> Result<Option<Content>> {
     let head = head_of(disk, start, len)?;
     let mut content = filesystem::recognise(&head);
     if let Some(content) = content.as_mut().filter(|it| it.kind == FileSystem::Xfs) {
         content.journal_dirty = xfs_log::is_dirty(disk, start, len, &head)?;
     }
     Ok(content)
+}
+
+/// What the last bytes of a range say, where the first ones say nothing. A file system in front of
+/// the superblock of an array can be read without the array, so it is what counts. An end that
+/// cannot be read says nothing: it does not keep anyone from the rest of the disk.
+fn at_end(disk: &dyn VirtualDisk, start: u64, len: u64) -> Option<Content> {
+    let found = filesystem::md_at_end(disk, start, len).ok().flatten();
+    found.map(|(_, content)| content)
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::ops::Deref;
 use std::path::Path;
 
 use ploopconv::Workers;
-use ploopconv::convert::Input;
+use ploopconv::convert::{Input, WholePartition};
 use ploopconv::ext4::IfDirty;
 use ploopconv::partition::FileSystem;
 use ploopconv::ploop::Examined;
@@ -77,15 +77,16 @@ impl DiskArgs {
 /// Warnings about partitions that stay whole, a line each.
 pub(crate) fn of_whole_partitions(input: &Input) -> Vec<String> {
     let parts = input.whole_partitions().iter();
-    let line = |(number, what): (u32, &str)| {
-        format!(
-            "warning: partition {number} ({what}) stays whole: free blocks are known of ext2, ext3 \
-             and ext4"
-        )
-    };
-    let parts = parts.map(|part| {
-        let what = part.content.map_or("unknown", FileSystem::title);
-        (part.number, what)
-    });
-    parts.map(line).collect()
+    let lines = parts.map(
+        |WholePartition {
+             number,
+             content,
+             why,
+             ..
+         }| {
+            let what = content.map_or("unknown", FileSystem::title);
+            format!("warning: partition {number} ({what}) stays whole: {why}")
+        },
+    );
+    lines.collect()
 }

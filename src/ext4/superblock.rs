@@ -319,6 +319,17 @@ impl Superblock {
         start..start.saturating_add(u64::from(has_copy) + descriptors)
     }
 
+    /// The copy of the superblock and of the descriptors that a group keeps, without the room for
+    /// more of them; empty where it keeps none.
+    pub(crate) fn copy_of(&self, group: u64) -> Range<u64> {
+        let start = self.copy_at(group);
+        let len = match self.has_copy(group) {
+            true => 1 + self.copied_descriptors(),
+            false => 0,
+        };
+        start..start.saturating_add(len)
+    }
+
     /// How many blocks of descriptors follow each copy of the superblock.
     fn copied_descriptors(&self) -> u64 {
         let all = self.descriptor_block_count();

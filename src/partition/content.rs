@@ -24,6 +24,12 @@ pub enum FileSystem {
     Luks,
     /// A physical volume of LVM2.
     Lvm2,
+    /// A device of an array of Linux (md).
+    RaidMember,
+    /// A device of bcache, cached or caching.
+    Bcache,
+    /// A device of a bcachefs.
+    Bcachefs,
     /// What Windows uses.
     Ntfs,
     /// FAT for large files.
@@ -56,6 +62,9 @@ impl FileSystem {
             Self::Swap => "swap",
             Self::Luks => "luks",
             Self::Lvm2 => "lvm2",
+            Self::RaidMember => "linux_raid_member",
+            Self::Bcache => "bcache",
+            Self::Bcachefs => "bcachefs",
             Self::Ntfs => "ntfs",
             Self::ExFat => "exfat",
             Self::BitLocker => "bitlocker",
@@ -73,6 +82,7 @@ impl FileSystem {
         match self {
             Self::Luks => "LUKS",
             Self::Lvm2 => "LVM2",
+            Self::RaidMember => "Linux RAID",
             Self::Ntfs => "NTFS",
             Self::ExFat => "exFAT",
             Self::BitLocker => "BitLocker",

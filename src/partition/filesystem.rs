@@ -1,8 +1,12 @@
 //! What the first bytes of a partition or a disk say about what is inside: signatures, labels,
 //! UUIDs, and whether a journal has to be replayed.
 
+mod members;
 mod others;
 
+pub(super) use self::members::md_at_end;
+
+use self::members::{bcache, bcachefs, md};
 use self::others::{apfs, bitlocker, exfat, f2fs, hfs_plus, ntfs, reiserfs, zfs};
 use super::content::{Content, FileSystem, part, text, uuid_at};
 use super::xfs_log;
@@ -14,13 +18,19 @@ pub(super) const HEAD: u64 = 68 << 10;
 /// Tells what begins with these bytes, the first [`HEAD`] or all there are; `None` where nothing
 /// is known.
 pub(super) fn recognise(head: &[u8]) -> Option<Content> {
-    // LUKS first: what looks like a file system after its header is left over from before.
+    all(head).next()
+}
+
+/// Everything that bytes have the signature of, the most certain first.
+pub(super) fn all(head: &[u8]) -> impl Iterator<Item = Content> {
     type Recogniser = fn(&[u8]) -> Option<Content>;
-    let kinds: [Recogniser; 15] = [
-        luks, lvm2, ext, xfs, btrfs, swap, ntfs, bitlocker, exfat, hfs_plus, apfs, zfs, f2fs,
-        reiserfs, vfat,
+    // What lies below file systems first: what looks like one after its header is left over from
+    // before. Swap space last: what makes one removes all others, and not all others remove it.
+    let kinds: [Recogniser; 18] = [
+        luks, lvm2, md, bcache, bcachefs, ext, xfs, btrfs, ntfs, bitlocker, exfat, hfs_plus, apfs,
+        zfs, f2fs, reiserfs, vfat, swap,
     ];
-    kinds.into_iter().find_map(|kind| kind(head))
+    kinds.into_iter().filter_map(|kind| kind(head))
 }
 
 /// Whether a boot sector belongs to what is inside, and is no partition table.
@@ -183,6 +193,7 @@ mod tests {
         head[536..544].copy_from_slice(b"LVM2 001");
         head[1024 + 0x38..][..2].copy_from_slice(&[0x53, 0xef]);
         head[4086..4096].copy_from_slice(b"SWAPSPACE2");
+        head[4096..4104].copy_from_slice(&[0xfc, 0x4e, 0x2b, 0xa9, 1, 0, 0, 0]);
         head[0x10040..0x10048].copy_from_slice(b"_BHRfS_M");
         head
     }
@@ -203,6 +214,24 @@ mod tests {
         let content = recognise(&everything()).unwrap();
         assert_eq!(content.kind, FileSystem::Luks);
         assert_eq!(content.label.unwrap().chars().count(), 48);
+    }
+
+    #[test]
+    fn an_array_counts_more_than_what_was_there_before() {
+        let mut head = everything();
+        head[..2048].fill(0);
+        head[1024 + 4] = 1;
+        head[1024 + 0x38..][..2].copy_from_slice(&[0x53, 0xef]);
+        let kinds: Vec<_> = all(&head).map(|content| content.kind).collect();
+        let (array, older) = (
+            FileSystem::RaidMember,
+            [FileSystem::Ext2, FileSystem::Btrfs],
+        );
+        assert_eq!((kinds[0], &kinds[1..]), (array, &older[..]));
+        head[1024..1028].copy_from_slice(&1u32.to_le_bytes());
+        head[1024 + 0x38..][..2].fill(0);
+        let last = all(&head).last().map(|content| content.kind);
+        assert_eq!(last, Some(FileSystem::Swap));
     }
 
     #[test]

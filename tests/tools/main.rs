@@ -19,6 +19,8 @@ mod boot_targets;
 mod builders;
 mod checksums;
 mod compact;
+mod compact_rivals;
+mod compact_tables;
 mod compare;
 mod composed;
 mod containers;

@@ -25,6 +25,8 @@ fn for_a_copy(error: &Error) -> Option<&'static str> {
             "a copy replays its journal when it is mounted writable, and fstrim makes its free \
              blocks holes then",
         ),
+        // e2fsck repairs neither the file system nor the partition: it asks which one is right.
+        (Some(FreeError::Cut { .. }), _) => None,
         (Some(_), _) | (None, ErrorKind::Corrupt) => Some(
             "e2fsck -f repairs a copy, and fstrim makes its free blocks holes when it is mounted",
         ),

@@ -8,6 +8,32 @@ use crate::error::Result;
 use crate::tree::Run;
 use crate::util::bytes::{to_u64, to_usize};
 
+/// What an inode says of the place where its link's target stands.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Link {
+    pub(super) inode: u32,
+    /// The length of the target in bytes.
+    pub(super) size: u64,
+    /// The room that the inode takes, its block of attributes counted, in sectors of 512 bytes.
+    pub(super) sectors: u64,
+    /// The block of its attributes, or 0.
+    pub(super) attribute_block: u64,
+    /// Whether the inode says that its contents are in itself.
+    pub(super) is_inline: bool,
+}
+
+impl Link {
+    fn of(inode: &Inode) -> Self {
+        Self {
+            inode: inode.number,
+            size: inode.metadata.size,
+            sectors: inode.metadata.sectors,
+            attribute_block: inode.attribute_block(),
+            is_inline: inode.is_inline(),
+        }
+    }
+}
+
 impl Reader {
     /// What a file has at `offset`, and how far.
     ///
@@ -100,7 +126,7 @@ impl Reader {
             return Err(self.damaged(inode.number, "its target is too long"));
         }
         let mut target = vec![0; to_usize(size)];
-        if self.is_short_link(inode)? {
+        if self.is_short_link(&Link::of(inode))? {
             target = inode.root().to_vec();
             target.truncate(to_usize(size));
             if target.contains(&0) {
@@ -122,18 +148,20 @@ impl Reader {
     /// Whether a link's target stands where others list their blocks. The kernel goes by the room
     /// that the link takes, and by the length of the target where inodes hold large attributes: a
     /// library of 2007 put short targets into blocks.
-    fn is_short_link(&self, inode: &Inode) -> Result<bool> {
-        let fits = inode.metadata.size < to_u64(inode.root().len());
+    pub(super) fn is_short_link(&self, link: &Link) -> Result<bool> {
+        /// The bytes of a list of blocks.
+        const ROOM: u64 = 60;
+        let fits = link.size < ROOM;
         if self.features.attribute_inodes {
             return Ok(fits);
         }
-        let of_attributes = match inode.attribute_block() {
+        let of_attributes = match link.attribute_block {
             0 => 0,
             _ => self.features.attribute_sectors,
         };
-        let is_short = !inode.is_inline() && inode.metadata.sectors == of_attributes;
+        let is_short = !link.is_inline && link.sectors == of_attributes;
         match is_short && !fits {
-            true => Err(self.damaged(inode.number, "its target does not fit the room it takes")),
+            true => Err(self.damaged(link.inode, "its target does not fit the room it takes")),
             false => Ok(is_short),
         }
     }

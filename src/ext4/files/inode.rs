@@ -133,7 +133,8 @@ impl Reader {
         Some(crc32c(crc32c(seed, &number.to_le_bytes()), &generation))
     }
 
-    fn sectors(&self, stored: &[u8], flags: u32) -> u64 {
+    /// The room that an inode takes, in sectors of 512 bytes.
+    pub(super) fn sectors(&self, stored: &[u8], flags: u32) -> u64 {
         let low = u64::from(le_u32(stored, 28));
         if !self.features.huge_files {
             return low;

@@ -21,6 +21,18 @@ pub enum FreeError {
     /// The superblock makes no sense for the disk.
     #[error("the superblock contradicts the disk: {0}")]
     Superblock(&'static str),
+    /// The file system is larger than what it is in: neither it nor what cut it says which one is
+    /// right.
+    #[error(
+        "the file system has {stated} blocks, and there is room for {held}: it is cut, or was \
+         made for a larger disk or partition"
+    )]
+    Cut {
+        /// The number of blocks that the superblock states.
+        stated: u64,
+        /// The number of blocks that there is room for.
+        held: u64,
+    },
     /// A group contradicts itself.
     #[error("block group {group} contradicts itself: {problem}")]
     Group {
@@ -80,6 +92,7 @@ impl Detail for FreeError {
     fn code(&self) -> &'static str {
         match self {
             Self::Journal | Self::NotClosed => "not-unmounted",
+            Self::Cut { .. } => "cut-file-system",
             _ => "free-blocks",
         }
     }

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::claims::Claims;
-use super::owner::{Claimant, List, Owner};
+use super::owner::{BAD_BLOCKS, Claimant, List, Owner};
 use crate::error::Result;
 use crate::ext4::extent::Extent;
 use crate::ext4::files::map::{Node, OUTSIDE, UNREADABLE};
@@ -68,6 +68,28 @@ impl Mapped<'_> {
         self.claims.take(Claimant::Inode(self.owner.number), blocks)
     }
 
+    /// Claims blocks that a list leads to, and that list nothing themselves.
+    fn take_data(&self, mut blocks: Range<u64>) -> Result<()> {
+        if self.owner.number != BAD_BLOCKS {
+            return self.take(blocks);
+        }
+        // mke2fs keeps copies of the superblock and its descriptors in bad blocks, too; they are
+        // claimed as tables.
+        blocks.try_for_each(|block| match self.is_of_a_copy(block) {
+            true => Ok(()),
+            false => self.take(block..block + 1),
+        })
+    }
+
+    /// Whether a group other than the first one keeps a copy of the superblock or of descriptors in
+    /// a block: what e2fsck takes for no error.
+    fn is_of_a_copy(&self, block: u64) -> bool {
+        let superblock = &self.reader.superblock;
+        let since_first = block.checked_sub(superblock.group_start(0));
+        let group = since_first.map(|blocks| blocks / superblock.blocks_per_group);
+        group.is_some_and(|group| group > 0 && superblock.copy_of(group).contains(&block))
+    }
+
     /// Claims what a node of a tree of extents lists. It should have this depth, and reach from
     /// where to where in the file.
     fn extents(&self, bytes: &[u8], depth: Option<u16>, reach: Reach) -> Result<()> {
@@ -79,7 +101,7 @@ impl Mapped<'_> {
             for entry in node.entries {
                 let extent = Extent::parse(entry);
                 let end = extent.physical.checked_add(extent.len);
-                self.take(extent.physical..end.ok_or_else(|| self.outside())?)?;
+                self.take_data(extent.physical..end.ok_or_else(|| self.outside())?)?;
             }
             return Ok(());
         };
@@ -113,11 +135,13 @@ impl Mapped<'_> {
             while depth == 0 && words.next_if_eq(&end).is_some() {
                 end += 1;
             }
+            let Some(below) = depth.checked_sub(1) else {
+                self.take_data(first..end)?;
+                continue;
+            };
             self.take(first..end)?;
-            if let Some(below) = depth.checked_sub(1) {
-                let read = self.reader.read_block(self.owner.number, first)?;
-                self.pointers(&read.bytes, below)?;
-            }
+            let read = self.reader.read_block(self.owner.number, first)?;
+            self.pointers(&read.bytes, below)?;
         }
         Ok(())
     }

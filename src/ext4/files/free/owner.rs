@@ -2,13 +2,14 @@
 
 use super::error::FreeError;
 use crate::error::Result;
+use crate::ext4::files::contents::Link;
 use crate::ext4::files::inode::{FLAG_EXTENTS, FLAG_INLINE, sum_is_right};
 use crate::ext4::files::reader::Reader;
 use crate::util::bytes::{field, is_zero, le_u16, le_u32};
 
-/// The inode of the list of bad blocks, which has no mode, and the one of the room that is kept for
-/// descriptors.
-const BAD_BLOCKS: u32 = 1;
+/// The inode of the list of bad blocks, which has no mode.
+pub(super) const BAD_BLOCKS: u32 = 1;
+/// The inode of the room that is kept for descriptors.
 const RESIZE: u32 = 7;
 
 /// What claims blocks.
@@ -103,13 +104,10 @@ impl<'a> Owner<'a> {
     ///
     /// # Errors
     ///
-    /// Where its type is unknown.
+    /// Where its type is unknown, or a link contradicts itself.
     pub(super) fn list(&self, reader: &Reader, has_resize_inode: bool) -> Result<List> {
-        /// The bytes of a list, where a shorter link stands instead.
-        const ROOM: u32 = 60;
-        let flags = le_u32(self.stored, 32);
+        let flags = self.flags();
         let has_extents = flags & FLAG_EXTENTS != 0;
-        let size = le_u32(self.stored, 4);
         let list = match has_extents {
             true => List::Extents,
             false => List::Pointers,
@@ -118,7 +116,7 @@ impl<'a> Owner<'a> {
             _ if flags & FLAG_INLINE != 0 => List::None,
             0x8000 if self.number == RESIZE && has_resize_inode => List::Tables,
             0x8000 | 0x4000 => list,
-            0xa000 if size < ROOM && !has_extents => List::None,
+            0xa000 if !has_extents && self.is_short_link(reader)? => List::None,
             0xa000 => list,
             0x1000 | 0x2000 | 0x6000 | 0xc000 => List::None,
             0 if self.number == BAD_BLOCKS => list,
@@ -127,6 +125,24 @@ impl<'a> Owner<'a> {
             // It was never made, or is no more.
             0 => List::None,
             _ => return Err(reader.damaged(self.number, "its type is unknown")),
+        })
+    }
+}
+
+impl Owner<'_> {
+    fn flags(&self) -> u32 {
+        le_u32(self.stored, 32)
+    }
+
+    /// Whether a link's target stands where others list their blocks. A short target may have a
+    /// block all the same, so this has to be what the kernel takes it for.
+    fn is_short_link(&self, reader: &Reader) -> Result<bool> {
+        reader.is_short_link(&Link {
+            inode: self.number,
+            size: u64::from(le_u32(self.stored, 4)),
+            sectors: reader.sectors(self.stored, self.flags()),
+            attribute_block: self.attribute_block(),
+            is_inline: self.flags() & FLAG_INLINE != 0,
         })
     }
 }

@@ -82,8 +82,9 @@ impl Shape {
         };
         let superblock = &reader.superblock;
         let wrong = |problem| Err(FreeError::Superblock(problem).into());
-        if long(4, 336) != superblock.blocks {
-            return wrong("it is cut, or was made for a larger one");
+        let (stated, held) = (long(4, 336), superblock.blocks);
+        if stated != held {
+            return Err(FreeError::Cut { stated, held }.into());
         }
         let cluster = match ro_compat & RO_COMPAT_BIGALLOC != 0 {
             true => word(28)

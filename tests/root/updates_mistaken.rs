@@ -2,8 +2,10 @@
 //! changes at the same time.
 
 use crate::support::loops::Loop;
-use crate::support::updates::layers;
-use crate::support::{Chain, ImageBuilder, Outcome, Scratch, SourceGuard, convert, program, qcow2};
+use crate::support::updates::{large, layers};
+use crate::support::{
+    Chain, ChainBuilder, ImageBuilder, Outcome, Scratch, SourceGuard, convert, program, qcow2,
+};
 use crate::tools::tool;
 use std::fs::{self, File};
 use std::os::unix::fs::{FileExt as _, MetadataExt as _, symlink};
@@ -20,8 +22,12 @@ struct Made {
 
 impl Made {
     fn new() -> Self {
+        Self::of(&layers(false))
+    }
+
+    fn of(chain: &ChainBuilder) -> Self {
         let scratch = Scratch::new();
-        let chain = layers(false).write(&scratch.source().join("101"));
+        let chain = chain.write(&scratch.source().join("101"));
         let _guard = SourceGuard::new(&scratch.source());
         Self {
             _guard,
@@ -245,6 +251,42 @@ fn a_disk_that_a_machine_has_open_is_not_changed() {
         made.run(&target, &["--update", "-f"]).done();
     }
     made.assert_on(&device);
+}
+
+/// A write to the middle of a disk, after which the file's time is put back.
+fn change_in_secret(target: &Path, format: &str) {
+    let modified = fs::metadata(target).unwrap().modified().unwrap();
+    let mut qemu_io = Command::new("qemu-io");
+    qemu_io.args(["-f", format, "-c", "write -P 7 12m 4k"]);
+    tool("qemu-utils", qemu_io.arg(target));
+    let file = File::options().write(true).open(target).unwrap();
+    file.set_modified(modified).unwrap();
+}
+
+#[test]
+fn what_was_read_back_and_is_wrong_is_not_believed_by_the_next_update() {
+    let base = ChainBuilder::base(&large(1).store_all(0..24));
+    let made = Made::of(&base.child(&large(2).store_all([5])));
+    for format in ["raw", "qcow2"] {
+        let target = made.scratch.out().join(format!("disk.{format}"));
+        made.first(&target);
+        change_in_secret(&target, format);
+        let update = ["--update", "--reflink=never"];
+        let checked = made.run(&target, &[&update[..], &["--verify"]].concat());
+        let again = match format {
+            "raw" => "the same command again makes it right",
+            _ => "a conversion of all of the disk",
+        };
+        checked.refused(1, &["was made zeros", again]);
+        let again = made.run(&target, &update);
+        match format {
+            "raw" => {
+                again.done();
+                assert!(fs::read(&target).unwrap() == made.content());
+            }
+            _ => drop(again.refused(1, &["it has another start now"])),
+        }
+    }
 }
 
 #[test]

@@ -113,21 +113,16 @@ impl UpdatePlan {
         if replaced || self.options.read_back || checksum.is_some() {
             sink.complete()?;
         }
-        let format = &*self.format;
         if self.options.read_back {
-            let fate = match replaced {
-                true => "was not put in the place of the old one",
-                false if format.is_plain() => "its first MiB was made zeros",
-                false => "its header was made zeros",
-            };
-            let right = read_back(&*sink, &self.input, format, fate, resources);
-            right.inspect_err(|error| {
-                let is_wrong = matches!(error.detail(), Some(ConvertError::WrongTarget { .. }));
-                if !replaced && is_wrong {
-                    left.set(self.distrust());
-                }
-            })?;
+            self.read_back(&*sink, replaced, resources)
+                .inspect_err(|error| {
+                    let is_wrong = matches!(error.detail(), Some(ConvertError::WrongTarget { .. }));
+                    if !replaced && is_wrong {
+                        left.set(self.distrust());
+                    }
+                })?;
         }
+        let format = &*self.format;
         if let Some(algorithm) = self.options.checksum {
             let found = self.digest(readable(&*sink)?, algorithm, resources)?;
             digest = Some((algorithm, found));
@@ -158,8 +153,8 @@ impl UpdatePlan {
         }
         let is_at = |lock: &PathLock| lock.is_at(&self.target);
         if !replaced && !lock.as_ref().is_none_or(is_at) {
-            let why = "another file took its place meanwhile";
-            return Err(self.changed(why));
+            left.set(Left::AsItWas);
+            return Err(self.changed("another file took its place meanwhile"));
         }
         let size = self.input.disk().size();
         let state = State {
@@ -176,6 +171,22 @@ impl UpdatePlan {
             stale,
             snapshot: state.snapshot,
         })
+    }
+
+    /// Compares the target with the disk.
+    fn read_back(
+        &self,
+        sink: &dyn ExistingSink,
+        replaced: bool,
+        resources: &Resources<'_>,
+    ) -> Result<()> {
+        let format = &*self.format;
+        let fate = match replaced {
+            true => "was not put in the place of the old one",
+            false if format.is_plain() => "its first MiB was made zeros",
+            false => "its header was made zeros",
+        };
+        read_back(sink, &self.input, format, fate, resources)
     }
 
     /// The digest of the target at `path`: of the file, or of the disk in it.
@@ -221,7 +232,11 @@ impl UpdatePlan {
         let lock = match self.is_device {
             true => None,
             false => match PathLock::take(&self.target)? {
-                None => return Err(self.changed("another update of it is under way")),
+                None => {
+                    let (path, user) = (self.target.clone(), "changed by another update");
+                    let user = user.to_owned();
+                    return Err(TargetError::InUse { path, user }.into());
+                }
                 lock => lock,
             },
         };

@@ -167,6 +167,33 @@ fn two_devices_of_one_name_are_not_taken_for_each_other() {
     made.assert_on(&devices[1]);
 }
 
+#[test]
+fn a_device_that_was_written_to_in_its_middle_is_told() {
+    let made = Made::new();
+    let device = made.device();
+    let elsewhere = made.scratch.path();
+    for older in [false, true] {
+        let round = ["--snapshot", &made.chain.guids[1], "-f"];
+        made.run(&device.path, &round).done();
+        if older {
+            // With its state in another folder.
+            let first = ["--snapshot", &made.chain.guids[0], "-f"];
+            let run = convert(&made.chain.dir, &device.path).args(first);
+            run.directory(elsewhere).run().done();
+        } else {
+            let file = File::options().write(true).open(&device.path).unwrap();
+            file.write_all_at(b"started", 3 << 20).unwrap();
+            file.sync_all().unwrap();
+        }
+        let refused = made.run(&device.path, &["--update", "-f"]);
+        refused.refused(1, &["was changed since it was made"]);
+    }
+    // The other state is the one that fits.
+    let run = convert(&made.chain.dir, &device.path).args(["--update", "-f"]);
+    run.directory(elsewhere).run().done();
+    made.assert_on(&device);
+}
+
 /// A round that takes long, with its state written.
 fn slow_round(made: &Made, target: &Path) -> Child {
     let round = [

@@ -179,6 +179,14 @@ impl Disk {
     }
 }
 
+/// A state that was written before the machine started again: what the kernel counted by then says
+/// nothing any more.
+fn of_another_start(state: &[u8]) -> String {
+    let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap();
+    let state = String::from_utf8(state.to_vec()).unwrap();
+    state.replace(boot.trim(), "an earlier one")
+}
+
 /// An update of a target that a snapshot was converted to.
 struct Update {
     /// The image, and what every conversion of it has on its command line.
@@ -294,7 +302,7 @@ impl Update {
                         continue;
                     }
                     fs::write(&self.target, &disk.target).unwrap();
-                    fs::write(self.state(), &disk.state).unwrap();
+                    fs::write(self.state(), of_another_start(&disk.state)).unwrap();
                     let file = File::options().write(true).open(&self.target).unwrap();
                     if file.metadata().unwrap().is_file() {
                         file.set_modified(modified).unwrap();

@@ -1,5 +1,6 @@
-//! Which block device a path stands for. A name like `root` or `sdb` is not enough: two volume
-//! groups have a `root`, and after a restart `sdb` may be another disk.
+//! Which block device a path stands for, and what was written to it. A name like `root` or `sdb` is
+//! not enough: two volume groups have a `root`, and after a restart `sdb` may be another disk. A
+//! device has no time of its last change, but the kernel counts what is written to it.
 
 use std::fs::{Metadata, read_to_string};
 use std::os::unix::fs::MetadataExt;
@@ -29,6 +30,20 @@ pub(super) struct DevicePrint {
     path: PathBuf,
     /// What the kernel calls it whatever its path is; not every driver knows something.
     identity: Option<String>,
+    /// What was written to it by then; Linux before 5.15 does not say what it counts.
+    #[serde(default)]
+    written: Option<Written>,
+}
+
+/// What the kernel counts for a device.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Written {
+    /// Since which start of the machine, and since when after that: a device that went and came
+    /// back is another one.
+    boot: String,
+    sequence: String,
+    /// Writes and discards that were completed, and the sectors of both.
+    counts: Vec<u64>,
 }
 
 impl DevicePrint {
@@ -38,6 +53,17 @@ impl DevicePrint {
         Self {
             path: std::path::absolute(path).unwrap_or_else(|_| path.to_owned()),
             identity: identity(&folder),
+            written: written(&folder),
+        }
+    }
+
+    /// Whether it was written to; false also where that is not known.
+    pub(super) fn was_written_to(&self, now: &Self) -> bool {
+        match (&self.written, &now.written) {
+            (Some(was), Some(is)) => {
+                (&was.boot, &was.sequence) == (&is.boot, &is.sequence) && was.counts != is.counts
+            }
+            _ => false,
         }
     }
 
@@ -58,13 +84,30 @@ impl DevicePrint {
     }
 }
 
+/// What a file of the kernel says, if it says something.
+fn line(folder: &Path, name: &str) -> Option<String> {
+    let text = read_to_string(folder.join(name)).ok()?;
+    let text = text.trim();
+    (!text.is_empty()).then(|| text.to_owned())
+}
+
+/// What the kernel counts in the folder of a device, in `stat`: the fields are those of the
+/// kernel's Documentation/block/stat.rst.
+fn written(folder: &Path) -> Option<Written> {
+    const FIELDS: [usize; 4] = [4, 6, 11, 13];
+    let of_disk = || line(folder.canonicalize().ok()?.parent()?, "diskseq");
+    let stat = line(folder, "stat")?;
+    let fields: Vec<_> = stat.split_whitespace().collect();
+    let count = |at: usize| fields.get(at)?.parse().ok();
+    Some(Written {
+        boot: line(Path::new("/proc/sys/kernel/random"), "boot_id")?,
+        sequence: line(folder, "diskseq").or_else(of_disk)?,
+        counts: FIELDS.into_iter().map(count).collect::<Option<_>>()?,
+    })
+}
+
 /// What the kernel says in the folder of a device; of a partition also its number.
 fn identity(folder: &Path) -> Option<String> {
-    let line = |folder: &Path, name: &str| {
-        let text = read_to_string(folder.join(name)).ok()?;
-        let text = text.trim();
-        (!text.is_empty()).then(|| text.to_owned())
-    };
     let known = |folder: &Path| IDENTITIES.iter().find_map(|name| line(folder, name));
     match line(folder, "partition") {
         Some(number) => {
@@ -83,7 +126,31 @@ mod tests {
         DevicePrint {
             path: path.into(),
             identity: identity.map(str::to_owned),
+            written: None,
         }
+    }
+
+    #[test]
+    fn what_was_written_is_known_until_the_device_goes() {
+        let dir = tempfile::tempdir().unwrap();
+        let partition = dir.path().join("sda/sda2");
+        std::fs::create_dir_all(&partition).unwrap();
+        let stat = |writes: u64, reads: u64| {
+            let stat = format!("  {reads} 0 8 1 {writes} 0 64 2 0 5 6 0 0 0 0 0 0\n");
+            std::fs::write(partition.join("stat"), stat).unwrap();
+            DevicePrint {
+                written: written(&partition),
+                ..device("/dev/sda2", None)
+            }
+        };
+        let is_known = |print: &DevicePrint| print.written.is_some();
+        assert!(!is_known(&stat(3, 3)));
+        std::fs::write(dir.path().join("sda/diskseq"), "7\n").unwrap();
+        let was = stat(3, 3);
+        assert!(is_known(&was) && was.change(&stat(4, 3)).is_none());
+        assert!(was.was_written_to(&stat(4, 3)) && !was.was_written_to(&stat(3, 4)));
+        std::fs::write(dir.path().join("sda/diskseq"), "8\n").unwrap();
+        assert!(!was.was_written_to(&stat(4, 3)));
     }
 
     #[test]

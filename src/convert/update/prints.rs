@@ -155,6 +155,11 @@ impl TargetPrint {
         if self.last != now.last {
             return Some("its last MiB is another one".to_owned());
         }
+        if let (Some(was), Some(is)) = (&self.device, &now.device)
+            && was.was_written_to(is)
+        {
+            return Some("it was written to".to_owned());
+        }
         let is_device = self.modified.is_none();
         if self.parts != now.parts && (is_device || self.parts.is_some()) {
             return Some("a file system on it was mounted".to_owned());

@@ -177,7 +177,8 @@ fn a_qcow2_update_that_is_killed_is_made_right_by_the_same_command() {
     assert!(start().wait().unwrap().success());
     let whole = std::fs::read(&target).unwrap();
     let torn = |what: &str| {
-        let found = std::fs::read(&target).unwrap();
+        let mut found = std::fs::read(&target).unwrap();
+        updates::forget_token(&mut found[..4096]);
         let has_no_header = found[..4096].iter().all(|&byte| byte == 0);
         assert!(found == saved || has_no_header || found == whole, "{what}");
     };

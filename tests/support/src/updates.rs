@@ -6,12 +6,23 @@ use std::time::{Duration, Instant};
 use super::hints::IN_USE;
 use super::{ChainBuilder, Fill, ImageBuilder};
 
-/// Whether a head says that an update of its disk is not complete: in its last sector, after
-/// nothing but zeros.
+/// Whether the last sector of a head says that an update of its disk is not complete.
+fn has_token(head: &[u8]) -> bool {
+    head[head.len() - 512..].starts_with(b"ploopconv: an update of this disk is not complete (")
+}
+
+/// Whether a head says that an update of its disk is not complete, after nothing but zeros.
 pub fn is_incomplete(head: &[u8]) -> bool {
-    let (zeros, sector) = head.split_at(head.len() - 512);
-    let says = sector.starts_with(b"ploopconv: an update of this disk is not complete (");
-    says && zeros.iter().all(|&byte| byte == 0)
+    has_token(head) && head[..head.len() - 512].iter().all(|&byte| byte == 0)
+}
+
+/// What a head has besides what says that an update is not complete: that is the first thing of a
+/// qcow2 file to come and the last one to go.
+pub fn forget_token(head: &mut [u8]) {
+    if has_token(head) {
+        let sector = head.len() - 512;
+        head[sector..].fill(0);
+    }
 }
 
 /// The clusters of [`layers`], in bytes.
